@@ -1,0 +1,1 @@
+"""Which network and which hardware to look at next, and how good the network is."""

@@ -1,0 +1,97 @@
+"""Devices by name: one YAML file each, every number with its source.
+
+A device file names a family and its knobs::
+
+    name: isaac
+    family: crossbar
+    summary: one line
+    knobs:
+      array_rows: {value: 128, source: "[ISAAC] Table I", verified: true}
+
+Knobs that are not named keep the default of the family's Spec, whose source stands there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from hwmodels.errors import SpecError
+from hwmodels.families.base import CostModel, Spec, families, family
+
+__all__ = ["Device", "device", "device_names", "load_device"]
+
+
+@dataclass(frozen=True)
+class Device:
+    """A named point of a family's space. `sources` and `verified` are by knob."""
+
+    name: str
+    summary: str
+    model: CostModel
+    spec: Spec
+    sources: dict[str, str]
+    verified: dict[str, bool]
+
+
+@cache
+def device_names() -> tuple[str, ...]:
+    folder = files("hwmodels") / "catalog"
+    return tuple(sorted(item.name[:-5] for item in folder.iterdir() if item.name.endswith(".yaml")))
+
+
+def device(name: str) -> Device:
+    """A catalogue device by name, or one from a YAML file where `name` ends in .yaml.
+
+    Raises
+    ------
+    SpecError : unknown name, missing file, or a bad entry (file, key, what is allowed).
+    """
+    if name.endswith((".yaml", ".yml")):
+        return load_device(Path(name))
+    if name not in device_names():
+        raise SpecError.unknown("device", name, device_names())
+    return load_device(Path(str(files("hwmodels") / "catalog" / f"{name}.yaml")))
+
+
+def load_device(path: Path) -> Device:
+    """Read and check one device file."""
+    import yaml
+
+    if not path.is_file():
+        raise SpecError(str(path), "the file", "there")
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise SpecError(str(path), error, "valid YAML") from None
+    if not isinstance(content, dict):
+        raise SpecError(str(path), content, "a mapping with name, family, summary and knobs")
+    allowed = ("name", "family", "summary", "knobs")
+    for key in content:
+        if key not in allowed:
+            raise SpecError.unknown(str(path), str(key), allowed)
+    if content.get("family") not in families():
+        raise SpecError.unknown(f"{path}: family", str(content.get("family")), families())
+    model = family(content["family"])
+    knobs = content.get("knobs") or {}
+    values = {name: _value(entry, f"{path}: {name}") for name, entry in knobs.items()}
+    return Device(
+        name=str(content.get("name", path.stem)),
+        summary=str(content.get("summary", "")),
+        model=model,
+        spec=model.spec.parse(values, where=str(path)),
+        sources={name: str(entry["source"]) for name, entry in knobs.items()},
+        verified={name: bool(entry.get("verified", False)) for name, entry in knobs.items()},
+    )
+
+
+def _value(entry: Any, where: str) -> Any:
+    if not isinstance(entry, dict) or not {"value", "source"} <= set(entry):
+        raise SpecError(where, entry, "a mapping with value and source")
+    for key in entry:
+        if key not in ("value", "source", "verified"):
+            raise SpecError.unknown(where, str(key), ("value", "source", "verified"))
+    return entry["value"]

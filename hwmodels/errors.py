@@ -1,0 +1,48 @@
+"""The one family of errors that a user meets: what was wrong, where, what is allowed, the nearest match."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+__all__ = ["SpecError", "nearest"]
+
+
+def nearest(word: str, choices: Iterable[str]) -> str | None:
+    """The closest of `choices` to `word`, or None when nothing is close.
+
+    >>> nearest("latncy_s", ["latency_s", "energy_j"])
+    'latency_s'
+    """
+    lowered = {choice.lower(): choice for choice in choices}
+    found = get_close_matches(word.lower(), list(lowered), n=1, cutoff=0.5)
+    return lowered[found[0]] if found else None
+
+
+class SpecError(ValueError):
+    """User input that cannot be taken, told in one line.
+
+    Parameters
+    ----------
+    where : file and key, as ``"gpu.yaml: clock_hz"``.
+    got : the offending value.
+    expected : what is allowed, as ``"> 0"`` or ``"one of os, ws, is"``.
+    hint : an optional further word, usually the nearest match.
+
+    >>> print(SpecError("a.yaml: seed", -1, ">= 0"))
+    a.yaml: seed: -1 is not >= 0
+    """
+
+    def __init__(self, where: str, got: object, expected: str, hint: str | None = None) -> None:
+        self.where, self.got, self.expected, self.hint = where, got, expected, hint
+        shown = " ".join(str(got).split())
+        tail = f" ({hint})" if hint else ""
+        super().__init__(f"{where}: {shown[:120]} is not {expected}{tail}")
+
+    @classmethod
+    def unknown(cls, where: str, got: str, choices: Iterable[str]) -> SpecError:
+        """An unknown name: lists what is allowed and names the nearest match."""
+        allowed = sorted(choices)
+        match = nearest(got, allowed)
+        shown = ", ".join(allowed[:12]) + (", ..." if len(allowed) > 12 else "")
+        return cls(where, got, f"one of {shown}", f"did you mean {match}?" if match else None)

@@ -1,0 +1,1 @@
+"""Hardware families: each a folder with its knobs, its arithmetic and its sources."""

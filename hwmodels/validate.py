@@ -1,0 +1,134 @@
+"""Predicted against published: every family's own sets and protocols, scored in one format.
+
+A family's `validation.py` has one function, ``validate(tables) -> list[Score]``; `tables` opens a reference file by
+its path under the reference folder, or the small table of the same name that ships in ``hwmodels/reference``, or
+answers None where neither is there.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from importlib import import_module
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from hwmodels.errors import SpecError
+from hwmodels.families.base import families, family
+
+__all__ = ["REFERENCE_VARIABLE", "ReferenceTables", "Score", "score", "validate"]
+
+REFERENCE_VARIABLE = "CODESIGN_REFERENCE"
+
+MetricName = Literal[
+    "exact_fraction", "max_error", "mape", "median_error", "p90_error", "bias", "mean_absolute_error", "spearman",
+    "kendall",
+]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Score:
+    """One measured agreement; errors in percent.
+
+    set : name of the reference file without its ending. group : device, network or condition, or "all".
+    protocol : frozen (nothing fitted now), few-shot-N or leave-one-out. rows : rows scored; rows_in_file : all;
+    skipped : rows left out, by reason; fitted_on : what the constants were fitted on; baseline : the same metric
+    of the simplest alternative, with its name, or None.
+    """
+
+    family: str
+    set: str
+    group: str
+    protocol: str
+    rows: int
+    rows_in_file: int
+    metric: MetricName
+    value: float
+    skipped: Mapping[str, int] = field(default_factory=dict)
+    fitted_on: str = "nothing"
+    baseline: Mapping[str, float] | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def score(
+    metric: MetricName,
+    predicted: npt.ArrayLike,
+    published: npt.ArrayLike,
+    *,
+    relative_tolerance: float = 0.0,
+) -> float:
+    """One metric of two equally long columns; errors in percent of the published value.
+
+    `relative_tolerance` only concerns exact_fraction: half a unit of the last printed digit, never more.
+    """
+    p, q = np.asarray(predicted, np.float64), np.asarray(published, np.float64)
+    if metric == "exact_fraction":
+        return float(np.mean(np.abs(p - q) <= relative_tolerance * np.abs(q)))
+    if metric in ("spearman", "kendall"):
+        from scipy.stats import kendalltau, spearmanr
+
+        return float((spearmanr if metric == "spearman" else kendalltau)(p, q).statistic)
+    if metric == "mean_absolute_error":
+        return float(np.mean(np.abs(p - q)))
+    relative = 100.0 * (p - q) / q
+    if metric == "bias":
+        return float(np.mean(relative))
+    size = np.abs(relative)
+    reduce = {"max_error": np.max, "mape": np.mean, "median_error": np.median}.get(metric)
+    return float(reduce(size) if reduce else np.percentile(size, 90))
+
+
+class ReferenceTables:
+    """Opens reference tables: the file under `folder` first, else the shipped table of the same name."""
+
+    def __init__(self, folder: Path | None) -> None:
+        if folder is not None and not folder.is_dir():
+            raise SpecError("--reference", folder, "a folder")
+        self.folder = folder
+
+    def path(self, relative: str) -> Path | None:
+        """The file at `relative` (as "imc/isaac_table1.csv"), or the shipped table of that name, or None."""
+        if self.folder is not None and (self.folder / relative).is_file():
+            return self.folder / relative
+        shipped = Path(str(files("hwmodels") / "reference" / Path(relative).name))
+        return shipped if shipped.is_file() else None
+
+    def rows(self, relative: str) -> list[dict[str, str]] | None:
+        """A CSV file as dictionaries, or None where it is absent."""
+        path = self.path(relative)
+        if path is None:
+            return None
+        import csv
+
+        with path.open(newline="", encoding="utf-8") as handle:
+            return list(csv.DictReader(handle))
+
+
+def validate(names: Iterable[str] | None = None, *, reference: Path | None = None) -> list[Score]:
+    """Scores of the named families ("workload" is one of them), or of all.
+
+    `reference` replaces the variable CODESIGN_REFERENCE, never adds to it.
+    """
+    known = ("workload", *families())
+    chosen = tuple(names) if names else known
+    for name in chosen:
+        if name not in known:
+            raise SpecError.unknown("family", name, known)
+    if reference is None and os.environ.get(REFERENCE_VARIABLE):
+        reference = Path(os.environ[REFERENCE_VARIABLE])
+    tables = ReferenceTables(reference)
+    return [result for name in chosen for result in import_module(_validation_module(name)).validate(tables)]
+
+
+def _validation_module(name: str) -> str:
+    """`validation` beside the family's spec; plugged-in families keep the same layout."""
+    if name == "workload":
+        return "hwmodels.workload.validation"
+    return family(name).spec.__module__.rpartition(".")[0] + ".validation"

@@ -1,0 +1,204 @@
+"""LayerTable: many networks as arrays. One row a unique layer, ragged sequences and edges a network.
+
+The counts matrix [network, row] is what cost models with `sum` composition need; sequences and edges serve
+pipelines, schedules, liveness memory and fusion.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from hwmodels.workload.graph import Workload
+from hwmodels.workload.ops import Row
+
+__all__ = ["I64", "LayerTable", "Layers", "Networks", "RowBank", "layer_table"]
+
+I64 = npt.NDArray[np.int64]
+
+
+class Layers(NamedTuple):
+    """The fields of `Row` as int64 columns, (L,) each; the axes letters of the docs: L layers."""
+
+    kind: I64
+    batch: I64
+    groups: I64
+    in_channels: I64
+    out_channels: I64
+    in_h: I64
+    in_w: I64
+    out_h: I64
+    out_w: I64
+    kernel_h: I64
+    kernel_w: I64
+    stride_h: I64
+    stride_w: I64
+    pad_h: I64
+    pad_w: I64
+    dilation_h: I64
+    dilation_w: I64
+    m: I64
+    n: I64
+    k: I64
+    macs: I64
+    vector_ops: I64
+    weight_elements: I64
+    input_elements: I64
+    output_elements: I64
+    parameters: I64
+    weight_bits: I64
+    activation_bits: I64
+    accumulator_bits: I64
+    dynamic_operand: I64
+    sequential_steps: I64
+    input_offchip: I64
+    output_offchip: I64
+
+    @classmethod
+    def of(cls, rows: Sequence[Row]) -> Layers:
+        columns = np.array(rows, dtype=np.int64).reshape(len(rows), len(Row._fields))
+        return cls(*np.ascontiguousarray(columns.T))
+
+    def row(self, index: int) -> Row:
+        return Row(*(int(column[index]) for column in self))
+
+
+class Networks(NamedTuple):
+    """N networks over the rows of a `Layers`, ragged.
+
+    sequence : (S,) row ids in topological order; network i owns sequence[sequence_start[i]:sequence_start[i + 1]].
+    edge_source, edge_destination : (E,) positions within the own sequence; source -1 is a network input,
+        destination -1 the network output.
+    edge_elements : (E,) elements carried, per batch.
+    """
+
+    sequence: I64
+    sequence_start: I64
+    edge_source: I64
+    edge_destination: I64
+    edge_elements: I64
+    edge_start: I64
+
+
+@dataclass(frozen=True, eq=False)
+class LayerTable:
+    """Unique layers and the networks made of them.
+
+    >>> from hwmodels.workload.zoo import network
+    >>> table = layer_table([network("resnet18")])
+    >>> int((table.counts() * table.layers.macs).sum())
+    1814073344
+    """
+
+    layers: Layers
+    networks: Networks
+    names: tuple[str, ...]
+
+    @property
+    def n_layers(self) -> int:
+        return int(self.layers.kind.size)
+
+    @property
+    def n_networks(self) -> int:
+        return int(self.networks.sequence_start.size - 1)
+
+    def counts(self) -> npt.NDArray[np.float64]:
+        """How often each network runs each row, (N, L)."""
+        out = np.zeros((self.n_networks, self.n_layers))
+        owner = np.repeat(np.arange(self.n_networks), np.diff(self.networks.sequence_start))
+        np.add.at(out, (owner, self.networks.sequence), 1.0)
+        return out
+
+    def totals(self, column: str) -> I64:
+        """Sum of one column of `layers` over each network's layers, (N,); exact integers."""
+        values: I64 = getattr(self.layers, column)[self.networks.sequence]
+        running = np.concatenate([np.zeros(1, np.int64), np.cumsum(values)])
+        total: I64 = np.diff(running[self.networks.sequence_start])
+        return total
+
+    def edges(self, network: int) -> npt.NDArray[np.int64]:
+        """Edges (source, destination, elements) of one network, (E, 3)."""
+        part = slice(self.networks.edge_start[network], self.networks.edge_start[network + 1])
+        columns = (self.networks.edge_source, self.networks.edge_destination, self.networks.edge_elements)
+        return np.stack([column[part] for column in columns], axis=1)
+
+    def rows_of(self, network: int) -> I64:
+        """Row ids of one network in topological order."""
+        start, stop = self.networks.sequence_start[network : network + 2]
+        return self.networks.sequence[start:stop]
+
+
+class RowBank:
+    """Gives equal rows one id, in order of first appearance."""
+
+    def __init__(self) -> None:
+        self._ids: dict[Row, int] = {}
+
+    def id(self, row: Row) -> int:
+        return self._ids.setdefault(row, len(self._ids))
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    @property
+    def rows(self) -> list[Row]:
+        return list(self._ids)
+
+    def layers(self) -> Layers:
+        return Layers.of(self.rows)
+
+
+def _edges(workload: Workload, position: dict[str, int]) -> list[tuple[int, int, int]]:
+    """Edges between rows, looking through views; a tensor read twice is two edges."""
+    found: list[tuple[int, int, int]] = []
+
+    def producers(name: str) -> Iterable[int]:
+        node = workload[name]
+        if name in position:
+            return (position[name],)
+        if not node.inputs:
+            return (-1,)
+        return tuple(p for source in node.inputs for p in producers(source))
+
+    for node in workload:
+        if node.name not in position:
+            continue
+        for source in node.inputs:
+            elements = int(np.prod(workload[source].shape))
+            found.extend((p, position[node.name], elements) for p in producers(source))
+    for output in workload.outputs:
+        found.extend((p, -1, int(np.prod(workload[output].shape))) for p in producers(output))
+    return found
+
+
+def layer_table(workloads: Sequence[Workload]) -> LayerTable:
+    """Lower networks one by one into one table with shared rows."""
+    bank = RowBank()
+    sequences: list[list[int]] = []
+    edges: list[list[tuple[int, int, int]]] = []
+    for workload in workloads:
+        position: dict[str, int] = {}
+        sequence: list[int] = []
+        for node, row in workload.rows():
+            position[node.name] = len(sequence)
+            sequence.append(bank.id(row))
+        sequences.append(sequence)
+        edges.append(_edges(workload, position))
+    flat = np.array([edge for part in edges for edge in part], dtype=np.int64).reshape(-1, 3)
+    networks = Networks(
+        sequence=np.array([row for part in sequences for row in part], dtype=np.int64),
+        sequence_start=_starts(sequences),
+        edge_source=flat[:, 0].copy(),
+        edge_destination=flat[:, 1].copy(),
+        edge_elements=flat[:, 2].copy(),
+        edge_start=_starts(edges),
+    )
+    return LayerTable(bank.layers(), networks, tuple(workload.name for workload in workloads))
+
+
+def _starts(parts: Sequence[Sequence[Any]]) -> I64:
+    return np.concatenate([np.zeros(1, np.int64), np.cumsum([len(part) for part in parts], dtype=np.int64)])
