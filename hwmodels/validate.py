@@ -81,8 +81,11 @@ def score(
     if metric == "bias":
         return float(np.mean(relative))
     size = np.abs(relative)
-    reduce = {"max_error": np.max, "mape": np.mean, "median_error": np.median}.get(metric)
-    return float(reduce(size) if reduce else np.percentile(size, 90))
+    if metric == "max_error":
+        return float(np.max(size))
+    if metric == "mape":
+        return float(np.mean(size))
+    return float(np.percentile(size, {"median_error": 50, "p90_error": 90}[metric]))
 
 
 class ReferenceTables:

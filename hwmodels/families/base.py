@@ -61,7 +61,7 @@ def knob(
     """
     if source.startswith("ASSUMED") and plausible is None:
         raise TypeError(f"knob {meaning!r}: an assumed default needs a plausible range")
-    extra = {"unit": unit, "source": source, "plausible": plausible}
+    extra: Any = {"unit": unit, "source": source, "plausible": plausible}
     return Field(default, description=meaning, ge=ge, gt=gt, le=le, json_schema_extra=extra)
 
 
@@ -95,8 +95,7 @@ class Spec(BaseModel):
     def to_table(cls, specs: Sequence[Self]) -> Any:
         """Specs as columns: a `table_type` of arrays (C,); a choice is stored as its position."""
         columns = (
-            np.array([_code(knob_, getattr(spec, name)) for spec in specs])
-            for name, knob_ in cls.knobs().items()
+            np.array([_code(knob_, getattr(spec, name)) for spec in specs]) for name, knob_ in cls.knobs().items()
         )
         return cls.table_type(*(_stored(column) for column in columns))
 
@@ -123,9 +122,7 @@ class Spec(BaseModel):
         """Every combination of the listed knob values over this spec; the last knob varies fastest."""
         self._check_names(values)
         for combination in product(*values.values()):
-            yield self.parse(
-                {**self.model_dump(), **dict(zip(values, combination, strict=True))}, where="grid"
-            )
+            yield self.parse({**self.model_dump(), **dict(zip(values, combination, strict=True))}, where="grid")
 
     def sample(self, values: Mapping[str, Sequence[Any]], rng: np.random.Generator) -> Self:
         """One uniform draw from the listed knob values."""
@@ -151,7 +148,7 @@ class Spec(BaseModel):
 def numerics_of(row: F64) -> Numerics:
     """One row of a numerics table as the record."""
     *integers, sigma = row.tolist()
-    return Numerics(*(int(value) for value in integers), conductance_sigma=float(sigma))
+    return Numerics._make((*(int(value) for value in integers), float(sigma)))
 
 
 class Metric(NamedTuple):

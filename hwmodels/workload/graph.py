@@ -55,7 +55,7 @@ class Node:
     operator: Operator
     inputs: tuple[str, ...]
     shape: Shape
-    precision: Precision = Precision()
+    precision: Precision
 
 
 @dataclass(frozen=True)
@@ -184,7 +184,7 @@ class Builder:
 
     def source(self, shape: Shape, *, name: str) -> str:
         """A graph input."""
-        self._nodes[name] = Node(name, Input(shape), (), shape)
+        self._nodes[name] = Node(name, Input(shape), (), shape, self.precision)
         return name
 
     def add(self, operator: Operator, *inputs: str, name: str | None = None) -> str:
