@@ -7,9 +7,29 @@ circuit literature. A constant is written with its unit beside it: ``link_bytes_
 from __future__ import annotations
 
 __all__ = [
-    "FJ", "GB", "GHZ", "GIB", "KB", "KHZ", "KIB", "MB", "MHZ", "MIB", "MS", "MW", "NJ", "NS", "PJ", "TB", "UJ",
-    "UM2", "US", "UW", "format_quantity", "split_unit",
-]  # fmt: skip
+    "FJ",
+    "GB",
+    "GHZ",
+    "GIB",
+    "KB",
+    "KHZ",
+    "KIB",
+    "MB",
+    "MHZ",
+    "MIB",
+    "MS",
+    "MW",
+    "NJ",
+    "NS",
+    "PJ",
+    "TB",
+    "UJ",
+    "UM2",
+    "US",
+    "UW",
+    "format_quantity",
+    "split_unit",
+]
 
 KB, MB, GB, TB = 1e3, 1e6, 1e9, 1e12
 KIB, MIB, GIB = 2**10, 2**20, 2**30

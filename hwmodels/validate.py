@@ -26,9 +26,16 @@ __all__ = ["REFERENCE_VARIABLE", "ReferenceTables", "Score", "score", "validate"
 REFERENCE_VARIABLE = "CODESIGN_REFERENCE"
 
 MetricName = Literal[
-    "exact_fraction", "max_error", "mape", "median_error", "p90_error", "bias", "mean_absolute_error", "spearman",
+    "exact_fraction",
+    "max_error",
+    "mape",
+    "median_error",
+    "p90_error",
+    "bias",
+    "mean_absolute_error",
+    "spearman",
     "kendall",
-]  # fmt: skip
+]
 
 
 @dataclass(frozen=True)

@@ -22,8 +22,16 @@ from hwmodels.errors import SpecError
 from hwmodels.numerics import Numerics
 
 __all__ = [
-    "Assumption", "CostModel", "Knob", "Metric", "Reference", "Spec", "families", "family", "knob",
-]  # fmt: skip
+    "Assumption",
+    "CostModel",
+    "Knob",
+    "Metric",
+    "Reference",
+    "Spec",
+    "families",
+    "family",
+    "knob",
+]
 
 F64 = npt.NDArray[np.float64]
 Column = npt.NDArray[Any]

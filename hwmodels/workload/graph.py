@@ -15,6 +15,7 @@ import networkx as nx
 from hwmodels.errors import SpecError
 from hwmodels.workload.ops import (
     Activation,
+    ActivationName,
     Constant,
     Conv2d,
     Elementwise,
@@ -22,6 +23,7 @@ from hwmodels.workload.ops import (
     MatMul,
     Norm,
     Operator,
+    Permute,
     Pool2d,
     Precision,
     Reshape,
@@ -148,7 +150,7 @@ class Workload:
         at_input: set[str] = set()
         for node in order:
             is_view = node.operator.is_view
-            if is_view and (not node.inputs or any(source in at_input for source in node.inputs)):
+            if isinstance(node.operator, Input) or (is_view and any(source in at_input for source in node.inputs)):
                 at_input.add(node.name)
             if is_view:
                 continue
@@ -218,12 +220,12 @@ class Builder:
         *,
         stride: int = 1,
         groups: int = 1,
-        activation: str | None = "relu",
+        activation: ActivationName | None = "relu",
     ) -> str:
         """Convolution without bias, batch norm, activation (None for linear)."""
         x = self.add(Conv2d.square(out_channels, kernel, stride=stride, groups=groups), source)
         x = self.add(Norm("batch"), x)
-        return x if activation is None else self.add(Activation(activation), x)  # type: ignore[arg-type]
+        return x if activation is None else self.add(Activation(activation), x)
 
     def linear(self, source: str, features: int, *, bias: bool = True) -> str:
         return self.add(Linear(features, bias), source)
@@ -242,15 +244,15 @@ class Builder:
         return self.add(Constant(shape))
 
     def squeeze_excite(
-        self, source: str, squeeze_channels: int, *, inner: str = "relu", gate: str = "sigmoid"
+        self, source: str, squeeze_channels: int, *, inner: ActivationName = "relu", gate: ActivationName = "sigmoid"
     ) -> str:
         """Squeeze-and-excitation as its parts: pool, two 1x1 convolutions with bias, gate, product."""
         channels = self.shape(source)[1]
         x = self.add(Pool2d("avg"), source)
         x = self.add(Conv2d.square(squeeze_channels, 1, bias=True), x)
-        x = self.add(Activation(inner), x)  # type: ignore[arg-type]
+        x = self.add(Activation(inner), x)
         x = self.add(Conv2d.square(channels, 1, bias=True), x)
-        x = self.add(Activation(gate), x)  # type: ignore[arg-type]
+        x = self.add(Activation(gate), x)
         return self.add(Elementwise("mul"), source, x)
 
     def attention(self, source: str, heads: int, *, bias: bool = True) -> str:
@@ -258,11 +260,12 @@ class Builder:
         batch, tokens, features = self.shape(source)
         if features % heads:
             raise SpecError(f"{self.name}: attention", heads, f"a divisor of {features}")
-        split = (batch, heads, tokens, features // heads)
-        query, key, value = (self.linear(source, features, bias=bias) for _ in range(3))
-        query = self.add(Reshape(split), query)
-        key = self.add(Reshape((batch, heads, features // heads, tokens)), key)
-        value = self.add(Reshape(split), value)
-        scores = self.add(MatMul(), query, key)
+        split = (batch, tokens, heads, features // heads)
+        query, key, value = (
+            self.add(Permute((0, 2, 1, 3)), self.add(Reshape(split), self.linear(source, features, bias=bias)))
+            for _ in range(3)
+        )
+        scores = self.add(MatMul(), query, self.add(Permute((0, 1, 3, 2)), key))
         mixed = self.add(MatMul(), self.add(Softmax(), scores), value)
-        return self.linear(self.add(Reshape((batch, tokens, features)), mixed), features, bias=bias)
+        merged = self.add(Reshape((batch, tokens, features)), self.add(Permute((0, 2, 1, 3)), mixed))
+        return self.linear(merged, features, bias=bias)

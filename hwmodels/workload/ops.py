@@ -16,10 +16,32 @@ from math import prod
 from typing import ClassVar, Literal, NamedTuple, Protocol
 
 __all__ = [
-    "Activation", "Concat", "Constant", "Conv2d", "Elementwise", "Embedding", "Kind", "Linear", "MatMul", "Norm",
-    "Operator", "PixelShuffle", "Pool2d", "Precision", "Recurrent", "Reshape", "Row", "Select", "Shape", "Softmax",
-    "Split", "Upsample",
-]  # fmt: skip
+    "Activation",
+    "ActivationName",
+    "Concat",
+    "Constant",
+    "Conv2d",
+    "Elementwise",
+    "Embedding",
+    "Kind",
+    "Linear",
+    "MatMul",
+    "Norm",
+    "Operator",
+    "Permute",
+    "PixelShuffle",
+    "Pool2d",
+    "Precision",
+    "Recurrent",
+    "Reshape",
+    "Row",
+    "Select",
+    "Shape",
+    "Softmax",
+    "Split",
+    "Upsample",
+    "Zeros",
+]
 
 Shape = tuple[int, ...]
 
@@ -383,3 +405,235 @@ class Norm:
             vector_ops=per_element * prod(output),
             parameters=2 * _channels_of(output) if self.affine else 0,
         )
+
+
+ActivationName = Literal["relu", "relu6", "hardsigmoid", "hardswish", "sigmoid", "tanh", "silu", "gelu"]
+
+_ACTIVATION_OPS: dict[ActivationName, int] = {
+    "relu": 1,
+    "relu6": 2,
+    "hardsigmoid": 3,
+    "hardswish": 4,
+    "sigmoid": 4,
+    "tanh": 4,
+    "silu": 5,
+    "gelu": 8,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Activation:
+    """Pointwise nonlinearity; `vector_ops` counts elementary operations of a polynomial evaluation (ASSUMED)."""
+
+    function: ActivationName = "relu"
+    is_view: ClassVar[bool] = False
+
+    def infer(self, *inputs: Shape) -> Shape:
+        return inputs[0]
+
+    def row(self, inputs: tuple[Shape, ...], output: Shape) -> Row:
+        ops = _ACTIVATION_OPS[self.function] * prod(output)
+        return _plain(Kind.ACTIVATION, inputs, output, vector_ops=ops)
+
+
+@dataclass(frozen=True, slots=True)
+class Elementwise:
+    """Sum or product of operands that broadcast against each other."""
+
+    function: Literal["add", "mul"] = "add"
+    is_view: ClassVar[bool] = False
+
+    def infer(self, *inputs: Shape) -> Shape:
+        rank = max(len(shape) for shape in inputs)
+        padded = [(1,) * (rank - len(shape)) + shape for shape in inputs]
+        out = tuple(max(extents) for extents in zip(*padded, strict=True))
+        if any(extent not in (1, full) for shape in padded for extent, full in zip(shape, out, strict=True)):
+            raise ValueError(f"Elementwise: shapes {inputs} do not broadcast")
+        return out
+
+    def row(self, inputs: tuple[Shape, ...], output: Shape) -> Row:
+        ops = prod(output) * max(len(inputs) - 1, 1)
+        return _plain(Kind.ELEMENTWISE, inputs, output, vector_ops=ops)
+
+
+@dataclass(frozen=True, slots=True)
+class Softmax:
+    """Softmax over the last axis: maximum, subtract, exponential, sum, divide."""
+
+    is_view: ClassVar[bool] = False
+
+    def infer(self, *inputs: Shape) -> Shape:
+        return inputs[0]
+
+    def row(self, inputs: tuple[Shape, ...], output: Shape) -> Row:
+        return _plain(Kind.SOFTMAX, inputs, output, vector_ops=5 * prod(output))
+
+
+@dataclass(frozen=True, slots=True)
+class Embedding:
+    """Table look-up: (batch, tokens) -> (batch, tokens, features). Traffic is the rows read, not the table."""
+
+    entries: int
+    features: int
+    is_view: ClassVar[bool] = False
+
+    def infer(self, *inputs: Shape) -> Shape:
+        return (*inputs[0], self.features)
+
+    def row(self, inputs: tuple[Shape, ...], output: Shape) -> Row:
+        row = _plain(Kind.EMBEDDING, inputs, output, vector_ops=0, parameters=self.entries * self.features)
+        return row._replace(in_channels=self.entries, in_h=prod(inputs[0][1:]), input_elements=prod(output))
+
+
+@dataclass(frozen=True, slots=True)
+class Constant:
+    """A learned tensor without input: class token, position embedding. Moves data only where it is used."""
+
+    shape: Shape
+    is_view: ClassVar[bool] = False
+
+    def infer(self, *inputs: Shape) -> Shape:
+        return self.shape
+
+    def row(self, inputs: tuple[Shape, ...], output: Shape) -> Row:
+        return _plain(Kind.COPY, (), output, vector_ops=0, parameters=prod(self.shape))._replace(
+            input_elements=0, output_elements=0
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Zeros:
+    """A tensor of zeros without input: what a cell's node holds when every edge into it is `none`."""
+
+    shape: Shape
+    is_view: ClassVar[bool] = True
+
+    def infer(self, *inputs: Shape) -> Shape:
+        return self.shape
+
+    def row(self, inputs: tuple[Shape, ...], output: Shape) -> Row:
+        return _plain(Kind.COPY, inputs, output, vector_ops=0)
+
+
+@dataclass(frozen=True, slots=True)
+class Upsample:
+    """Nearest or bilinear enlargement by an integer factor."""
+
+    factor: int
+    mode: Literal["nearest", "bilinear"] = "nearest"
+    is_view: ClassVar[bool] = False
+
+    def infer(self, *inputs: Shape) -> Shape:
+        batch, channels, height, width = _image(inputs[0], "Upsample")
+        return (batch, channels, height * self.factor, width * self.factor)
+
+    def row(self, inputs: tuple[Shape, ...], output: Shape) -> Row:
+        ops = prod(output) * (0 if self.mode == "nearest" else 7)  # 4 products, 3 sums
+        return _plain(Kind.RESAMPLE, inputs, output, vector_ops=ops)
+
+
+@dataclass(frozen=True, slots=True)
+class PixelShuffle:
+    """(B, C r², H, W) -> (B, C, rH, rW): pure data movement."""
+
+    factor: int
+    is_view: ClassVar[bool] = False
+
+    def infer(self, *inputs: Shape) -> Shape:
+        batch, channels, height, width = _image(inputs[0], "PixelShuffle")
+        if channels % self.factor**2:
+            raise ValueError(f"PixelShuffle: {channels} channels are not a multiple of {self.factor**2}")
+        return (batch, channels // self.factor**2, height * self.factor, width * self.factor)
+
+    def row(self, inputs: tuple[Shape, ...], output: Shape) -> Row:
+        return _plain(Kind.RESAMPLE, inputs, output, vector_ops=0)
+
+
+@dataclass(frozen=True, slots=True)
+class Concat:
+    """Join along `axis`: a copy."""
+
+    axis: int = 1
+    is_view: ClassVar[bool] = False
+
+    def infer(self, *inputs: Shape) -> Shape:
+        first = inputs[0]
+        for shape in inputs[1:]:
+            if len(shape) != len(first) or any(
+                a != b for i, (a, b) in enumerate(zip(first, shape, strict=True)) if i != self.axis
+            ):
+                raise ValueError(f"Concat: shapes {inputs} differ outside axis {self.axis}")
+        joined = sum(shape[self.axis] for shape in inputs)
+        return (*first[: self.axis], joined, *first[self.axis + 1 :])
+
+    def row(self, inputs: tuple[Shape, ...], output: Shape) -> Row:
+        return _plain(Kind.COPY, inputs, output, vector_ops=0)
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """One contiguous part [start, start + length) along `axis`: a view."""
+
+    axis: int
+    start: int
+    length: int
+    is_view: ClassVar[bool] = True
+
+    def infer(self, *inputs: Shape) -> Shape:
+        shape = inputs[0]
+        if self.start + self.length > shape[self.axis]:
+            raise ValueError(
+                f"Split: [{self.start}, {self.start + self.length}) is outside {shape[self.axis]} elements"
+            )
+        return (*shape[: self.axis], self.length, *shape[self.axis + 1 :])
+
+    def row(self, inputs: tuple[Shape, ...], output: Shape) -> Row:
+        return _plain(Kind.COPY, inputs, output, vector_ops=0)
+
+
+@dataclass(frozen=True, slots=True)
+class Reshape:
+    """Same elements in the same order under another shape: a view."""
+
+    shape: Shape
+    is_view: ClassVar[bool] = True
+
+    def infer(self, *inputs: Shape) -> Shape:
+        if prod(inputs[0]) != prod(self.shape):
+            raise ValueError(f"Reshape: {inputs[0]} has not as many elements as {self.shape}")
+        return self.shape
+
+    def row(self, inputs: tuple[Shape, ...], output: Shape) -> Row:
+        return _plain(Kind.COPY, inputs, output, vector_ops=0)
+
+
+@dataclass(frozen=True, slots=True)
+class Permute:
+    """Axes in another order: a view, since the consumer's kernel chooses its strides."""
+
+    axes: tuple[int, ...]
+    is_view: ClassVar[bool] = True
+
+    def infer(self, *inputs: Shape) -> Shape:
+        if sorted(self.axes) != list(range(len(inputs[0]))):
+            raise ValueError(f"Permute: {self.axes} does not order the {len(inputs[0])} axes of {inputs[0]}")
+        return tuple(inputs[0][axis] for axis in self.axes)
+
+    def row(self, inputs: tuple[Shape, ...], output: Shape) -> Row:
+        return _plain(Kind.COPY, inputs, output, vector_ops=0)
+
+
+@dataclass(frozen=True, slots=True)
+class Select:
+    """One index along `axis`, as the class token or the last time step: a view that drops the axis."""
+
+    axis: int
+    index: int = 0
+    is_view: ClassVar[bool] = True
+
+    def infer(self, *inputs: Shape) -> Shape:
+        shape = inputs[0]
+        return (*shape[: self.axis], *shape[self.axis + 1 :])
+
+    def row(self, inputs: tuple[Shape, ...], output: Shape) -> Row:
+        return _plain(Kind.COPY, inputs, output, vector_ops=0)

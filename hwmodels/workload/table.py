@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from hwmodels.workload.graph import Workload
+from hwmodels.workload.graph import Input, Workload
 from hwmodels.workload.ops import Row
 
 __all__ = ["I64", "LayerTable", "Layers", "Networks", "RowBank", "layer_table"]
@@ -160,7 +160,7 @@ def _edges(workload: Workload, position: dict[str, int]) -> list[tuple[int, int,
         node = workload[name]
         if name in position:
             return (position[name],)
-        if not node.inputs:
+        if isinstance(node.operator, Input):
             return (-1,)
         return tuple(p for source in node.inputs for p in producers(source))
 

@@ -1,0 +1,75 @@
+"""Results of a cost model with their axes, names and units: CostTensor (all pairs) and CostReport (one pair)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from hwmodels.workload.table import LayerTable
+
+__all__ = ["CostReport", "CostTensor"]
+
+F64 = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class CostTensor:
+    """Cost of every (configuration, layer) pair.
+
+    values : (C, L, M) float64, per batch, in the SI unit that the metric's name ends in (area in mm²).
+    choice : (C, L) int16, the id of what the model chose for the pair (dataflow, algorithm), see `choices`.
+    """
+
+    values: F64
+    choice: npt.NDArray[np.int16]
+    metrics: tuple[str, ...]
+    choices: tuple[str, ...]
+
+    def __getitem__(self, metric: str) -> F64:
+        """One metric, (C, L)."""
+        column: F64 = self.values[:, :, self.metrics.index(metric)]
+        return column
+
+
+@dataclass(frozen=True, eq=False)
+class CostReport:
+    """One network on one configuration.
+
+    totals : network-level metrics by name. layers : per executed layer, in order, by name of the layer metric.
+    binding : per executed layer the largest of the model's time terms. infeasible : the reason, or None.
+    """
+
+    network: str
+    family: str
+    table: LayerTable
+    totals: dict[str, float]
+    layers: dict[str, F64]
+    choice: tuple[str, ...]
+    binding: tuple[str, ...]
+    energy_terms: tuple[str, ...]
+    infeasible: str | None
+
+    def total(self, metric: str) -> float:
+        return self.totals[metric]
+
+    def breakdown(self) -> dict[str, float]:
+        """Energy by term, J per batch."""
+        return {term: self.totals[term] for term in self.energy_terms}
+
+    def bottleneck(self) -> dict[str, float]:
+        """Share of the latency by binding limit, largest first."""
+        latency = self.layers["latency_s"]
+        shares: dict[str, float] = {}
+        for limit, seconds in zip(self.binding, latency, strict=True):
+            shares[limit] = shares.get(limit, 0.0) + float(seconds)
+        whole = sum(shares.values()) or 1.0
+        return {limit: shares[limit] / whole for limit in sorted(shares, key=lambda name: -shares[name])}
+
+    @property
+    def items_per_s(self) -> float:
+        """Throughput of back-to-back batches."""
+        batch = int(self.table.layers.batch.max(initial=1))
+        latency = self.totals["latency_s"]
+        return batch / latency if latency > 0 else float("inf")

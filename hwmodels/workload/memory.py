@@ -1,0 +1,89 @@
+"""Memory of a network: weights, and peak activations by liveness over the execution order.
+
+A tensor lives from the layer that makes it to its last consumer; while a layer runs, its inputs and its output are
+live together. In-place operators, tiling and allocator fragmentation are not modelled.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from numba import njit
+
+from hwmodels.workload.table import I64, LayerTable
+
+__all__ = ["peak_activation_bytes", "weight_bytes"]
+
+F64 = npt.NDArray[np.float64]
+
+
+def weight_bytes(table: LayerTable) -> F64:
+    """Bytes of all stored parameters at their layers' weight bits, (N,)."""
+    bits = table.layers.parameters * table.layers.weight_bits
+    running = np.concatenate([np.zeros(1, np.int64), np.cumsum(bits[table.networks.sequence])])
+    per_network: F64 = np.diff(running[table.networks.sequence_start]) / 8.0
+    return per_network
+
+
+def peak_activation_bytes(table: LayerTable) -> F64:
+    """Largest sum of live activations over the execution order, (N,) bytes per batch."""
+    networks = table.networks
+    peak: F64 = _peak_bits(
+        networks.sequence,
+        networks.sequence_start,
+        networks.edge_source,
+        networks.edge_destination,
+        networks.edge_elements,
+        networks.edge_start,
+        table.layers.output_elements,
+        table.layers.activation_bits,
+    )
+    return peak / 8.0
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _peak_bits(
+    sequence: I64,
+    sequence_start: I64,
+    edge_source: I64,
+    edge_destination: I64,
+    edge_elements: I64,
+    edge_start: I64,
+    output_elements: I64,
+    activation_bits: I64,
+) -> F64:
+    """peak = max over steps t of the sum of bits of tensors with made <= t <= last use."""
+    n_networks = sequence_start.size - 1
+    longest = 0
+    for network in range(n_networks):
+        longest = max(longest, sequence_start[network + 1] - sequence_start[network])
+    last_use = np.empty(longest, np.int64)
+    change = np.empty(longest + 1, np.float64)
+    peak = np.zeros(n_networks)
+    for network in range(n_networks):
+        base, steps = sequence_start[network], sequence_start[network + 1] - sequence_start[network]
+        last_use[:steps] = np.arange(steps)
+        change[: steps + 1] = 0.0
+        input_bits, input_last = 0.0, -1
+        for e in range(edge_start[network], edge_start[network + 1]):
+            source, destination = edge_source[e], edge_destination[e]
+            step = destination if destination >= 0 else steps - 1
+            if source >= 0:
+                last_use[source] = max(last_use[source], step)
+            elif destination >= 0:
+                # The same network input read twice is one tensor.
+                bits = edge_elements[e] * activation_bits[sequence[base + destination]]
+                input_bits, input_last = max(input_bits, float(bits)), max(input_last, step)
+        if input_last >= 0:
+            change[0] += input_bits
+            change[input_last + 1] -= input_bits
+        for step in range(steps):
+            row = sequence[base + step]
+            bits = float(output_elements[row] * activation_bits[row])
+            change[step] += bits
+            change[last_use[step] + 1] -= bits
+        live = 0.0
+        for step in range(steps):
+            live += change[step]
+            peak[network] = max(peak[network], live)
+    return peak

@@ -1,0 +1,106 @@
+"""Pure graph rewrites: what a runtime does to a network before it runs.
+
+Two execution semantics exist and both are needed: an eager runtime executes every operator as written, dead branches
+included; a compiled one drops what cannot reach the output or carries only zeros, and folds normalisation and
+activation into the convolution before them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from hwmodels.workload.graph import Node, Workload
+from hwmodels.workload.ops import Activation, Conv2d, Elementwise, Linear, Norm, Precision, Zeros
+
+__all__ = ["COMPILED", "EAGER", "Semantics", "fuse", "prune_dead_branches", "rewrite", "with_precision"]
+
+
+@dataclass(frozen=True)
+class Semantics:
+    """How a runtime executes a graph."""
+
+    drop_dead_branches: bool
+    fuse_norm_activation: bool
+
+
+EAGER = Semantics(drop_dead_branches=False, fuse_norm_activation=False)
+COMPILED = Semantics(drop_dead_branches=True, fuse_norm_activation=True)
+
+
+def rewrite(workload: Workload, semantics: Semantics) -> Workload:
+    """The graph that a runtime with these semantics executes."""
+    if semantics.drop_dead_branches:
+        workload = prune_dead_branches(workload)
+    if semantics.fuse_norm_activation:
+        workload = fuse(workload)
+    return workload
+
+
+def prune_dead_branches(workload: Workload) -> Workload:
+    """Drop operators that carry only zeros or do not reach an output.
+
+    A branch fed by `Zeros` alone is a constant, which a compiler folds into the bias behind the sum; its operators
+    and its operand of the sum vanish, and a sum of one operand is that operand.
+    """
+    void: set[str] = set()
+    stands_for: dict[str, str] = {}
+    kept: dict[str, Node] = {}
+    for node in workload:
+        live = tuple(stands_for.get(source, source) for source in node.inputs if source not in void)
+        is_sum = isinstance(node.operator, Elementwise) and node.operator.function == "add"
+        if isinstance(node.operator, Zeros) or (node.inputs and not live):
+            void.add(node.name)
+        elif is_sum and len(live) == 1:
+            stands_for[node.name] = live[0]
+        else:
+            kept[node.name] = replace(node, inputs=live if is_sum else _all(node, stands_for))
+    outputs = tuple(stands_for.get(name, name) for name in workload.outputs if name not in void)
+    reached = set(outputs)
+    for node in reversed(kept.values()):
+        if node.name in reached:
+            reached.update(node.inputs)
+    alive = [node for node in kept.values() if node.name in reached]
+    return Workload.of(workload.name, alive, outputs)
+
+
+def fuse(workload: Workload) -> Workload:
+    """Fold batch norm and activation into the convolution or linear layer that alone feeds them.
+
+    The folded layer has a bias and no normalisation parameters; its output is that of the last absorbed operator.
+    """
+    consumers: dict[str, int] = dict.fromkeys(workload.outputs, 1)
+    for node in workload:
+        for source in node.inputs:
+            consumers[source] = consumers.get(source, 0) + 1
+    stands_for: dict[str, str] = {}
+    kept: dict[str, Node] = {}
+    activated: set[str] = set()
+    for node in workload:
+        inputs = _all(node, stands_for)
+        host = kept.get(inputs[0]) if len(inputs) == 1 and consumers[node.inputs[0]] == 1 else None
+        if host is None or host.name in activated or not _absorbs(host, node):
+            kept[node.name] = replace(node, inputs=inputs)
+            continue
+        stands_for[node.name] = host.name
+        if isinstance(node.operator, Activation):
+            activated.add(host.name)
+        elif isinstance(host.operator, Conv2d | Linear):
+            kept[host.name] = replace(host, operator=replace(host.operator, bias=True))
+    return Workload.of(workload.name, kept.values(), (stands_for.get(name, name) for name in workload.outputs))
+
+
+def with_precision(workload: Workload, precision: Precision) -> Workload:
+    """The same network with uniform bits."""
+    return Workload.of(workload.name, (replace(node, precision=precision) for node in workload), workload.outputs)
+
+
+def _all(node: Node, stands_for: dict[str, str]) -> tuple[str, ...]:
+    return tuple(stands_for.get(source, source) for source in node.inputs)
+
+
+def _absorbs(host: Node, node: Node) -> bool:
+    if not isinstance(host.operator, Conv2d | Linear):
+        return False
+    if isinstance(node.operator, Norm):
+        return node.operator.mode == "batch"
+    return isinstance(node.operator, Activation)
