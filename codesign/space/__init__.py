@@ -1,0 +1,1 @@
+"""Search spaces: points are integer vectors, whatever they stand for."""

@@ -1,0 +1,221 @@
+"""The NAS-Bench-201 cell space [Dong and Yang, ICLR 2020]: four nodes, six edges, five operations.
+
+Skeleton: a 3x3 stem, three stages of equal cells at widths C, 2C, 4C, a residual block with stride 2 between stages,
+batch norm, global pooling, a linear classifier. With C = 16, five cells a stage and 32 x 32 inputs this is the
+published network to the parameter; smaller settings make it trainable in seconds.
+
+Gene order and choices are those of the published table, so that genotype (digits base 5) and its row agree with the
+files that list `ops` per edge 0>1, 0>2, 1>2, 0>3, 1>3, 2>3.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from codesign.space.architecture import ArchitectureSpace
+from codesign.space.base import Gene, Genotypes
+from codesign.space.lowering import BatchGraph, Tensor
+from hwmodels.errors import SpecError
+from hwmodels.workload.graph import Builder, Workload
+from hwmodels.workload.ops import Activation, Conv2d, Norm, Pool2d, Precision, Zeros
+from hwmodels.workload.rewrite import Semantics
+from hwmodels.workload.table import LayerTable
+
+__all__ = ["EDGES", "OPERATIONS", "CellSpace"]
+
+EDGES = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
+OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
+_CELL_POOL = Pool2d("avg", 3, 1, 1)
+_HALVE = Pool2d("avg", 2, 2, 0)
+
+
+class CellSpace(ArchitectureSpace):
+    """15,625 cells in a fixed skeleton.
+
+    Parameters
+    ----------
+    channels : C of the first stage. cells : cells a stage. stages : stages, each twice as wide as the last.
+    input_shape : (channels, size, size) of one image. operations : which of `OPERATIONS` an edge may take.
+    """
+
+    def __init__(
+        self,
+        *,
+        channels: int = 16,
+        cells: int = 5,
+        stages: int = 3,
+        input_shape: tuple[int, int, int] = (3, 32, 32),
+        classes: int = 10,
+        batch: int = 1,
+        operations: tuple[str, ...] = OPERATIONS,
+        precision: Precision | None = None,
+    ) -> None:
+        for operation in operations:
+            if operation not in OPERATIONS:
+                raise SpecError.unknown("operations", operation, OPERATIONS)
+        super().__init__([Gene(f"{source}>{target}", operations) for source, target in EDGES])
+        self.channels, self.cells, self.stages, self.classes, self.batch = channels, cells, stages, classes, batch
+        self.input_shape, self.precision = input_shape, precision or Precision()
+
+    def _identity(self) -> dict[str, object]:
+        return {
+            "channels": self.channels,
+            "cells": self.cells,
+            "stages": self.stages,
+            "input_shape": self.input_shape,
+            "classes": self.classes,
+            "precision": self.precision,
+        }
+
+    # Which cells are the same, and which are connected.
+
+    def valid(self, genotypes: Genotypes) -> npt.NDArray[np.bool_]:
+        """In range, and the output of the cell depends on its input."""
+        inside = super().valid(genotypes)
+        safe = np.where(inside[:, None], genotypes, 0)
+        connected: npt.NDArray[np.bool_] = self._classes[safe @ self._weights] >= 0
+        return inside & connected
+
+    def canonical(self, genotypes: Genotypes) -> Genotypes:
+        """The first cell that computes the same function; disconnected cells stay as they are."""
+        code = genotypes @ self._weights
+        found = self._classes[code]
+        representative = np.where(found >= 0, found, code)
+        return representative[:, None] // self._weights % self.cardinalities
+
+    @cached_property
+    def _weights(self) -> npt.NDArray[np.int64]:
+        base = int(self.cardinalities[0])
+        return base ** np.arange(len(EDGES) - 1, -1, -1, dtype=np.int64)
+
+    @cached_property
+    def _classes(self) -> npt.NDArray[np.int64]:
+        """For every cell the code of the first cell of its class, -1 where disconnected."""
+        operations = self.genes[0].choices
+        first: dict[str, int] = {}
+        classes = np.empty(self.size, np.int64)
+        for code, genotype in enumerate(np.ndindex(*(int(count) for count in self.cardinalities))):
+            text = _function_of([operations[i] for i in genotype])
+            classes[code] = first.setdefault(text, code) if text else -1
+        return classes
+
+    def describe(self, genotype: npt.NDArray[np.integer]) -> str:
+        """The published notation, as |nor_conv_3x3~0|+|none~0|skip_connect~1|+..."""
+        chosen = [self.genes[0].choices[int(i)] for i in genotype]
+        nodes: dict[int, str] = {}
+        for operation, (source, target) in zip(chosen, EDGES, strict=True):
+            nodes[target] = nodes.get(target, "|") + f"{operation}~{source}|"
+        return "+".join(nodes.values())
+
+    # One network as a graph.
+
+    def workload(self, genotype: npt.NDArray[np.integer]) -> Workload:
+        chosen = [self.genes[0].choices[int(i)] for i in genotype]
+        net = Builder(
+            "cell-" + "".join(map(str, genotype)), (self.batch, *self.input_shape), precision=self.precision
+        )
+        x = net.conv_norm_act(net.input, self.channels, 3, activation=None)
+        for stage in range(self.stages):
+            if stage > 0:
+                x = _reduction(net, x)
+            for _ in range(self.cells):
+                x = _cell(net, x, chosen)
+        x = net.add(Activation("relu"), net.add(Norm("batch"), x))
+        return net.finish(net.linear(net.flatten(net.add(Pool2d("avg"), x)), self.classes))
+
+    # Many networks as a table.
+
+    def _lower_distinct(self, genotypes: Genotypes, semantics: Semantics) -> LayerTable:
+        channels, size, _ = self.input_shape
+        net = BatchGraph(
+            len(genotypes),
+            batch=self.batch,
+            channels=channels,
+            size=size,
+            precision=self.precision,
+            semantics=semantics,
+        )
+        named = np.array([OPERATIONS.index(operation) for operation in self.genes[0].choices])[genotypes]
+        x = net.norm(net.conv(net.input, self.channels, 3))
+        for stage in range(self.stages):
+            if stage > 0:
+                x = _lower_reduction(net, x)
+            for _ in range(self.cells):
+                x = _lower_cell(net, x, named)
+        x = net.activation(net.norm(x))
+        return net.finish(net.linear(net.pool(x, Pool2d("avg")), self.classes))
+
+
+def _function_of(operations: list[str]) -> str:
+    """A cell as a nested sum with zeros dropped, skips dissolved and terms sorted: equal texts, equal functions."""
+    nodes: list[list[str]] = [["x"], [], [], []]
+    for target in (1, 2, 3):
+        for operation, (source, node) in zip(operations, EDGES, strict=True):
+            if node != target or operation == "none" or not nodes[source]:
+                continue
+            is_skip = operation == "skip_connect"
+            nodes[target] += nodes[source] if is_skip else [f"{operation}({'+'.join(sorted(nodes[source]))})"]
+    return "+".join(sorted(nodes[3]))
+
+
+def _relu_conv_norm(net: Builder, x: str, out_channels: int, kernel: int, stride: int = 1) -> str:
+    x = net.add(Activation("relu"), x)
+    return net.conv_norm_act(x, out_channels, kernel, stride=stride, activation=None)
+
+
+def _cell(net: Builder, x: str, operations: list[str]) -> str:
+    channels = net.shape(x)[1]
+    nodes = [x]
+    for target in (1, 2, 3):
+        terms = []
+        for operation, (source, node) in zip(operations, EDGES, strict=True):
+            if node != target or operation == "none":
+                continue
+            if operation == "skip_connect":
+                terms.append(nodes[source])
+            elif operation == "avg_pool_3x3":
+                terms.append(net.add(_CELL_POOL, nodes[source]))
+            else:
+                terms.append(_relu_conv_norm(net, nodes[source], channels, 1 if "1x1" in operation else 3))
+        total = terms[0] if terms else net.add(Zeros(net.shape(x)))
+        for term in terms[1:]:
+            total = net.residual(total, term)
+        nodes.append(total)
+    return nodes[3]
+
+
+def _reduction(net: Builder, x: str) -> str:
+    """Residual block of stride 2 that doubles the channels; its shortcut is a pooled 1x1 convolution."""
+    channels = 2 * net.shape(x)[1]
+    y = _relu_conv_norm(net, x, channels, 3, stride=2)
+    y = _relu_conv_norm(net, y, channels, 3)
+    return net.residual(net.add(Conv2d.square(channels, 1), net.add(_HALVE, x)), y)
+
+
+def _lower_cell(net: BatchGraph, x: Tensor, named: npt.NDArray[np.int64]) -> Tensor:
+    """As `_cell`, with `named` (N, 6) the position of each edge's operation in OPERATIONS."""
+    nodes = [x]
+    for target in (1, 2, 3):
+        terms = []
+        for edge, (source, node) in enumerate(EDGES):
+            if node != target:
+                continue
+            operation, y = named[:, edge], nodes[source]
+            convolved = (operation == 2) | (operation == 3)
+            z = net.activation(y, present=convolved)
+            z = net.conv(z, y.channels, np.where(operation == 3, 3, 1), present=convolved)
+            z = net.norm(z, present=convolved)
+            z = net.pool(z, _CELL_POOL, present=operation == 4)
+            terms.append(net.only(z, operation != 0))
+        nodes.append(net.sum(terms))
+    return nodes[3]
+
+
+def _lower_reduction(net: BatchGraph, x: Tensor) -> Tensor:
+    channels = 2 * x.channels
+    y = net.norm(net.conv(net.activation(x), channels, 3, stride=2))
+    y = net.norm(net.conv(net.activation(y), channels, 3))
+    return net.sum([net.conv(net.pool(x, _HALVE), channels, 1), y])

@@ -1,0 +1,105 @@
+"""A convolutional chain: stages of plain convolutions, each with its kernel, width, depth, stride and bits.
+
+Every layer is convolution, batch norm, ReLU; the first layer of a stage carries the stride; global pooling and a
+linear classifier close the chain. Bits hold for the weights and activations of a stage's layers; stem-less, so the
+first stage reads the image.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from codesign.space.architecture import ArchitectureSpace
+from codesign.space.base import Gene, Genotypes
+from codesign.space.lowering import BatchGraph
+from hwmodels.errors import SpecError
+from hwmodels.workload.graph import Builder, Workload
+from hwmodels.workload.ops import Pool2d, Precision
+from hwmodels.workload.rewrite import Semantics
+from hwmodels.workload.table import LayerTable
+
+__all__ = ["ChainSpace"]
+
+_DECISIONS = ("kernel", "width", "depth", "stride", "bits")
+
+
+class ChainSpace(ArchitectureSpace):
+    """Chains of `stages` stages; every stage draws from the same choices.
+
+    Parameters
+    ----------
+    kernel, width, depth, stride, bits : choices of a stage. input_shape : (channels, size, size) of one image.
+    """
+
+    def __init__(
+        self,
+        *,
+        stages: int = 3,
+        kernel: Sequence[int] = (1, 3, 5),
+        width: Sequence[int] = (8, 16, 24, 32),
+        depth: Sequence[int] = (1, 2),
+        stride: Sequence[int] = (1, 2),
+        bits: Sequence[int] = (4, 6, 8),
+        input_shape: tuple[int, int, int] = (3, 32, 32),
+        classes: int = 10,
+        batch: int = 1,
+        precision: Precision | None = None,
+    ) -> None:
+        choices = dict(zip(_DECISIONS, (kernel, width, depth, stride, bits), strict=True))
+        for name, values in choices.items():
+            if any(value < 1 for value in values):
+                raise SpecError(name, min(values), ">= 1")
+        if any(size % 2 == 0 for size in kernel):
+            raise SpecError("kernel", next(size for size in kernel if size % 2 == 0), "odd")
+        genes = [Gene(f"{name}{stage}", tuple(choices[name])) for stage in range(stages) for name in _DECISIONS]
+        super().__init__(genes)
+        self.stages, self.max_depth, self.batch = stages, max(depth), batch
+        self.input_shape, self.classes, self.precision = input_shape, classes, precision or Precision()
+
+    def _identity(self) -> dict[str, object]:
+        return {"input_shape": self.input_shape, "classes": self.classes, "precision": self.precision}
+
+    def describe(self, genotype: npt.NDArray[np.integer]) -> str:
+        """One word a stage, as 2x3x3-16/2@8b: depth x kernel - width / stride @ bits."""
+        point = self.decode(genotype)
+        words = []
+        for stage in range(self.stages):
+            kernel, width, depth, stride, bits = (point[f"{name}{stage}"] for name in _DECISIONS)
+            words.append(f"{depth}x{kernel}x{kernel}-{width}/{stride}@{bits}b")
+        return " ".join(words)
+
+    def workload(self, genotype: npt.NDArray[np.integer]) -> Workload:
+        point = self.decode(genotype)
+        name = "chain-" + "".join(map(str, genotype))
+        net = Builder(name, (self.batch, *self.input_shape), precision=self.precision)
+        x = net.input
+        for stage in range(self.stages):
+            kernel, width, depth, stride, bits = (point[f"{name}{stage}"] for name in _DECISIONS)
+            net.precision = Precision(bits, bits, self.precision.accumulator_bits)
+            for layer in range(depth):
+                x = net.conv_norm_act(x, width, kernel, stride=stride if layer == 0 else 1)
+        net.precision = self.precision
+        return net.finish(net.linear(net.flatten(net.add(Pool2d("avg"), x)), self.classes))
+
+    def _lower_distinct(self, genotypes: Genotypes, semantics: Semantics) -> LayerTable:
+        channels, size, _ = self.input_shape
+        net = BatchGraph(
+            len(genotypes),
+            batch=self.batch,
+            channels=channels,
+            size=size,
+            precision=self.precision,
+            semantics=semantics,
+        )
+        x = net.input
+        for stage in range(self.stages):
+            kernel, width, depth, stride, bits = (self.column(genotypes, f"{name}{stage}") for name in _DECISIONS)
+            for layer in range(self.max_depth):
+                there = depth > layer
+                x = net.conv(x, width, kernel, stride=stride if layer == 0 else 1, bits=bits, present=there)
+                x = net.norm(x, bits=bits, present=there)
+                x = net.activation(x, bits=bits, present=there)
+        return net.finish(net.linear(net.pool(x, Pool2d("avg")), self.classes))
