@@ -68,8 +68,12 @@ class CostReport:
         return {limit: shares[limit] / whole for limit in sorted(shares, key=lambda name: -shares[name])}
 
     @property
+    def batch(self) -> int:
+        """Items a batch."""
+        return int(self.table.layers.batch.max(initial=1))
+
+    @property
     def items_per_s(self) -> float:
-        """Throughput of back-to-back batches."""
-        batch = int(self.table.layers.batch.max(initial=1))
-        latency = self.totals["latency_s"]
-        return batch / latency if latency > 0 else float("inf")
+        """Throughput: a batch every initiation interval where the family has one, else every latency."""
+        seconds = self.totals.get("interval_s", self.totals["latency_s"])
+        return self.batch / seconds if seconds > 0 else float("inf")

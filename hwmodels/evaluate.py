@@ -23,7 +23,7 @@ from hwmodels.workload.table import I64, LayerTable, layer_table
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["NETWORK_METRICS", "PairCosts", "evaluate", "evaluate_pairs", "layer_costs", "sweep"]
+__all__ = ["NETWORK_METRICS", "PairCosts", "evaluate", "evaluate_pairs", "layer_costs", "network_metrics", "sweep"]
 
 F64 = npt.NDArray[np.float64]
 
@@ -85,6 +85,8 @@ def evaluate_pairs(model: CostModel, table: LayerTable, configs: Any, *, network
     for name, values in network_metrics(table).items():
         columns[name] = values[network]
     at_pairs = {name: getattr(configs, name)[config] for name in configs._fields}
+    if model.epilogue is not None:
+        columns |= model.epilogue(columns, at_pairs)
     return PairCosts(columns, model.infeasible(columns, at_pairs), model.infeasible_reasons)
 
 

@@ -22,6 +22,7 @@ __all__ = [
     "NJ",
     "NS",
     "PJ",
+    "PREFIX_SCALES",
     "TB",
     "UJ",
     "UM2",
@@ -43,6 +44,9 @@ _PREFIXES = (
     (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""), (1e-3, "m"), (1e-6, "µ"), (1e-9, "n"), (1e-12, "p"),
     (1e-15, "f"),
 )  # fmt: skip
+
+PREFIX_SCALES = {prefix: scale for scale, prefix in _PREFIXES}
+"""SI prefix -> factor."""
 
 # Longest ending first: a column name ends in its unit.
 _SUFFIXES = (

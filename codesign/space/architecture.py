@@ -19,14 +19,14 @@ from hwmodels.workload.graph import Workload
 from hwmodels.workload.rewrite import Semantics
 from hwmodels.workload.table import LayerTable
 
-__all__ = ["ArchitectureSpace", "Lowered"]
+__all__ = ["ArchitectureSpace", "Lowered", "find_rows", "unique_rows"]
 
 
 class Lowered(NamedTuple):
-    """A batch of genotypes as distinct networks: genotype p is network `index[p]` of `table`."""
+    """A batch of genotypes as distinct networks: genotype p is network `network[p]` of `table`."""
 
     table: LayerTable
-    index: npt.NDArray[np.int64]
+    network: npt.NDArray[np.int64]
 
 
 class ArchitectureSpace(Space):
@@ -52,9 +52,7 @@ class ArchitectureSpace(Space):
     @property
     def fingerprint(self) -> str:
         """Hash of everything that decides what a genotype means."""
-        content = json.dumps(
-            [type(self).__name__, self._identity(), [list(gene) for gene in self.genes]], default=str
-        )
+        content = json.dumps([type(self).__name__, self._identity(), [list(gene) for gene in self.genes]], default=str)
         return hashlib.sha256(content.encode()).hexdigest()[:16]
 
     def _identity(self) -> dict[str, object]:
@@ -62,13 +60,26 @@ class ArchitectureSpace(Space):
         return {}
 
 
-def unique_rows(
-    genotypes: Genotypes, cardinalities: npt.NDArray[np.int64]
-) -> tuple[Genotypes, npt.NDArray[np.int64]]:
-    """Distinct rows and, for each row, which of them it is: np.unique by a mixed-radix code where it fits."""
-    if np.sum(np.log2(np.maximum(cardinalities, 1))) < 62:
-        weights = np.concatenate([np.cumprod(cardinalities[::-1])[::-1][1:], np.ones(1, np.int64)])
-        _, first, index = np.unique(genotypes @ weights, return_index=True, return_inverse=True)
-        return genotypes[first], index
-    distinct, index = np.unique(genotypes, axis=0, return_inverse=True)
-    return distinct, index.reshape(-1)
+def unique_rows(genotypes: Genotypes, cardinalities: npt.NDArray[np.int64]) -> tuple[Genotypes, npt.NDArray[np.int64]]:
+    """Distinct rows in lexicographic order and, for each row, which of them it is.
+
+    Genes are packed into int64 words by mixed radix; each further word refines the classes of those before.
+    """
+    index = np.zeros(len(genotypes), np.int64)
+    radix = 1
+    for gene, count in enumerate(cardinalities.tolist()):
+        if radix > 2**40:
+            index = np.unique(index, return_inverse=True)[1].reshape(-1)
+            radix = int(index.max(initial=0)) + 1
+        index = index * count + genotypes[:, gene]
+        radix *= count
+    _, first, index = np.unique(index, return_index=True, return_inverse=True)
+    return genotypes[first], index.reshape(-1)
+
+
+def find_rows(needles: Genotypes, haystack: Genotypes, cardinalities: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Position of each needle among distinct haystack rows, -1 where it is not there."""
+    distinct, index = unique_rows(np.concatenate([haystack, needles]), cardinalities)
+    position = np.full(len(distinct), -1, np.int64)
+    position[index[: len(haystack)]] = np.arange(len(haystack))
+    return position[index[len(haystack) :]]

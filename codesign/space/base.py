@@ -53,9 +53,14 @@ class Space:
         """Number of points, valid or not."""
         return prod(int(count) for count in self.cardinalities)
 
+    def enumerate(self) -> Genotypes:
+        """Every point, valid or not, the last gene varying fastest, (size, G)."""
+        return np.array(list(np.ndindex(*self.cardinalities.tolist())), dtype=np.int64).reshape(-1, self.n_genes)
+
     def valid(self, genotypes: Genotypes) -> npt.NDArray[np.bool_]:
         """Which points mean something, (P,)."""
-        return ((genotypes >= 0) & (genotypes < self.cardinalities)).all(axis=1)
+        inside: npt.NDArray[np.bool_] = np.all((genotypes >= 0) & (genotypes < self.cardinalities), axis=1)
+        return inside
 
     def canonical(self, genotypes: Genotypes) -> Genotypes:
         """One representative of all points that mean the same, (P, G)."""

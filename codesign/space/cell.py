@@ -114,9 +114,7 @@ class CellSpace(ArchitectureSpace):
 
     def workload(self, genotype: npt.NDArray[np.integer]) -> Workload:
         chosen = [self.genes[0].choices[int(i)] for i in genotype]
-        net = Builder(
-            "cell-" + "".join(map(str, genotype)), (self.batch, *self.input_shape), precision=self.precision
-        )
+        net = Builder("cell-" + "".join(map(str, genotype)), (self.batch, *self.input_shape), precision=self.precision)
         x = net.conv_norm_act(net.input, self.channels, 3, activation=None)
         for stage in range(self.stages):
             if stage > 0:

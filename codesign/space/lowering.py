@@ -266,12 +266,12 @@ class BatchGraph:
         for slot, source in edges:
             reads = (source >= 0) & (rows[slot] >= 0)
             consumers[source[reads], everyone[reads]] += 1
-        is_host = np.array([slot.kind in (Kind.CONV, Kind.LINEAR) for slot in self._slots])
+        is_host = np.array([place.kind in (Kind.CONV, Kind.LINEAR) for place in self._slots])
         activated = np.zeros(rows.shape, bool)
-        for s, slot in enumerate(self._slots):
-            if slot.kind not in (Kind.NORM, Kind.ACTIVATION):
+        for s, place in enumerate(self._slots):
+            if place.kind not in (Kind.NORM, Kind.ACTIVATION):
                 continue
-            source = slot.sources[0]
+            source = place.sources[0]
             who = np.flatnonzero((rows[s] >= 0) & (source >= 0))
             who = who[consumers[source[who], who] == 1]
             host = stands_for[source[who], who]
@@ -279,7 +279,7 @@ class BatchGraph:
             who, host = who[joins], host[joins]
             rows[s, who] = -1
             stands_for[s, who] = host
-            (activated if slot.kind == Kind.ACTIVATION else biased)[host, who] = True
+            (activated if place.kind == Kind.ACTIVATION else biased)[host, who] = True
 
     def _flatten(
         self,
@@ -352,6 +352,4 @@ class BatchGraph:
 def _variant(row: Row, code: int) -> Row:
     """A row with its flags: reads the network input (4), makes the output (2), has a folded norm (1)."""
     bias = row.out_channels if code & 1 and row.parameters == row.weight_elements else 0
-    return row._replace(
-        input_offchip=(code >> 2) & 1, output_offchip=(code >> 1) & 1, parameters=row.parameters + bias
-    )
+    return row._replace(input_offchip=(code >> 2) & 1, output_offchip=(code >> 1) & 1, parameters=row.parameters + bias)

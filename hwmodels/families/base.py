@@ -123,7 +123,9 @@ class Spec(BaseModel):
                     raise SpecError(name, worst, f"in [{knob_.low:g}, {knob_.high:g}]")
             else:
                 column = np.full(size, _code(knob_, getattr(base, name)))
-            out.append(_stored(column))
+            # A whole number given for a real knob is stored as real, or the kernel would be compiled once more.
+            is_real = cls.model_fields[name].annotation is float
+            out.append(_stored(column.astype(np.float64) if is_real else column))
         return cls.table_type(*out)
 
     def grid(self, values: Mapping[str, Sequence[Any]]) -> Iterator[Self]:
@@ -205,6 +207,7 @@ class CostModel:
     config_metrics : table -> {metric: (C,)}; holds at least `area_mm2`.
     infeasible : (reduced metrics at pairs {name: (P,)}, configuration columns at pairs {name: (P,)}) -> codes (P,)
         int8; 0 is feasible, code i means `infeasible_reasons[i - 1]`.
+    epilogue : the same arguments -> the metrics declared `epilogue`, (P,) each; vectorised.
     """
 
     name: str
@@ -224,6 +227,7 @@ class CostModel:
     assumptions: tuple[Assumption, ...]
     references: tuple[Reference, ...]
     model_version: int = 1
+    epilogue: Callable[[Mapping[str, F64], Mapping[str, Column]], dict[str, F64]] | None = None
 
     @property
     def layer_metrics(self) -> tuple[str, ...]:

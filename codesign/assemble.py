@@ -1,0 +1,143 @@
+"""Configuration to running parts: the one place that knows spaces, strategies and estimators by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.metadata import version
+from typing import Any
+
+from codesign.config import ArchitectureConfig, CellConfig, DataConfig, RunConfig, StrategyConfig
+from codesign.data import Dataset
+from codesign.explore.archive import Archive
+from codesign.explore.fast import FastLevel
+from codesign.explore.loop import Budget, Search
+from codesign.explore.slow import SlowLevel
+from codesign.space.architecture import ArchitectureSpace
+from codesign.space.base import Space
+from codesign.space.cell import OPERATIONS, CellSpace
+from codesign.space.chain import ChainSpace
+from codesign.space.hardware import HardwareSpace
+from codesign.space.joint import JointSpace
+from codesign.store import RunStore
+from codesign.strategy.base import Strategy
+from codesign.strategy.evolution import RegularisedEvolution
+from codesign.strategy.nsga2 import NSGA2
+from codesign.strategy.random import RandomSearch
+from hwmodels.catalog import device
+from hwmodels.errors import SpecError
+from hwmodels.evaluate import NETWORK_METRICS
+from hwmodels.families.base import CostModel
+from hwmodels.workload.rewrite import COMPILED, EAGER
+
+__all__ = ["dataset_of", "joint_space", "manifest", "search_of"]
+
+
+def dataset_of(config: DataConfig) -> Dataset:
+    """The images of a run."""
+    from codesign.data import load
+
+    return load(config.name, config.root)
+
+
+def architecture_space(config: ArchitectureConfig, image: tuple[int, int, int], classes: int) -> ArchitectureSpace:
+    """The networks of a run, for images of this shape."""
+    if isinstance(config, CellConfig):
+        return CellSpace(
+            channels=config.channels,
+            cells=config.cells,
+            stages=config.stages,
+            input_shape=image,
+            classes=classes,
+            operations=tuple(config.operations or OPERATIONS),
+        )
+    return ChainSpace(
+        stages=config.stages,
+        kernel=config.kernel,
+        width=config.width,
+        depth=config.depth,
+        stride=config.stride,
+        bits=config.bits,
+        input_shape=image,
+        classes=classes,
+    )
+
+
+def joint_space(config: RunConfig, data: Dataset) -> JointSpace:
+    """Networks for this data on the hardware of this configuration."""
+    chosen = device(config.hardware.device)
+    return JointSpace(
+        architecture_space(config.architecture, data.shape, data.classes),
+        HardwareSpace(chosen.model, chosen.spec, config.hardware.knobs),
+    )
+
+
+def strategy_of(config: StrategyConfig, space: Space) -> Strategy:
+    """Who proposes pairs."""
+    if config.name == "random":
+        return RandomSearch(space)
+    if config.name == "evolution":
+        return RegularisedEvolution(
+            space, population=config.population, sample=config.sample, immigrants=config.immigrants
+        )
+    return NSGA2(space, population=config.population, crossover=config.crossover, immigrants=config.immigrants)
+
+
+def search_of(config: RunConfig, data: Dataset, store: RunStore) -> Search:
+    """All parts of a run over its store."""
+    from codesign.estimate.estimator import TrainingEstimator
+    from codesign.estimate.train import Recipe
+
+    space = joint_space(config, data)
+    check_metrics(config, space.hardware.model)
+    recipe = Recipe(**config.slow.recipe.model_dump(exclude_none=True))
+    estimator = TrainingEstimator(data, recipe, store, draws=config.slow.draws)
+    objectives = tuple(config.objectives)
+    return Search(
+        space=space,
+        strategy=strategy_of(config.strategy, space),
+        fast=FastLevel(
+            space,
+            COMPILED if config.runtime == "compiled" else EAGER,
+            objectives=objectives,
+            constraints=config.constraints,
+        ),
+        slow=SlowLevel(space.architecture, estimator, store, fidelity=config.slow.fidelity, seed=config.seed),
+        archive=Archive(space, objectives, least_accuracy=config.least_accuracy),
+        budget=Budget(
+            generations=config.generations,
+            pairs=config.fast.pairs,
+            trainings=config.slow.trainings,
+            classes=config.slow.classes,
+            selection=config.slow.selection,
+        ),
+        seed=config.seed,
+    )
+
+
+def check_metrics(config: RunConfig, model: CostModel) -> None:
+    """Objectives and constraints must be costs that the family answers.
+
+    Raises
+    ------
+    SpecError : an unknown metric, with the nearest match.
+    """
+    known = (*(metric.name for metric in model.metrics), *NETWORK_METRICS)
+    for key, names in (("objectives", config.objectives), ("constraints", list(config.constraints))):
+        for name in names:
+            if name not in known:
+                raise SpecError.unknown(key, name, known)
+
+
+def manifest(config: RunConfig, data: Dataset, space: JointSpace) -> Mapping[str, Any]:
+    """What a run depends on, for its manifest."""
+    packages = ("codesign", "numpy", "numba", "torch", "scikit-learn", "pymoo")
+    return {
+        "config": config.model_dump(mode="json"),
+        "seed": config.seed,
+        "data": data.fingerprint,
+        "space": space.architecture.fingerprint,
+        "space_size": space.size,
+        "family": space.hardware.model.name,
+        "model_version": space.hardware.model.model_version,
+        "versions": {name: version(name) for name in packages},
+    }

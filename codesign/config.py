@@ -1,0 +1,246 @@
+"""The configuration of a run: one YAML file, unknown keys are errors, every key has bounds and a meaning.
+
+A cost limit may be written with its unit (``latency_s: 2 ms``); the unit must be that of the key's name.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from hwmodels.errors import SpecError, nearest
+from hwmodels.units import PREFIX_SCALES, split_unit
+
+__all__ = ["RunConfig", "load_config", "parse_config", "parse_quantity"]
+
+COST_METRICS = ("energy_j", "latency_s", "area_mm2", "weight_bytes", "peak_activation_bytes", "macs", "parameters")
+"""Costs that every family answers; a family's own metrics may be named too."""
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class DataConfig(_Section):
+    """Images to train on."""
+
+    name: Literal["digits", "fashion-mnist", "cifar10"] = Field("digits", description="data set")
+    root: Path | None = Field(None, description="folder of its files; digits needs none")
+
+
+class CellConfig(_Section):
+    """NAS-Bench-201 cells in a skeleton of chosen size."""
+
+    space: Literal["cell"]
+    channels: int = Field(16, ge=1, le=256, description="width of the first stage")
+    cells: int = Field(5, ge=1, le=10, description="cells a stage")
+    stages: int = Field(3, ge=1, le=4, description="stages, each twice as wide")
+    operations: list[str] | None = Field(None, description="operations of an edge; all five by default")
+
+
+class ChainConfig(_Section):
+    """A chain of convolution stages."""
+
+    space: Literal["chain"]
+    stages: int = Field(3, ge=1, le=8)
+    kernel: list[int] = Field([1, 3, 5], min_length=1)
+    width: list[int] = Field([8, 16, 24, 32], min_length=1)
+    depth: list[int] = Field([1, 2], min_length=1)
+    stride: list[int] = Field([1, 2], min_length=1)
+    bits: list[Annotated[int, Field(ge=2, le=16)]] = Field([4, 6, 8], min_length=1)
+
+
+class HardwareConfig(_Section):
+    """A device and the knobs to search."""
+
+    device: str = Field(description="catalogue name, or a YAML file")
+    knobs: dict[str, list[Any]] = Field(default_factory=dict, description="knob -> values; none fixes the hardware")
+
+
+ArchitectureConfig = CellConfig | ChainConfig
+
+
+class StrategyConfig(_Section):
+    """Who proposes pairs."""
+
+    name: Literal["random", "evolution", "nsga2"] = "nsga2"
+    population: int = Field(64, ge=2, le=100_000)
+    sample: int = Field(10, ge=1, description="tournament size of evolution")
+    crossover: float = Field(0.9, ge=0, le=1, description="nsga2: share of children with two parents")
+    immigrants: float = Field(0.2, ge=0, le=1, description="share of each batch drawn from the whole space")
+
+
+class FastConfig(_Section):
+    """Cost only."""
+
+    pairs: int = Field(100_000, ge=1, le=10_000_000, description="pairs a generation")
+
+
+class RecipeConfig(_Section):
+    """How networks are trained; what is not named is the recipe's default."""
+
+    epochs: int | None = Field(None, ge=1, le=1000)
+    batch_size: int | None = Field(None, ge=2, le=4096)
+    optimiser: Literal["adamw", "sgd"] | None = None
+    learning_rate: float | None = Field(None, gt=0, le=10)
+    weight_decay: float | None = Field(None, ge=0, le=1)
+    label_smoothing: float | None = Field(None, ge=0, lt=1)
+
+
+class SlowConfig(_Section):
+    """Training and accuracy."""
+
+    trainings: int = Field(4, ge=1, le=10_000, description="networks trained a generation")
+    classes: int = Field(4, ge=1, le=10_000, description="numerics evaluated a network and generation")
+    selection: Literal["stratified", "random"] = Field("stratified", description="which survivors are trained")
+    fidelity: float = Field(1.0, gt=0, le=1, description="share of the full training")
+    draws: int = Field(3, ge=1, le=1000, description="draws of the hardware's variation")
+    recipe: RecipeConfig = RecipeConfig()
+
+
+class RunConfig(_Section):
+    """A two-level co-design run."""
+
+    seed: int = Field(0, ge=0, lt=2**63)
+    generations: int = Field(5, ge=1, le=1_000_000)
+    data: DataConfig = DataConfig()
+    architecture: Annotated[ArchitectureConfig, Field(discriminator="space")]
+    hardware: HardwareConfig
+    runtime: Literal["compiled", "eager"] = Field("compiled", description="dead branches and fusion, see rewrite")
+    objectives: list[str] = Field(["energy_j", "latency_s", "area_mm2"], min_length=1, description="minimised costs")
+    constraints: dict[str, float] = Field(default_factory=dict, description="metric -> largest value")
+    least_accuracy: float = Field(0.0, ge=0, le=1, description="validation accuracy that a front pair needs")
+    strategy: StrategyConfig = StrategyConfig()
+    fast: FastConfig = FastConfig()
+    slow: SlowConfig = SlowConfig()
+
+
+def parse_quantity(value: Any, name: str, where: str) -> float:
+    """A number in the unit of `name`, or a text with that unit and an SI prefix.
+
+    >>> parse_quantity("2 ms", "latency_s", "a.yaml")
+    0.002
+    """
+    unit = split_unit(name)[1]
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise SpecError(f"{where}: {name}", value, f"a number in {unit or 'plain units'}")
+    if isinstance(value, str):
+        match = re.fullmatch(r"\s*([-+0-9.eE]+)\s*([^\s\d]*[²/\w]*)\s*", value)
+        symbol = match[2].replace("mm2", "mm²").replace("u", "µ") if match else ""
+        scale = {unit: 1.0} | {prefix + unit: factor for prefix, factor in PREFIX_SCALES.items() if unit != "mm²"}
+        try:
+            number = float(match[1]) if match else None
+        except ValueError:
+            number = None
+        if number is None or (symbol and symbol not in scale):
+            raise SpecError(f"{where}: {name}", value, f"a quantity in {unit or 'plain units'}")
+        value = number * scale.get(symbol, 1.0)
+    if not value > 0:
+        raise SpecError(f"{where}: {name}", value, "> 0")
+    return float(value)
+
+
+def load_config(path: Path, overrides: Sequence[str] = ()) -> RunConfig:
+    """Read a YAML file; `overrides` are dotted assignments as ``slow.trainings=8``.
+
+    Raises
+    ------
+    SpecError : missing file, YAML that does not parse, unknown key, wrong type, unit or bound.
+    """
+    import yaml
+
+    if not path.is_file():
+        siblings = [other.name for other in path.parent.glob("*.y*ml")] if path.parent.is_dir() else []
+        match = nearest(path.name, siblings)
+        raise SpecError(str(path), "the file", "there", f"did you mean {path.parent / match}?" if match else None)
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        for override in overrides:
+            _assign(content, override)
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise SpecError(str(path), str(error).split("\n")[0], "valid YAML") from None
+    return parse_config(content, where=str(path))
+
+
+def parse_config(content: Any, *, where: str = "configuration") -> RunConfig:
+    """A mapping as a checked configuration."""
+    if not isinstance(content, dict):
+        raise SpecError(where, content, "a mapping of keys to values")
+    limits = content.get("constraints")
+    if isinstance(limits, dict):
+        checked = {str(k): parse_quantity(v, str(k), f"{where}: constraints") for k, v in limits.items()}
+        content = {**content, "constraints": checked}
+    try:
+        return RunConfig(**content)
+    except ValidationError as error:
+        raise _told(error, where) from None
+
+
+def _assign(content: Any, override: str) -> None:
+    import yaml
+
+    key, equals, text = override.partition("=")
+    if not equals:
+        raise SpecError("--set", override, "an assignment as slow.trainings=8")
+    *parents, last = key.split(".")
+    for parent in parents:
+        content = content.setdefault(parent, {})
+        if not isinstance(content, dict):
+            raise SpecError("--set", key, f"a key below {parent}")
+    content[last] = yaml.safe_load(text)
+
+
+_BOUNDS = {
+    "greater_than": ("gt", ">"),
+    "greater_than_equal": ("ge", ">="),
+    "less_than": ("lt", "<"),
+    "less_than_equal": ("le", "<="),
+}
+_TYPES = {
+    "int_type": "a whole number",
+    "int_parsing": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "float_parsing": "a number",
+    "list_type": "a list",
+    "dict_type": "a mapping",
+    "model_type": "a mapping",
+    "string_type": "a text",
+    "too_short": "a list of at least one value",
+}
+
+
+def _told(error: ValidationError, where: str) -> SpecError:
+    """The first of pydantic's complaints as one line with key, allowed values and the nearest match."""
+    detail = error.errors()[0]
+    path = [str(part) for part in detail["loc"] if part not in ("cell", "chain")]
+    at, kind, context = f"{where}: {'.'.join(path)}", detail["type"], detail.get("ctx", {})
+    if kind == "extra_forbidden":
+        return SpecError.unknown(f"{where}: {'.'.join(path[:-1]) or 'key'}", path[-1], _keys_at(detail["loc"][:-1]))
+    if kind == "missing":
+        return SpecError(where, f"without {'.'.join(path)}", "complete")
+    if kind in ("union_tag_invalid", "union_tag_not_found"):
+        given = detail["input"].get("space") if isinstance(detail["input"], dict) else detail["input"]
+        return SpecError.unknown(f"{at}.space", str(given), ("cell", "chain"))
+    if kind == "literal_error":
+        allowed = re.findall(r"'([^']*)'", str(context["expected"]))
+        return SpecError.unknown(at, str(detail["input"]), allowed)
+    if kind in _BOUNDS:
+        name, sign = _BOUNDS[kind]
+        return SpecError(at, detail["input"], f"{sign} {context[name]:g}")
+    return SpecError(at, detail["input"], _TYPES.get(kind, detail["msg"]))
+
+
+def _keys_at(location: tuple[int | str, ...]) -> list[str]:
+    """The keys that the section at `location` takes."""
+    section: Any = RunConfig
+    for part in location:
+        if part in ("cell", "chain"):
+            section = CellConfig if part == "cell" else ChainConfig
+        elif part in section.model_fields and part != "architecture":
+            section = section.model_fields[part].annotation
+    return list(section.model_fields)

@@ -1,0 +1,116 @@
+"""The estimator that trains: one float training a network, evaluated under any number of hardware numerics."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable
+from functools import partial
+from math import ceil
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from codesign.data import Dataset
+from codesign.estimate.base import Estimate, Weights
+from codesign.estimate.crossbar import program_network, read_products
+from codesign.estimate.quantise import FLOAT_BITS, effective_bits, quantise
+from codesign.estimate.train import Recipe, deterministic, pack, restore, train, training_key, unpack
+from codesign.network.module import Network
+from hwmodels.errors import SpecError
+from hwmodels.numerics import Numerics
+from hwmodels.workload.graph import Workload
+
+__all__ = ["TrainingEstimator"]
+
+_BATCH = 512  # images evaluated at once
+
+Predict = Callable[[Tensor], Tensor]
+
+
+class TrainingEstimator:
+    """Train once a (structure, recipe, fidelity, seed), then evaluate under the numerics asked for.
+
+    Parameters
+    ----------
+    dataset : trains on `train`, estimates on `validation`, reports `test`.
+    recipe : how networks are trained.
+    weights : where trainings are kept; shared between estimators and processes as the store allows.
+    draws : programmings of a varying crossbar at fidelity 1; fewer at lower fidelity, in proportion.
+    calibration : training images, the first ones of the split, that set quantiser and ADC ranges.
+
+    Notes
+    -----
+    Fidelity scales epochs and draws. The variation of draw d in the i-th matrix comes from a generator seeded with
+    (seed, i, d).
+    """
+
+    def __init__(
+        self, dataset: Dataset, recipe: Recipe, weights: Weights, *, draws: int = 10, calibration: int = 128
+    ) -> None:
+        for name, value in (("draws", draws), ("calibration", calibration)):
+            if value < 1:
+                raise SpecError(f"estimator: {name}", value, ">= 1")
+        self.dataset, self.recipe, self.weights, self.draws = dataset, recipe, weights, draws
+        self.calibration = calibration
+        self._calibration = torch.from_numpy(dataset.train.images[:calibration])
+
+    def key(self, workload: Workload, numerics: Numerics, fidelity: float, seed: int) -> str:
+        """Content key of an estimate: the training's, the bits of every layer, and the rest of the numerics."""
+        bits = [effective_bits(node, numerics) for node in workload]
+        draws = self._draws(numerics, fidelity)
+        training = training_key(workload, self.dataset, self.recipe, fidelity, seed)
+        content = [training, bits, list(numerics[2:]), draws, self.calibration]
+        return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+
+    def __call__(self, workload: Workload, numerics: Numerics, fidelity: float = 1.0, seed: int = 0) -> Estimate:
+        """Estimate at a fidelity in (0, 1]; equal arguments give equal estimates, whatever the store holds."""
+        start = time.perf_counter()
+        key = training_key(workload, self.dataset, self.recipe, fidelity, seed)
+        payload = self.weights.get(key)
+        trained = payload is None
+        if payload is None:
+            payload = pack(train(workload, self.dataset, self.recipe, seed, fidelity=fidelity))
+            self.weights.put(key, payload, time.perf_counter() - start)
+        with deterministic(), torch.no_grad():
+            network = restore(workload, unpack(payload))
+            predictors = self._predictors(network, numerics, self._draws(numerics, fidelity), seed)
+            scores = np.array([self._score(predict) for predict in predictors])
+        return Estimate(
+            accuracy=float(scores[:, 0].mean()),
+            accuracy_test=float(scores[:, 1].mean()),
+            spread=float(scores[:, 0].std(ddof=1)) if len(scores) > 1 else 0.0,
+            draws=tuple(scores[:, 0].tolist()),
+            fidelity=fidelity,
+            key=key,
+            trained=trained,
+            seconds=time.perf_counter() - start,
+        )
+
+    def _draws(self, numerics: Numerics, fidelity: float) -> int:
+        varies = numerics.is_crossbar and numerics.conductance_sigma > 0
+        return max(1, ceil(self.draws * fidelity)) if varies else 1
+
+    def _predictors(self, network: Network, numerics: Numerics, draws: int, seed: int) -> list[Predict]:
+        """The network under the numerics, once a draw."""
+        if all(min(effective_bits(node, numerics)) >= FLOAT_BITS for node in network.nodes):
+            if numerics.is_crossbar:
+                raise SpecError(
+                    f"{network.workload.name}: bits", FLOAT_BITS, "below 32: a crossbar multiplies integers"
+                )
+            return [network]
+        quantised = quantise(network, numerics, self._calibration)
+        if not numerics.is_crossbar:
+            return [quantised]
+        arrays = program_network(quantised, numerics, self._calibration)
+        return [partial(quantised, products=read_products(arrays, seed, draw)) for draw in range(draws)]
+
+    def _score(self, predict: Predict) -> tuple[float, float]:
+        """Accuracy on validation and on test."""
+        validation, test = self.dataset.validation, self.dataset.test
+        images = torch.from_numpy(np.concatenate([validation.images, test.images]))
+        classes = torch.cat([predict(batch).argmax(dim=1) for batch in torch.split(images, _BATCH)]).numpy()
+        right = classes == np.concatenate([validation.labels, test.labels])
+        return float(right[: len(validation.labels)].mean()), float(right[len(validation.labels) :].mean())

@@ -1,0 +1,189 @@
+"""Training a small network from its description, reproducibly to the bit.
+
+AdamW [Loshchilov & Hutter, ICLR'19] or SGD with Nesterov momentum, linear warm-up, cosine decay to zero, label
+smoothing. Weights, order of the data and everything else random come from one generator derived from the content
+key of the training. The key holds neither names nor bit widths nor hardware: one float training serves them all.
+
+Not modelled: augmentation, mixed precision, several devices, quantisation- or noise-aware training.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, is_dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor, nn
+
+from codesign.data import Dataset
+from codesign.network.module import Network, to_module
+from hwmodels.errors import SpecError
+from hwmodels.workload import ops
+from hwmodels.workload.graph import Input, Workload
+
+__all__ = ["Recipe", "deterministic", "pack", "restore", "structure", "train", "training_key", "unpack"]
+
+State = Mapping[str, npt.NDArray[Any]]
+"""Parameters and running statistics by the name that `Network.state_dict` gives them."""
+
+
+class Recipe(BaseModel):
+    """How a network is trained; part of the training's key.
+
+    Defaults: chosen on the validation split of digits for small convolutional networks.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    epochs: int = Field(8, ge=1, description="passes over the training split at fidelity 1")
+    batch_size: int = Field(32, ge=2)
+    optimiser: Literal["adamw", "sgd"] = "adamw"
+    learning_rate: float = Field(1e-2, gt=0, description="peak, after warm-up")
+    momentum: float = Field(0.9, ge=0, lt=1, description="SGD only")
+    weight_decay: float = Field(1e-2, ge=0, description="on weights of two or more axes; biases and gains have none")
+    label_smoothing: float = Field(0.05, ge=0, lt=1)
+    warmup: float = Field(0.1, ge=0, lt=1, description="share of the steps")
+
+    def epochs_at(self, fidelity: float) -> int:
+        """Epochs that a fidelity in (0, 1] buys: at least one."""
+        if not 0 < fidelity <= 1:
+            raise SpecError("fidelity", fidelity, "in (0, 1]")
+        return max(1, round(self.epochs * fidelity))
+
+
+def structure(workload: Workload) -> list[Any]:
+    """What a training depends on: operators and their wiring by position, without names, bits or batch size."""
+    nodes = list(workload)
+    position = {node.name: i for i, node in enumerate(nodes)}
+    described = []
+    for node in nodes:
+        operator = node.operator
+        fields: dict[str, Any] = asdict(operator) if is_dataclass(operator) else {"repr": repr(operator)}
+        if isinstance(operator, (Input, ops.Reshape)):
+            fields = {"shape": list(node.shape[1:])}
+        described.append([type(operator).__name__, fields, [position[source] for source in node.inputs]])
+    return [described, [position[output] for output in workload.outputs]]
+
+
+def training_key(workload: Workload, dataset: Dataset, recipe: Recipe, fidelity: float, seed: int) -> str:
+    """Content key of one training, in hexadecimal."""
+    content = [structure(workload), dataset.fingerprint, recipe.model_dump(), recipe.epochs_at(fidelity), seed]
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+@contextmanager
+def deterministic() -> Iterator[None]:
+    """One torch thread, deterministic algorithms, a private global generator; all restored on leaving."""
+    threads, strict = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    determinism: Any = torch.utils.deterministic
+    filling = determinism.fill_uninitialized_memory
+    torch.set_num_threads(1)
+    torch.use_deterministic_algorithms(True)
+    # Clearing memory that is written before it is read would cost a tenth of the time.
+    determinism.fill_uninitialized_memory = False
+    try:
+        with torch.random.fork_rng(devices=[]):
+            yield
+    finally:
+        determinism.fill_uninitialized_memory = filling
+        torch.use_deterministic_algorithms(strict)
+        torch.set_num_threads(threads)
+
+
+def train(workload: Workload, dataset: Dataset, recipe: Recipe, seed: int, *, fidelity: float = 1.0) -> State:
+    """Train on the training split and return the weights; equal arguments give equal bits.
+
+    Raises
+    ------
+    SpecError : the network does not take the images of the data set, or does not return one score a class.
+    """
+    _check_fit(workload, dataset)
+    key = training_key(workload, dataset, recipe, fidelity, seed)
+    with deterministic():
+        torch.manual_seed(int(key[:15], 16))
+        network = to_module(workload)
+        _fit(network, dataset, recipe, recipe.epochs_at(fidelity))
+    return {name: tensor.detach().numpy() for name, tensor in network.state_dict().items()}
+
+
+def _check_fit(workload: Workload, dataset: Dataset) -> None:
+    where = f"{workload.name} on {dataset.name}"
+    shapes = workload.input_shapes
+    if len(shapes) != 1 or shapes[0][1:] != dataset.shape:
+        raise SpecError(f"{where}: inputs", shapes, f"one input of shape (batch, {', '.join(map(str, dataset.shape))})")
+    scores = workload[workload.outputs[0]].shape
+    if len(scores) != 2 or scores[1] != dataset.classes:
+        raise SpecError(f"{where}: output", scores, f"(batch, {dataset.classes})")
+
+
+def _fit(network: Network, dataset: Dataset, recipe: Recipe, epochs: int) -> None:
+    images, labels = (torch.from_numpy(array) for array in dataset.train)
+    batch = min(recipe.batch_size, len(labels))
+    steps_an_epoch = len(labels) // batch
+    optimiser = _optimiser(network, recipe)
+    total = epochs * steps_an_epoch
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _rate(step, total, recipe.warmup))
+    network.train()
+    for _ in range(epochs):
+        order = torch.randperm(len(labels))
+        # The incomplete last batch is left out: its statistics would be noisier, and its images return next epoch.
+        for chosen in order[: steps_an_epoch * batch].reshape(-1, batch):
+            optimiser.zero_grad(set_to_none=True)
+            scores = network(images[chosen])
+            loss = F.cross_entropy(scores, labels[chosen], label_smoothing=recipe.label_smoothing)
+            torch.autograd.backward(loss)
+            optimiser.step()
+            schedule.step()
+    network.eval()
+
+
+def _rate(step: int, total: int, warmup: float) -> float:
+    """Share of the peak rate: linear to it over the warm-up, then half a cosine down to zero."""
+    rise = warmup * total
+    if step < rise:
+        return (step + 1) / (rise + 1)
+    return 0.5 * (1 + math.cos(math.pi * (step - rise) / max(total - rise, 1)))
+
+
+def _optimiser(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    matrices = [p for p in network.parameters() if p.dim() > 1]
+    vectors = [p for p in network.parameters() if p.dim() <= 1]
+    groups = [
+        {"params": matrices, "weight_decay": recipe.weight_decay},
+        {"params": vectors, "weight_decay": 0.0},
+    ]
+    if recipe.optimiser == "adamw":
+        return torch.optim.AdamW(groups, lr=recipe.learning_rate, foreach=True)
+    is_nesterov = recipe.momentum > 0
+    return torch.optim.SGD(groups, lr=recipe.learning_rate, momentum=recipe.momentum, nesterov=is_nesterov)
+
+
+def pack(state: State) -> bytes:
+    """Weights as the bytes of an npz file; equal weights give equal bytes."""
+    stream = io.BytesIO()
+    np.savez(stream, **dict(sorted(state.items())))  # type: ignore[arg-type]
+    return stream.getvalue()
+
+
+def unpack(payload: bytes) -> State:
+    """The inverse of `pack`; never unpickles."""
+    with np.load(io.BytesIO(payload), allow_pickle=False) as archive:
+        return {name: archive[name] for name in archive.files}
+
+
+def restore(workload: Workload, state: State) -> Network:
+    """The network of `workload` with trained weights, in evaluation mode."""
+    with torch.random.fork_rng(devices=[]):  # building draws initial weights that are overwritten at once
+        network = to_module(workload)
+    network.load_state_dict({name: Tensor(torch.from_numpy(np.array(value))) for name, value in state.items()})
+    return network.eval()

@@ -1,0 +1,270 @@
+"""A torch module built from a `Workload`: the description that is costed is the description that is trained.
+
+Each node becomes one callable: a `torch.nn` layer where it stores parameters, a function where it does not. Layers
+are keyed by their position in topological order, so renaming a network or its layers changes no state.
+
+Assumptions where the vocabulary leaves room: a group norm has the largest number of groups up to 32 that divides
+its channels [Wu & He, ECCV'18, default 32]; a layer norm of an image normalises the channels of each pixel
+[Liu et al., CVPR'22]; `Reshape` is row-major with a free leading axis. Not modelled: dropout, stochastic depth,
+weights shared between nodes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from math import gcd
+from types import MappingProxyType
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from hwmodels.errors import SpecError
+from hwmodels.workload import ops
+from hwmodels.workload.graph import Input, Node, Workload
+
+__all__ = ["Network", "Operation", "to_module"]
+
+Operation = Callable[..., Tensor]
+
+_NOTHING: Mapping[str, Operation] = MappingProxyType({})
+
+
+class Network(nn.Module):
+    """The torch twin of a workload: same nodes, same parameters, any batch size.
+
+    Parameters
+    ----------
+    workload : the description; kept as `workload`.
+
+    Notes
+    -----
+    `layers` maps the node's position in topological order, as a string, to its `nn.Module`; nodes without
+    parameters or state are plain functions. Iterate over `workload` for the order.
+    """
+
+    def __init__(self, workload: Workload) -> None:
+        super().__init__()
+        self.workload = workload
+        self.nodes: tuple[Node, ...] = tuple(workload)
+        self.position = {node.name: i for i, node in enumerate(self.nodes)}
+        self.layers = nn.ModuleDict()
+        self._operations: dict[str, Operation] = {}
+        for i, node in enumerate(self.nodes):
+            if isinstance(node.operator, Input):
+                continue
+            operation = _operation(node, [workload[source].shape for source in node.inputs], workload.name)
+            if isinstance(operation, nn.Module):
+                self.layers[str(i)] = operation
+            else:
+                self._operations[node.name] = operation
+        self._last_use = {source: node.name for node in self.nodes for source in node.inputs}
+
+    def operation(self, name: str) -> Operation:
+        """What the node `name` does in floating point: a module or a function of its inputs."""
+        position = str(self.position[name])
+        return self.layers[position] if position in self.layers else self._operations[name]
+
+    def run(
+        self,
+        images: Sequence[Tensor],
+        *,
+        replace: Mapping[str, Operation] = _NOTHING,
+        keep: Sequence[str] | None = None,
+    ) -> dict[str, Tensor]:
+        """Evaluate the graph and return node values by name.
+
+        Parameters
+        ----------
+        images : one tensor an input of the workload, in topological order, batch first.
+        replace : operations that stand in for those of the named nodes (quantised, analog ...).
+        keep : the names to return; every node where None. Others are freed after their last use.
+        """
+        kept = set(self.position if keep is None else keep)
+        remaining = iter(images)
+        values: dict[str, Tensor] = {}
+        for node in self.nodes:
+            if isinstance(node.operator, Input):
+                values[node.name] = next(remaining)
+                continue
+            operation = replace.get(node.name) or self.operation(node.name)
+            values[node.name] = operation(*(values[source] for source in node.inputs))
+            for source in set(node.inputs):
+                if self._last_use[source] == node.name and source not in kept:
+                    del values[source]
+        return {name: values[name] for name in kept if name in values}
+
+    def forward(self, *images: Tensor) -> Tensor:
+        """The first output of the workload."""
+        output = self.workload.outputs[0]
+        return self.run(images, keep=(output,))[output]
+
+
+def to_module(workload: Workload) -> Network:
+    """Build the torch module of `workload`, with torch's own initialisation of each layer.
+
+    Returns
+    -------
+    Network : parameters number ``workload.parameters``; node shapes equal those of the workload.
+
+    Raises
+    ------
+    SpecError : the workload holds an operator that torch cannot run here.
+
+    >>> from hwmodels.workload.graph import Builder
+    >>> net = Builder("tiny", (1, 1, 8, 8))
+    >>> workload = net.finish(net.linear(net.flatten(net.conv_norm_act(net.input, 4, 3)), 10))
+    >>> sum(p.numel() for p in to_module(workload).parameters()) == workload.parameters
+    True
+    """
+    return Network(workload)
+
+
+class _Constant(nn.Module):
+    """A learned tensor; small normal start, as vision transformers do. # [timm] 0.02"""
+
+    def __init__(self, shape: ops.Shape) -> None:
+        super().__init__()
+        self.value = nn.Parameter(torch.randn(shape) * 0.02)
+
+    def forward(self) -> Tensor:
+        return self.value
+
+
+class _Recurrent(nn.Module):
+    """A recurrent layer that returns the hidden states (B, T, H) only."""
+
+    def __init__(self, cell: str, features: int, hidden: int) -> None:
+        super().__init__()
+        kind = nn.LSTM if cell == "lstm" else nn.GRU
+        self.cell = kind(features, hidden, batch_first=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        states: Tensor = self.cell(x)[0]
+        return states
+
+
+class _ChannelsAside(nn.Module):
+    """Runs a normalisation over the other place of the channel axis: last to second, or second to last."""
+
+    def __init__(self, norm: nn.Module) -> None:
+        super().__init__()
+        self.norm = norm
+
+    def forward(self, x: Tensor) -> Tensor:
+        if isinstance(self.norm, nn.LayerNorm):
+            moved: Tensor = self.norm(x.movedim(1, -1))
+            return moved.movedim(-1, 1)
+        moved = self.norm(x.movedim(-1, 1))
+        return moved.movedim(1, -1)
+
+
+_ACTIVATIONS: dict[str, Operation] = {
+    "relu": F.relu,
+    "relu6": F.relu6,
+    "hardsigmoid": F.hardsigmoid,
+    "hardswish": F.hardswish,
+    "sigmoid": torch.sigmoid,
+    "tanh": torch.tanh,
+    "silu": F.silu,
+    "gelu": F.gelu,
+}
+
+
+def _conv(operator: ops.Conv2d, node: Node, inputs: list[ops.Shape]) -> Operation:
+    return nn.Conv2d(
+        inputs[0][1],
+        operator.out_channels,
+        operator.kernel,
+        operator.stride,
+        operator.padding,
+        operator.dilation,
+        operator.groups,
+        operator.bias,
+    )
+
+
+def _pool(operator: ops.Pool2d, node: Node, inputs: list[ops.Shape]) -> Operation:
+    _, _, height, width = inputs[0]
+    kernel = (operator.kernel, operator.kernel) if operator.kernel else (height, width)
+    stride, padding = (operator.stride or operator.kernel, operator.padding) if operator.kernel else (1, 0)
+    if operator.mode == "max":
+        return nn.MaxPool2d(kernel, stride, padding, ceil_mode=operator.ceil_mode)
+    return nn.AvgPool2d(kernel, stride, padding, ceil_mode=operator.ceil_mode, count_include_pad=False)
+
+
+def _norm(operator: ops.Norm, node: Node, inputs: list[ops.Shape]) -> Operation:
+    rank = len(node.shape)
+    is_image = rank == 4
+    channels = node.shape[1] if is_image else node.shape[-1]
+    affine = operator.affine
+    if operator.mode == "layer":
+        norm: nn.Module = nn.LayerNorm(channels, elementwise_affine=affine)
+        return _ChannelsAside(norm) if is_image else norm
+    if operator.mode == "group":
+        groups = max(g for g in range(1, min(32, channels) + 1) if gcd(channels, g) == g)
+        norm = nn.GroupNorm(groups, channels, affine=affine)
+    elif operator.mode == "batch":
+        norm = (nn.BatchNorm2d if is_image else nn.BatchNorm1d)(channels, affine=affine)
+    else:
+        norm = (nn.InstanceNorm2d if is_image else nn.InstanceNorm1d)(channels, affine=affine)
+    return norm if rank in (2, 4) else _ChannelsAside(norm)
+
+
+def _elementwise(operator: ops.Elementwise, node: Node, inputs: list[ops.Shape]) -> Operation:
+    combine = torch.add if operator.function == "add" else torch.mul
+
+    def fold(*operands: Tensor) -> Tensor:
+        total = operands[0]
+        for operand in operands[1:]:
+            total = combine(total, operand)
+        return total
+
+    return fold
+
+
+def _concat(operator: ops.Concat, node: Node, inputs: list[ops.Shape]) -> Operation:
+    def join(*operands: Tensor) -> Tensor:
+        """A constant of batch 1, such as a class token, follows the batch of the others."""
+        batch = max(operand.shape[0] for operand in operands)
+        if operator.axis != 0:
+            operands = tuple(operand.expand(batch, *operand.shape[1:]) for operand in operands)
+        return torch.cat(operands, dim=operator.axis)
+
+    return join
+
+
+def _upsample(operator: ops.Upsample, node: Node, inputs: list[ops.Shape]) -> Operation:
+    corners = None if operator.mode == "nearest" else False
+    return partial(F.interpolate, scale_factor=operator.factor, mode=operator.mode, align_corners=corners)
+
+
+_BUILDERS: dict[type, Callable[..., Operation]] = {
+    ops.Conv2d: _conv,
+    ops.Linear: lambda op, node, inputs: nn.Linear(inputs[0][-1], op.out_features, op.bias),
+    ops.MatMul: lambda op, node, inputs: torch.matmul,
+    ops.Recurrent: lambda op, node, inputs: _Recurrent(op.cell, inputs[0][-1], op.hidden),
+    ops.Pool2d: _pool,
+    ops.Norm: _norm,
+    ops.Activation: lambda op, node, inputs: _ACTIVATIONS[op.function],
+    ops.Elementwise: _elementwise,
+    ops.Softmax: lambda op, node, inputs: partial(torch.softmax, dim=-1),
+    ops.Embedding: lambda op, node, inputs: nn.Embedding(op.entries, op.features),
+    ops.Constant: lambda op, node, inputs: _Constant(op.shape),
+    ops.Upsample: _upsample,
+    ops.PixelShuffle: lambda op, node, inputs: partial(F.pixel_shuffle, upscale_factor=op.factor),
+    ops.Concat: _concat,
+    ops.Split: lambda op, node, inputs: lambda x: x.narrow(op.axis, op.start, op.length),
+    ops.Permute: lambda op, node, inputs: lambda x: x.permute(op.axes),
+    ops.Reshape: lambda op, node, inputs: lambda x: x.reshape(-1, *op.shape[1:]),
+    ops.Select: lambda op, node, inputs: lambda x: x.select(op.axis, op.index),
+}
+
+
+def _operation(node: Node, inputs: list[ops.Shape], network: str) -> Operation:
+    builder = _BUILDERS.get(type(node.operator))
+    if builder is None:
+        allowed = ", ".join(sorted(kind.__name__ for kind in _BUILDERS))
+        raise SpecError(f"{network}: {node.name}", type(node.operator).__name__, f"one of {allowed}")
+    return builder(node.operator, node, inputs)

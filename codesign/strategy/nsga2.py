@@ -1,0 +1,138 @@
+"""NSGA-II [Deb et al., 2002] over joint genotypes: pymoo's non-dominated ranking and crowding, integer operators ours.
+
+Only pairs with an accuracy enter the population. While there are none, the least violating pairs are the parents, so
+that FAST alone already steers the sampler towards feasible hardware.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from codesign.space.base import Genotypes, Space
+from codesign.strategy.base import Proposal, State
+
+__all__ = ["NSGA2"]
+
+F64 = npt.NDArray[np.float64]
+
+
+class NSGA2:
+    """Population of `population` pairs; binary tournaments on (violation, rank, crowding), crossover, mutation.
+
+    crossover : probability that a child has two parents. immigrants : share of each proposal drawn from the space.
+    """
+
+    def __init__(
+        self, space: Space, *, population: int = 64, crossover: float = 0.9, immigrants: float = 0.2
+    ) -> None:
+        self.space, self.population = space, population
+        self.crossover, self.immigrants = crossover, immigrants
+        self._genotypes: Genotypes = np.empty((0, space.n_genes), np.int64)
+        self._objectives: F64 = np.empty((0, 0))
+        self._violation: F64 = np.empty(0)
+        self._rank: npt.NDArray[np.int64] = np.empty(0, np.int64)
+        self._crowding: F64 = np.empty(0)
+
+    def ask(self, n: int, rng: np.random.Generator) -> Proposal:
+        n_random = n if len(self._genotypes) == 0 else round(self.immigrants * n)
+        fresh = self.space.sample(n_random, rng)
+        if n_random == n:
+            return Proposal.full(fresh)
+        children = n - n_random
+        left, right = self._tournaments(children, rng), self._tournaments(children, rng)
+        crossed = self.space.crossover(self._genotypes[left], self._genotypes[right], rng)
+        two_parents = rng.random(children) < self.crossover
+        mutants = self.space.mutate(np.where(two_parents[:, None], crossed, self._genotypes[left]), rng)
+        return Proposal.full(np.concatenate([mutants, fresh]))
+
+    def _tournaments(self, n: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
+        """Winners of `n` binary tournaments: least violation, then rank, then widest crowding distance."""
+        best_first = np.lexsort((-self._crowding, self._rank, self._violation))
+        place = np.empty(len(best_first), np.int64)
+        place[best_first] = np.arange(len(best_first))
+        pairs = rng.integers(len(place), size=(n, 2))
+        winners: npt.NDArray[np.int64] = pairs[np.arange(n), place[pairs].argmin(axis=1)]
+        return winners
+
+    def tell(
+        self,
+        proposal: Proposal,
+        objectives: F64,
+        violation: F64,
+        status: npt.NDArray[np.int8],
+        rng: np.random.Generator,
+    ) -> None:
+        told = np.flatnonzero(~np.isnan(objectives).any(axis=1))
+        total = violation.sum(axis=1)
+        evaluated = self._objectives.size > 0 and not np.isnan(self._objectives).any()
+        if not len(told) and not evaluated:
+            self._keep_least_violating(proposal.genotypes, objectives, total)
+            return
+        older = evaluated and len(self._genotypes) > 0
+        genotypes = proposal.genotypes[told]
+        new_objectives, new_violation = objectives[told], total[told]
+        if older:
+            genotypes = np.concatenate([self._genotypes, genotypes])
+            new_objectives = np.concatenate([self._objectives, new_objectives])
+            new_violation = np.concatenate([self._violation, new_violation])
+        self._survive(genotypes, new_objectives, new_violation)
+
+    def _survive(self, genotypes: Genotypes, objectives: F64, violation: F64) -> None:
+        """Keep the best `population` by pymoo's rank-and-crowding survival; equal genotypes once."""
+        from pymoo.core.population import Population
+        from pymoo.core.problem import Problem
+        from pymoo.operators.survival.rank_and_crowding import RankAndCrowding
+
+        _, first = np.unique(genotypes, axis=0, return_index=True)
+        keep = np.sort(first)
+        genotypes, objectives, violation = genotypes[keep], objectives[keep], violation[keep]
+        problem = Problem(n_var=genotypes.shape[1], n_obj=objectives.shape[1], n_ieq_constr=1)
+        population = Population.new(X=genotypes, F=objectives, G=violation[:, None])
+        # The generator only breaks ties in pymoo's sort; a fixed one keeps survival a function of its arguments.
+        survivors = RankAndCrowding().do(
+            problem, population, n_survive=min(self.population, len(keep)), random_state=np.random.default_rng(0)
+        )
+        self._genotypes = survivors.get("X").astype(np.int64)
+        self._objectives = survivors.get("F").astype(np.float64)
+        self._violation = survivors.get("CV")[:, 0].astype(np.float64)
+        self._rank = _ranks(self._objectives)
+        self._crowding = _crowding(self._objectives, self._rank)
+
+    def _keep_least_violating(self, genotypes: Genotypes, objectives: F64, violation: F64) -> None:
+        best = np.argsort(violation, kind="stable")[: self.population]
+        self._genotypes, self._violation = genotypes[best], violation[best]
+        self._objectives = np.full((len(best), objectives.shape[1]), np.nan)
+        self._rank, self._crowding = np.zeros(len(best), np.int64), np.zeros(len(best))
+
+    def state(self) -> State:
+        return {
+            "genotypes": self._genotypes,
+            "objectives": self._objectives,
+            "violation": self._violation,
+            "rank": self._rank,
+            "crowding": self._crowding,
+        }
+
+    def restore(self, state: State) -> None:
+        self._genotypes, self._objectives = state["genotypes"], state["objectives"]
+        self._violation, self._rank, self._crowding = state["violation"], state["rank"], state["crowding"]
+
+
+def _ranks(objectives: F64) -> npt.NDArray[np.int64]:
+    from pymoo.util.nds.non_dominated_sorting import NonDominatedSorting
+
+    ranks = np.empty(len(objectives), np.int64)
+    for rank, front in enumerate(NonDominatedSorting().do(objectives)):
+        ranks[front] = rank
+    return ranks
+
+
+def _crowding(objectives: F64, ranks: npt.NDArray[np.int64]) -> F64:
+    from pymoo.operators.survival.rank_and_crowding.metrics import calc_crowding_distance
+
+    crowding = np.empty(len(objectives))
+    for rank in np.unique(ranks):
+        front = ranks == rank
+        crowding[front] = calc_crowding_distance(objectives[front])
+    return crowding

@@ -1,0 +1,180 @@
+"""The crossbar family: what its kernel's columns mean, how they compose, when a network does not fit.
+
+Closed forms of the chip as a whole (peak rate, peak power, area, ISAAC's roll-up from component to chip) are here,
+too: all from the components of the kernel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping as Named
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hwmodels.families.base import Assumption, CostModel, Metric, Reference
+from hwmodels.families.crossbar import kernel
+from hwmodels.families.crossbar.spec import CrossbarSpec, CrossbarTable
+
+__all__ = ["MODEL", "area_mm2", "ima_sum", "peak_macs_per_s", "peak_power_w", "periphery_sum"]
+
+F64 = npt.NDArray[np.float64]
+
+_IMA_PARTS = 7  # of `kernel.Parts`; five of the tile and the I/O follow
+
+
+def peak_power_w(table: CrossbarTable) -> F64:
+    """Peak power by component, (C, len(Parts)); per IMA, per tile and per chip."""
+    return _components(table)[0]
+
+
+def area_mm2(table: CrossbarTable) -> F64:
+    """Area by component, (C, len(Parts)); per IMA, per tile and per chip."""
+    return _components(table)[1]
+
+
+def ima_sum(parts: F64) -> F64:
+    """One IMA, (C,): W or mm² of `parts` (C, len(Parts))."""
+    total: F64 = parts[:, :_IMA_PARTS].sum(axis=1)
+    return total
+
+
+def periphery_sum(parts: F64) -> F64:
+    """What a tile has beside its IMAs, with its share of the router, (C,)."""
+    total: F64 = parts[:, _IMA_PARTS:-1].sum(axis=1)
+    return total
+
+
+def tile_sum(table: CrossbarTable, parts: F64) -> F64:
+    """One tile, (C,)."""
+    total: F64 = table.imas_per_tile * ima_sum(parts) + periphery_sum(parts)
+    return total
+
+
+def chip_sum(table: CrossbarTable, parts: F64) -> F64:
+    """The chip: its tiles and its off-chip links, (C,)."""
+    total: F64 = table.tiles * tile_sum(table, parts) + parts[:, -1]
+    return total
+
+
+def arrays_on_chip(table: CrossbarTable) -> npt.NDArray[np.int64]:
+    """Arrays of the chip, (C,)."""
+    return table.tiles * table.imas_per_tile * table.arrays_per_ima
+
+
+def peak_macs_per_s(table: CrossbarTable, *, weight_bits: int | None = None, activation_bits: int | None = None) -> F64:
+    """MAC a second with every array full, (C,), at the widest operands or at the given ones.
+
+    arrays Rp floor(Q / (ceil(bw / bc) s)) / (ceil(ba / bd) max(t_read, columns_per_adc / f_adc))
+
+    >>> isaac = CrossbarSpec.to_table([CrossbarSpec()])
+    >>> [round(float(2 * rate / 1e12), 1) for rate in peak_macs_per_s(isaac)]
+    [41.3]
+    """
+    bw = table.weight_bits if weight_bits is None else np.minimum(weight_bits, table.weight_bits)
+    ba = table.activation_bits if activation_bits is None else np.minimum(activation_bits, table.activation_bits)
+    weights_a_row = table.array_cols // (-(-bw // table.cell_bits) * (1 + table.sign_scheme))
+    input_slices = -(-ba // table.dac_bits)
+    active = np.where(table.active_rows > 0, np.minimum(table.active_rows, table.array_rows), table.array_rows)
+    columns_per_adc = np.minimum(table.columns_per_adc, table.array_cols)
+    cycle_s = np.maximum(table.read_time_s, columns_per_adc / table.adc_samples_per_s)
+    rate: F64 = arrays_on_chip(table) * active * weights_a_row / (input_slices * cycle_s)
+    return rate
+
+
+def _components(table: CrossbarTable) -> tuple[F64, F64]:
+    shape = (table.tiles.size, len(kernel.Parts._fields))
+    power_w, area = np.zeros(shape), np.zeros(shape)
+    kernel.components(table, power_w, area)
+    return power_w, area
+
+
+def _config_metrics(table: CrossbarTable) -> dict[str, F64]:
+    power_w, area = _components(table)
+    return {
+        "area_mm2": chip_sum(table, area),
+        "peak_power_w": chip_sum(table, power_w),
+        "peak_macs_per_s": peak_macs_per_s(table),
+    }
+
+
+def _infeasible(metrics: Named[str, F64], columns: Named[str, npt.NDArray[Any]]) -> npt.NDArray[np.int8]:
+    held = columns["tiles"] * columns["imas_per_tile"] * columns["arrays_per_ima"]
+    codes: npt.NDArray[np.int8] = (metrics["arrays"] > held).astype(np.int8)
+    return codes
+
+
+_TERMS = {
+    "arrays": "arrays that hold the layer's weights, all copies",
+    "cells": "cells of them in use; utilisation is cells / (arrays x rows x columns)",
+    "conversions": "ADC conversions",
+    "array_s": "array reads, one after the other in each copy",
+    "adc_s": "conversions of the busiest ADC",
+    "shift_add_s": "shift-and-add units of the layer's IMAs",
+    "buffer_s": "buffers of the layer's tiles",
+    "interconnect_s": "outputs into the network",
+    "digital_s": "vector units of all tiles",
+    "fill_s": "a vector's way through the pipeline, once a sequential step",
+    "array_j": "cells read",
+    "dac_j": "rows driven",
+    "sample_hold_j": "samples held",
+    "adc_j": "conversions",
+    "shift_add_j": "shift and add, merge of row tiles",
+    "register_j": "input and output registers",
+    "buffer_j": "tile buffers",
+    "interconnect_j": "bus and routers",
+    "digital_j": "vector operations and digital MACs",
+}
+_TOTALS = {
+    "latency_s": "slowest of the overlapping terms and the fill",
+    "energy_j": "sum of all energy terms",
+    "interval_s": "initiation interval of a pipeline of layers",
+    "io_s": "input and output of the network over the off-chip links",
+    "io_j": "off-chip links",
+    "leakage_j": "what the whole chip always draws, over the latency",
+}
+_MEANING = {**_TOTALS, **_TERMS}
+_COLUMNS = kernel.Totals._fields + kernel.Terms._fields
+
+ASSUMPTIONS = (
+    Assumption("layer overlap", "max", "max to sum", "array, ADC, shift-add, buffer, network and I/O overlap"),
+    Assumption("unit column", "energy 1, time 0", "time 0 to 1/128", "its conversion costs energy, never a slot"),
+    Assumption("digital rows", "all tiles", "1 to all tiles", "the vector units of all tiles share such a row"),
+    Assumption("partial sums", "activation width", "1x to 2x", "words between IMAs are as wide as activations"),
+    Assumption("digital scaling", "energy ~ node, area ~ node²", "exponents 1 to 2", "no change of supply voltage"),
+    Assumption("analogue scaling", "energy and area ~ node", "exponents 0.5 to 1.9", "DAC and sample-and-hold"),
+    Assumption("DAC law", "2^bits - 1", "bits to 2^bits", "energy and area of a DAC with its bits"),
+    Assumption("ADC below 4 bits", "energy ~ bits", "bits to 2^bits", "the survey regression starts at 4 bits"),
+)
+REFERENCES = (
+    Reference("ISAAC", "Shafiee et al., ISAAC: A CNN Accelerator with In-Situ Analog Arithmetic, ISCA 2016"),
+    Reference("ADC", "Andrulis et al., Modeling Analog-Digital-Converter Energy and Area for CIM, 2024 (plug-in)"),
+    Reference("SABERI", "Saberi et al., Power and Linearity of Capacitive DACs in SAR ADCs, TCAS-I 2011"),
+    Reference("HOROWITZ", "Horowitz, Computing's Energy Problem, ISSCC 2014, fig. 1.1.9"),
+    Reference("NEUROSIM", "Peng et al., DNN+NeuroSim V1.3, TCAD 2021; facts of its default configuration only"),
+    Reference("CIMLOOP", "Andrulis et al., CiMLoop: A Flexible, Accurate, and Fast CIM Modeling Tool, ISPASS 2024"),
+)
+
+MODEL = CostModel(
+    name="crossbar",
+    meaning="in-memory computing with bit-sliced weights in analogue crossbar arrays",
+    spec=CrossbarSpec,
+    metrics=(
+        *(Metric(name, "max" if name == "interval_s" else "sum", _MEANING[name]) for name in _COLUMNS),
+        Metric("area_mm2", "config", "chip"),
+        Metric("peak_power_w", "config", "every component at its full rate"),
+        Metric("peak_macs_per_s", "config", "every array full, at the widest operands"),
+    ),
+    composition="sum",
+    time_terms=("array_s", "adc_s", "shift_add_s", "buffer_s", "interconnect_s", "digital_s", "io_s"),
+    energy_terms=tuple(name for name in _COLUMNS if name.endswith("_j") and name != "energy_j"),
+    choices=("digital", "crossbar"),
+    cost=kernel.cost,
+    cost_at=kernel.cost_at,
+    scratch_size=0,
+    config_metrics=_config_metrics,
+    infeasible=_infeasible,
+    infeasible_reasons=("weights do not fit on the chip",),
+    assumptions=ASSUMPTIONS,
+    references=REFERENCES,
+)

@@ -1,0 +1,243 @@
+"""The knobs of a crossbar chip and the numerics that follow from them.
+
+Defaults describe ISAAC (Shafiee et al., ISCA 2016) at 32 nm with the ADC of the survey regression. Energies per
+event are the published power of a component divided by the events of its full rate. `conductance_sigma` and
+`adc_calibrated` concern the accuracy only: no cost depends on them.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Literal, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from hwmodels.families.base import Spec, knob
+from hwmodels.units import GB, GHZ, MW, NS, PJ
+
+__all__ = ["CrossbarSpec", "CrossbarTable", "lossless_adc_bits"]
+
+I64 = npt.NDArray[np.int64]
+F64 = npt.NDArray[np.float64]
+
+_TABLE = "[ISAAC] Table I"
+
+
+class CrossbarTable(NamedTuple):
+    """One column (C,) a knob, in the order of `CrossbarSpec`."""
+
+    array_rows: I64
+    array_cols: I64
+    cell_bits: I64
+    dac_bits: I64
+    sign_scheme: I64
+    active_rows: I64
+    columns_per_adc: I64
+    adc_model: I64
+    adc_bits: I64
+    adc_samples_per_s: F64
+    adc_calibrated: I64
+    weight_bits: I64
+    activation_bits: I64
+    duplication: I64
+    vectors_per_copy: I64
+    arrays_per_ima: I64
+    imas_per_tile: I64
+    tiles: I64
+    node_nm: F64
+    component_node_nm: F64
+    clock_hz: F64
+    read_time_s: F64
+    pipeline_cycles: I64
+    conductance_sigma: F64
+    leakage_fraction: F64
+    cell_read_w: F64
+    cell_area_f2: F64
+    dac_j: F64
+    dac_mm2: F64
+    sample_hold_j: F64
+    sample_hold_mm2: F64
+    shift_adds_per_ima: I64
+    shift_add_inputs: I64
+    shift_add_j: F64
+    shift_add_mm2: F64
+    input_register_j_per_bit: F64
+    input_register_mm2_per_bit: F64
+    output_register_j_per_bit: F64
+    output_register_mm2_per_bit: F64
+    tile_register_j_per_bit: F64
+    tile_register_mm2_per_bit: F64
+    buffer_bus_bits: I64
+    buffer_j_per_bit: F64
+    buffer_mm2: F64
+    bus_wires: I64
+    bus_j_per_bit: F64
+    bus_mm2_per_wire: F64
+    flit_bits: I64
+    router_ports: I64
+    tiles_per_router: I64
+    mean_hops: F64
+    router_j_per_bit: F64
+    router_mm2: F64
+    digital_lanes: I64
+    digital_op_j: F64
+    digital_mac_j: F64
+    digital_lane_mm2: F64
+    io_bytes_per_s: F64
+    io_j_per_bit: F64
+    io_mm2: F64
+
+
+class CrossbarSpec(Spec):
+    """A chip of tiles of in-situ multiply-accumulate units (IMA) of crossbar arrays.
+
+    >>> CrossbarSpec().numerics().active_rows
+    128
+    """
+
+    table_type: ClassVar[type[Any]] = CrossbarTable
+
+    array_rows: int = knob(128, "rows of an array", source=_TABLE, ge=32, le=1024)
+    array_cols: int = knob(128, "columns of an array, without the unit column", source=_TABLE, ge=32, le=1024)
+    cell_bits: int = knob(2, "bits of a cell", source=_TABLE, unit="bit", ge=1, le=8)
+    dac_bits: int = knob(1, "input bits applied in one read", source=_TABLE, unit="bit", ge=1, le=8)
+    sign_scheme: Literal["offset", "differential"] = knob(
+        "offset", "signed weights: biased with a unit column, or a column each for plus and minus", source="[ISAAC] V"
+    )
+    active_rows: int = knob(0, "rows read at once; 0 is all of them", source="[ISAAC] III", ge=0, le=1024)
+    columns_per_adc: int = knob(128, "columns that share an ADC", source=_TABLE, ge=1, le=1024)
+    adc_model: Literal["survey", "isaac"] = knob(
+        "survey", "energy and area of the ADC: regression over published ADCs, or ISAAC's converter", source="[ADC]"
+    )
+    adc_bits: int = knob(8, "resolution of an ADC", source=_TABLE, unit="bit", ge=1, le=14)
+    adc_samples_per_s: float = knob(
+        1.28 * GHZ, "rate of an ADC", source="[ISAAC] V: 128 columns in 100 ns", unit="1/s", ge=1e6, le=1e10
+    )
+    adc_calibrated: bool = knob(
+        False, "ADC range fitted to each layer on data, else full scale; accuracy only", source="[ISAAC] V"
+    )
+    weight_bits: int = knob(16, "widest weight", source="[ISAAC] V", unit="bit", ge=1, le=16)
+    activation_bits: int = knob(16, "widest activation", source="[ISAAC] V", unit="bit", ge=1, le=16)
+    duplication: int = knob(1, "most copies of a layer", source="[ISAAC] VI: none is the baseline", ge=1, le=65536)
+    vectors_per_copy: int = knob(
+        1, "output positions an item that one copy should serve, at least", source="[ISAAC] VI", ge=1, le=2**31
+    )
+    arrays_per_ima: int = knob(8, "arrays of an IMA", source=_TABLE, ge=1, le=1024)
+    imas_per_tile: int = knob(12, "IMAs of a tile", source=_TABLE, ge=1, le=1024)
+    tiles: int = knob(168, "tiles of the chip", source=_TABLE, ge=1, le=65536)
+    node_nm: float = knob(32.0, "technology node", source=_TABLE, unit="nm", ge=5, le=180)
+    component_node_nm: float = knob(
+        32.0, "node at which the energies and areas below are stated", source=_TABLE, unit="nm", ge=5, le=180
+    )
+    clock_hz: float = knob(1.2 * GHZ, "clock of the digital parts", source=_TABLE, unit="Hz", ge=1e6, le=1e10)
+    read_time_s: float = knob(100 * NS, "one read of an array", source="[ISAAC] V", unit="s", ge=1e-10, le=1e-3)
+    pipeline_cycles: int = knob(
+        6, "read cycles a vector travels beside its reads", source="[ISAAC] fig. 4: 22 for 16 reads", ge=0, le=1024
+    )
+    conductance_sigma: float = knob(
+        0.0, "relative deviation of a cell's conductance; accuracy only", source="ASSUMED: ideal cells", ge=0, le=1,
+        plausible=(0.0, 0.2),
+    )  # fmt: skip
+    leakage_fraction: float = knob(
+        0.02, "part of every peak power that is always drawn", source="ASSUMED", ge=0, le=0.99, plausible=(0.002, 0.2)
+    )
+    cell_read_w: float = knob(
+        2.4 * MW / (8 * 128 * 128), "mean power of a cell under read", source=_TABLE, unit="W", gt=0
+    )
+    cell_area_f2: float = knob(
+        0.0002 / (8 * 128 * 128) / 32e-6**2, "area of a cell in squared feature sizes", source=_TABLE, unit="F²", gt=0
+    )
+    dac_j: float = knob(
+        4 * MW * 100 * NS / 1024, "one row driven by a 1-bit DAC; times 2^dac_bits - 1", source=_TABLE, unit="J", gt=0
+    )
+    dac_mm2: float = knob(0.00017 / 1024, "a 1-bit DAC; times 2^dac_bits - 1", source=_TABLE, unit="mm²", gt=0)
+    sample_hold_j: float = knob(0.01 * MW * 100 * NS / 1024, "one sample held", source=_TABLE, unit="J", gt=0)
+    sample_hold_mm2: float = knob(0.00004 / 1024, "one sample-and-hold", source=_TABLE, unit="mm²", gt=0)
+    shift_adds_per_ima: int = knob(4, "shift-and-add units of an IMA", source=_TABLE, ge=1, le=4096)
+    shift_add_inputs: int = knob(
+        4, "results a shift-and-add unit takes a clock", source="ASSUMED: the pipeline keeps pace with 8 ADCs",
+        ge=1, le=256, plausible=(3, 8),
+    )  # fmt: skip
+    shift_add_j: float = knob(0.2 * MW * 100 * NS / 1024, "one shift and add", source=_TABLE, unit="J", gt=0)
+    shift_add_mm2: float = knob(0.00024 / 4, "a shift-and-add unit", source=_TABLE, unit="mm²", gt=0)
+    input_register_j_per_bit: float = knob(
+        1.24 * MW * 1600 * NS / 16384, "a bit through the input register", source=_TABLE, unit="J", gt=0
+    )
+    input_register_mm2_per_bit: float = knob(0.0021 / 16384, "a bit of it", source=_TABLE, unit="mm²", gt=0)
+    output_register_j_per_bit: float = knob(
+        0.23 * MW * 1600 * NS / 2048, "a bit through an IMA's output register", source=_TABLE, unit="J", gt=0
+    )
+    output_register_mm2_per_bit: float = knob(0.00077 / 2048, "a bit of it", source=_TABLE, unit="mm²", gt=0)
+    tile_register_j_per_bit: float = knob(
+        1.68 * MW * 1600 * NS / 24576, "a bit through a tile's output register", source=_TABLE, unit="J", gt=0
+    )
+    tile_register_mm2_per_bit: float = knob(0.0032 / 24576, "a bit of it", source=_TABLE, unit="mm²", gt=0)
+    buffer_bus_bits: int = knob(256, "bits a clock of a tile's eDRAM buffer", source=_TABLE, unit="bit", ge=1, le=65536)
+    buffer_j_per_bit: float = knob(
+        20.7 * MW / (256 * 1.2 * GHZ), "a bit read or written in the buffer", source=_TABLE, unit="J", gt=0
+    )
+    buffer_mm2: float = knob(0.083, "the buffer of a tile, 64 KB", source=_TABLE, unit="mm²", gt=0)
+    bus_wires: int = knob(384, "wires of the bus from buffer to IMAs", source=_TABLE, ge=1, le=65536)
+    bus_j_per_bit: float = knob(7 * MW / (384 * 1.2 * GHZ), "a bit over the bus", source=_TABLE, unit="J", gt=0)
+    bus_mm2_per_wire: float = knob(0.09 / 384, "a wire of the bus", source=_TABLE, unit="mm²", gt=0)
+    flit_bits: int = knob(32, "bits a clock and port of a router", source=_TABLE, unit="bit", ge=1, le=65536)
+    router_ports: int = knob(8, "ports of a router", source=_TABLE, ge=1, le=64)
+    tiles_per_router: int = knob(4, "tiles that share a router", source=_TABLE, ge=1, le=64)
+    mean_hops: float = knob(
+        2.0, "routers that an output passes to its next layer", source="ASSUMED: neighbouring tiles", ge=0,
+        plausible=(1, 10),
+    )  # fmt: skip
+    router_j_per_bit: float = knob(
+        42 * MW / (32 * 8 * 1.2 * GHZ), "a bit through a router", source=_TABLE, unit="J", gt=0
+    )
+    router_mm2: float = knob(0.151, "a router", source=_TABLE, unit="mm²", gt=0)
+    digital_lanes: int = knob(
+        4, "vector operations a clock of a tile", source=f"{_TABLE}: 2 sigmoid, 1 shift-add, 1 max-pool", ge=1, le=65536
+    )
+    digital_op_j: float = knob(
+        0.97 * MW / (4 * 1.2 * GHZ), "a vector operation", source=f"{_TABLE}: 0.52 + 0.05 + 0.4 mW", unit="J", gt=0
+    )
+    digital_mac_j: float = knob(
+        0.3 * PJ * 32 / 45, "a digital 8-bit MAC, for attention", unit="J", gt=0,
+        source="[HOROWITZ] fig. 1.1.9: 0.2 + 0.1 pJ at 45 nm, scaled to 32 nm",
+    )  # fmt: skip
+    digital_lane_mm2: float = knob(
+        0.0009 / 4, "a vector lane", source=f"{_TABLE}: 0.0006 + 0.00006 + 0.00024 mm²", unit="mm²", gt=0
+    )
+    io_bytes_per_s: float = knob(25.6 * GB, "off-chip bandwidth", source=f"{_TABLE}: 4 x 6.4 GB/s", unit="B/s", gt=0)
+    io_j_per_bit: float = knob(10.4 / (25.6 * GB * 8), "a bit on or off the chip", source=_TABLE, unit="J", gt=0)
+    io_mm2: float = knob(22.88, "the off-chip links", source=_TABLE, unit="mm²", ge=0)
+
+    @classmethod
+    def numerics_table(cls, table: CrossbarTable) -> F64:
+        """The `Numerics` of each configuration, (C, 9); active rows are min(active_rows or array_rows, array_rows)."""
+        columns = (
+            table.weight_bits,
+            table.activation_bits,
+            table.cell_bits,
+            table.dac_bits,
+            _active_rows(table),
+            table.adc_bits,
+            table.adc_calibrated,
+            table.sign_scheme,
+            table.conductance_sigma,
+        )
+        return np.stack([np.asarray(column, np.float64) for column in columns], axis=1)
+
+
+def _active_rows(table: CrossbarTable) -> I64:
+    wanted = np.where(table.active_rows > 0, table.active_rows, table.array_rows)
+    return np.minimum(wanted, table.array_rows)
+
+
+def lossless_adc_bits(table: CrossbarTable) -> I64:
+    """Bits at which the ADC loses nothing, (C,): ceil(log2(1 + Rp (2^bd - 1) (2^bc - 1))).
+
+    ISAAC needs 9 by this count and takes 8, since it stores a column inverted where its sum could reach the top bit.
+
+    >>> lossless_adc_bits(CrossbarSpec.to_table([CrossbarSpec()])).tolist()
+    [9]
+    """
+    largest_sum = _active_rows(table) * (2**table.dac_bits - 1) * (2**table.cell_bits - 1)
+    # frexp(x) = (f, e) with 0.5 <= f < 1, so that e is the number of binary digits of a whole x.
+    return np.frexp(largest_sum.astype(np.float64))[1].astype(np.int64)

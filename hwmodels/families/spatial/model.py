@@ -1,0 +1,111 @@
+"""The spatial family as the rest of the framework sees it: metrics, composition, limits, assumptions, references.
+
+Layers run one after the other on one array (`sum`); the metrics are those of `kernel.Cost`, plus the area.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hwmodels.families.base import Assumption, CostModel, Metric, Reference
+from hwmodels.families.spatial.kernel import Cost, area_mm2, cost, cost_at
+from hwmodels.families.spatial.spec import DATAFLOWS, SpatialSpec, SpatialTable
+
+__all__ = ["MODEL"]
+
+F64 = npt.NDArray[np.float64]
+
+_TIME_TERMS = ("compute_s", "sram_s", "dram_s", "vector_s")
+_ENERGY_TERMS = ("mac_j", "array_j", "sram_j", "dram_j", "vector_j", "leakage_j")
+
+_MEANING = {
+    "latency_s": "time of the layer, first fill and last drain included",
+    "compute_s": "array cycles, fill, load and drain of every fold included",
+    "sram_s": "time of the busiest buffer port",
+    "dram_s": "DRAM bytes over DRAM bandwidth",
+    "vector_s": "vector unit",
+    "energy_j": "sum of the energy terms",
+    "mac_j": "multiplications and additions, padded lanes excluded",
+    "array_j": "registers of the processing elements",
+    "sram_j": "buffers, array side and DRAM side",
+    "dram_j": "DRAM",
+    "vector_j": "vector unit",
+    "leakage_j": "static power times latency",
+    "dram_bytes": "DRAM traffic, both directions",
+    "sram_bytes": "buffer traffic, array side and DRAM side",
+    "array_cycles": "cycles of the array",
+    "macs": "MACs that the array executes; macs / (array_cycles R C) is its utilisation",
+}
+
+
+def _config_metrics(table: SpatialTable) -> dict[str, F64]:
+    return {"area_mm2": area_mm2(table)}
+
+
+def _infeasible(metrics: Mapping[str, F64], columns: Mapping[str, npt.NDArray[Any]]) -> npt.NDArray[np.int8]:
+    """1 where half a buffer does not hold one 32-bit word for each row or column of the array."""
+    edge_bytes = 4 * np.maximum(columns["array_rows"], columns["array_cols"])
+    half = np.minimum.reduce([columns[f"{name}_sram_bytes"] for name in ("ifmap", "filter", "ofmap")]) / 2
+    codes: npt.NDArray[np.int8] = (half < edge_bytes).astype(np.int8)
+    return codes
+
+
+def _epilogue(metrics: Mapping[str, F64], columns: Mapping[str, npt.NDArray[Any]]) -> dict[str, F64]:
+    """utilisation = macs / (array cycles x rows x columns); 0 where the array never runs."""
+    slots = metrics["array_cycles"] * columns["array_rows"] * columns["array_cols"]
+    return {"utilisation": np.divide(metrics["macs"], slots, out=np.zeros_like(slots), where=slots > 0)}
+
+
+MODEL = CostModel(
+    name="spatial",
+    meaning="systolic array with input, weight and output buffers and a DRAM",
+    spec=SpatialSpec,
+    metrics=(
+        *(Metric(name, "sum", _MEANING[name]) for name in Cost._fields),
+        Metric("utilisation", "epilogue", "share of the array's multiply-accumulate slots that do work"),
+        Metric("area_mm2", "config", "processing elements, vector unit and buffers; no pads, no controller"),
+    ),
+    composition="sum",
+    time_terms=_TIME_TERMS,
+    energy_terms=_ENERGY_TERMS,
+    choices=(*DATAFLOWS, "vector"),
+    cost=cost,
+    cost_at=cost_at,
+    scratch_size=1,
+    config_metrics=_config_metrics,
+    infeasible=_infeasible,
+    epilogue=_epilogue,
+    infeasible_reasons=("half a buffer is smaller than one edge of the array",),
+    assumptions=(
+        Assumption(
+            "double buffering", "half", "half to all", "half of each buffer holds the tile in use, half the next one"
+        ),
+        Assumption(
+            "residency", "per tensor", "per tensor or whole network",
+            "a tensor between two layers stays when it fits half of the ifmap and of the ofmap buffer, whatever "
+            "else is alive (skips, the second operand of an attention product)",
+        ),
+        Assumption(
+            "partial sums",
+            "never leave the chip",
+            "-",
+            "the stream is cut into blocks whose sums fit half of the ofmap buffer; compat streams in one block",
+        ),
+        Assumption("halo", "0 bytes", "0 to (kernel - 1) lines a tile", "overlap between tiles of one input"),
+        Assumption("hidden state", "on chip", "-", "a recurrent layer's state and gates never go to DRAM"),
+        Assumption("rate", "1 MAC", "1 to 4", "MACs a processing element and cycle, whatever the width"),
+        Assumption("area exponent", "2", "1.5 to 2", "areas scale with (node / 45 nm) to this power"),
+    ),
+    references=(
+        Reference("SCALE-Sim v2", "Samajdar et al., A Systematic Methodology for Characterizing Scalability of DNN "
+                  "Accelerators using SCALE-Sim, ISPASS 2020"),
+        Reference("TPUv1", "Jouppi et al., In-Datacenter Performance Analysis of a Tensor Processing Unit, ISCA 2017"),
+        Reference("Horowitz", "M. Horowitz, Computing's Energy Problem (and what we can do about it), ISSCC 2014"),
+        Reference("Dally", "W. Dally, High-Performance Hardware for Machine Learning, NIPS tutorial 2015 (areas at "
+                  "45 nm)"),
+    ),
+)  # fmt: skip

@@ -1,0 +1,175 @@
+"""The quantised network equals an int64 reference; widths are the smaller of network's and hardware's."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from codesign.estimate.fold import fold_norms
+from codesign.estimate.quantise import QuantisedNetwork, effective_bits, quantise
+from codesign.network import Network, to_module
+from hwmodels.errors import SpecError
+from hwmodels.numerics import FLOAT, Numerics
+from hwmodels.workload.graph import Builder, Workload
+from hwmodels.workload.ops import Embedding, Precision, Recurrent, Select
+
+WIDE = Precision(32, 32, 32)
+
+
+def convolutional() -> Workload:
+    net = Builder("convolutional", (1, 3, 8, 8), precision=WIDE)
+    x = net.conv_norm_act(net.input, 8, 3)
+    x = net.residual(x, net.conv_norm_act(x, 8, 3, groups=8, activation="hardswish"))
+    x = net.conv_norm_act(net.squeeze_excite(x, 4), 8, 3, stride=2, groups=2)
+    return net.finish(net.linear(net.flatten(x), 10))
+
+
+def attentive() -> Workload:
+    net = Builder("attentive", (1, 6, 8), precision=WIDE)
+    x = net.residual(net.input, net.attention(net.input, 2))
+    return net.finish(net.linear(net.add(Select(1), x), 3))
+
+
+def recurrent(cell: str) -> Workload:
+    net = Builder(cell, (1, 5, 6), precision=WIDE)
+    x = net.add(Recurrent(cell, 7), net.input)  # type: ignore[arg-type]
+    return net.finish(net.linear(net.add(Select(1, -1), x), 3))
+
+
+NETWORKS = {
+    "convolutional": convolutional,
+    "attentive": attentive,
+    "lstm": lambda: recurrent("lstm"),
+    "gru": lambda: recurrent("gru"),
+}
+
+
+def trained(workload: Workload) -> tuple[Network, torch.Tensor]:
+    """Weights with plausible statistics, and images that match them."""
+    torch.manual_seed(1)
+    images = torch.randn(64, *workload.input_shapes[0][1:])
+    network = to_module(workload).train()
+    for _ in range(20):
+        network(images)
+    return network.eval(), images
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_error_shrinks_with_bits_down_to_float(name: str) -> None:
+    network, images = trained(NETWORKS[name]())
+    with torch.no_grad():
+        exact = network(images)
+    errors = []
+    for bits in (4, 8, 12, 16):
+        scores = quantise(network, Numerics(bits, bits), images)(images)
+        errors.append(float((scores - exact).square().mean() / exact.square().mean()))
+    # 6.02 dB a bit: 4 bits are a factor 256; a quarter of it leaves room for the spread of one network.
+    assert all(fewer > 64 * more for fewer, more in pairwise(errors)), errors
+    assert errors[-1] < 1e-8
+
+
+@pytest.mark.parametrize("name", ["convolutional"])
+def test_integer_layers_equal_an_int64_reference(name: str) -> None:
+    network, images = trained(NETWORKS[name]())
+    quantised = quantise(network, Numerics(8, 8), images[:32])
+    seen: list[tuple[str, torch.Tensor]] = []
+    _run_watched(quantised, images, seen)
+    assert [name for name, _ in seen] == [matrix.name for matrix in quantised.matrices]
+    for layer_name, codes in seen:
+        layer = quantised.layers[layer_name]
+        values = layer.matrix.values.numpy().astype(np.int64)
+        integers = (codes.numpy().astype(np.int64) - layer.quantiser.zero) @ values
+        expected = (integers * layer.scale.numpy() + layer.bias.numpy()).astype(np.float32)
+        exact = quantised.layers[layer_name].apply(codes, lambda q, v=values: torch.from_numpy(q.numpy() @ v).double())
+        np.testing.assert_array_equal(exact.numpy(), expected)
+
+
+def _run_watched(quantised: QuantisedNetwork, images: torch.Tensor, seen: list[tuple[str, torch.Tensor]]) -> None:
+    """Run with int64 products and check that the network's scores stay the same to the bit."""
+
+    def watch(name: str) -> object:
+        values = quantised.layers[name].matrix.values.numpy().astype(np.int64)
+
+        def product(codes: torch.Tensor) -> torch.Tensor:
+            seen.append((name, codes))
+            return torch.from_numpy(codes.numpy().astype(np.int64) @ values).double()
+
+        return product
+
+    products = {matrix.name: watch(matrix.name) for matrix in quantised.matrices}
+    assert torch.equal(quantised(images, products=products), quantised(images))  # type: ignore[arg-type]
+
+
+def test_first_layer_is_affine_and_the_zero_point_exact() -> None:
+    """Signed images use a zero point; padding and correction make the layer equal fake quantisation."""
+    network, images = trained(convolutional())
+    quantised = quantise(network, Numerics(8, 8), images)
+    layer = quantised.layers["conv2d1"]
+    assert layer.quantiser.zero > 0
+    assert quantised.layers["conv2d2"].quantiser.zero == 0, "after a ReLU"
+    codes = layer.matrix.values[0].T.reshape(8, 3, 3, 3).permute(0, 3, 1, 2)
+    weights = codes * (layer.scale / layer.quantiser.scale).reshape(8, 1, 1, 1)
+    rounded = layer.quantiser.reals(layer.quantiser.integers(images)).double()
+    expected = F.conv2d(rounded, weights, layer.bias.flatten(), padding=1)
+    kept = quantised.network.run(
+        [images], replace={n: bind({}) for n, bind in quantised.replace.items()}, keep=("conv2d1",)
+    )
+    torch.testing.assert_close(kept["conv2d1"].double(), expected, rtol=1e-6, atol=1e-6)
+
+
+def test_weights_are_those_of_the_folded_network() -> None:
+    network, images = trained(convolutional())
+    layer = quantise(network, Numerics(8, 8), images).layers["conv2d1"]
+    folded = fold_norms(network).operation("conv2d1").weight  # type: ignore[attr-defined]
+    codes = layer.matrix.values[0].T.reshape(8, 3, 3, 3).permute(0, 3, 1, 2)
+    approximate = codes * (layer.scale / layer.quantiser.scale).reshape(8, 1, 1, 1)
+    assert float((approximate - folded).abs().max()) < float(folded.abs().max()) / 60
+
+
+def test_calibration_alone_sets_the_ranges() -> None:
+    network, images = trained(convolutional())
+    quantised = quantise(network, Numerics(8, 8), images[:16])
+    alone, beside = quantised(images[16:17]), quantised(torch.cat([images[16:17], 100 * images[17:20]]))
+    assert torch.equal(alone[0], beside[0])
+
+
+def test_width_is_the_smaller_of_network_and_hardware() -> None:
+    net = Builder("mixed", (1, 4), precision=Precision(4, 8, 32))
+    workload = net.finish(net.linear(net.input, 3))
+    node = workload["linear1"]
+    assert effective_bits(node, FLOAT) == (4, 8)
+    assert effective_bits(node, Numerics(8, 2)) == (4, 2)
+    network, images = trained(workload)
+    matrix = quantise(network, Numerics(8, 6), images).matrices[0]
+    assert (matrix.weight_bits, matrix.input_bits) == (4, 6)
+    assert matrix.values.abs().max() <= 7
+
+
+def test_one_wide_operand_rounds_the_other_only() -> None:
+    network, images = trained(convolutional())
+    with torch.no_grad():
+        exact = network(images)
+    errors = [
+        float((quantise(network, Numerics(*bits), images)(images) - exact).square().mean())
+        for bits in ((4, 32), (32, 4), (4, 4), (32, 32))
+    ]
+    assert 0 < errors[0] < errors[2]
+    assert 0 < errors[1] < errors[2]
+    assert errors[3] < 1e-10
+
+
+def test_embedding_tables_are_rounded_row_by_row() -> None:
+    net = Builder("embedding", (1, 5), precision=Precision(2, 32, 32))
+    workload = net.finish(net.add(Embedding(11, 6), net.input))
+    network = to_module(workload)
+    tokens = torch.arange(11).reshape(1, 11)
+    rows = quantise(network, FLOAT, tokens)(tokens)[0]
+    assert all(len(row.abs().unique()) <= 2 for row in rows), "two bits hold -1, 0 and 1"
+
+
+def test_a_single_weight_bit_is_refused() -> None:
+    network, images = trained(convolutional())
+    with pytest.raises(SpecError, match=r"convolutional: .* at least 2 weight bits"):
+        quantise(network, Numerics(1, 8), images)

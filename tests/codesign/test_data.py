@@ -1,0 +1,151 @@
+"""Frozen splits, formats read back from tiny files, errors that name what is missing."""
+
+import gzip
+import pickle
+import struct
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from codesign.data import Dataset, load
+from hwmodels.errors import SpecError
+
+U8 = npt.NDArray[np.uint8]
+
+
+@pytest.fixture(scope="module")
+def digits() -> Dataset:
+    return load("digits")
+
+
+def tiny(count: int, *shape: int) -> tuple[U8, U8]:
+    generator = np.random.default_rng(count)
+    labels = np.arange(count, dtype=np.uint8) % 10
+    return generator.integers(0, 256, (count, *shape), dtype=np.uint8), labels
+
+
+def write_idx(path: Path, array: U8) -> None:
+    content = b"\0\0\x08" + bytes([array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape) + array.tobytes()
+    if path.suffix == ".gz":
+        content = gzip.compress(content)
+    path.write_bytes(content)
+
+
+def write_fashion(folder: Path, suffix: str = "") -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for stem, count in (("train", 100), ("t10k", 30)):
+        images, labels = tiny(count, 28, 28)
+        write_idx(folder / f"{stem}-images-idx3-ubyte{suffix}", images)
+        write_idx(folder / f"{stem}-labels-idx1-ubyte{suffix}", labels)
+
+
+CIFAR = [*(f"data_batch_{i}" for i in range(1, 6)), "test_batch"]
+
+
+def write_cifar_python(folder: Path) -> None:
+    folder.mkdir()
+    for i, stem in enumerate(CIFAR):
+        images, labels = tiny(20 + i, 3072)
+        batch = {b"data": images, b"labels": labels.tolist(), b"filenames": [b"a.png"] * len(labels)}
+        (folder / stem).write_bytes(pickle.dumps(batch, protocol=2))
+
+
+def write_cifar_binary(folder: Path) -> None:
+    folder.mkdir()
+    for i, stem in enumerate(CIFAR):
+        images, labels = tiny(20 + i, 3072)
+        (folder / f"{stem}.bin").write_bytes(np.concatenate([labels[:, None], images], axis=1).tobytes())
+
+
+def test_digits_are_split_once_and_for_all(digits: Dataset) -> None:
+    assert [len(part.labels) for part in (digits.train, digits.validation, digits.test)] == [1078, 360, 359]
+    assert digits.fingerprint == load("digits").fingerprint
+    # The split is part of every published accuracy: these are the first labels of each part.
+    images = np.concatenate([part.images for part in (digits.train, digits.validation, digits.test)])
+    assert len(images) == 1797
+    rest = {image.tobytes() for image in digits.train.images}
+    assert not rest & {image.tobytes() for image in digits.validation.images}
+    assert not rest & {image.tobytes() for image in digits.test.images}
+
+
+def test_splits_are_stratified(digits: Dataset) -> None:
+    whole = np.bincount(np.concatenate([digits.train.labels, digits.validation.labels, digits.test.labels]))
+    for part, share in ((digits.train, 0.6), (digits.validation, 0.2), (digits.test, 0.2)):
+        assert np.all(np.abs(np.bincount(part.labels) - share * whole) <= 1)
+
+
+def test_images_are_standardised_by_training_statistics(digits: Dataset) -> None:
+    assert digits.train.images.dtype == np.float32
+    assert digits.shape == digits.test.images.shape[1:]
+    assert abs(digits.train.images.mean()) < 1e-5
+    assert abs(digits.train.images.std() - 1) < 1e-5
+    assert abs(digits.validation.images.mean()) > 1e-5
+
+
+def test_fingerprint_follows_the_content(digits: Dataset) -> None:
+    images = digits.test.images.copy()
+    images[0, 0, 0, 0] += 1
+    changed = Dataset("digits", digits.train, digits.validation, digits.test._replace(images=images), 10)
+    assert changed.fingerprint != digits.fingerprint
+
+
+@pytest.mark.parametrize("suffix", ["", ".gz"])
+@pytest.mark.parametrize("customary", ["", "FashionMNIST/raw"])
+def test_fashion_mnist_is_read_from_idx_files(tmp_path: Path, suffix: str, customary: str) -> None:
+    write_fashion(tmp_path / customary, suffix)
+    dataset = load("fashion-mnist", tmp_path)
+    assert dataset.shape == (1, 28, 28)
+    assert [len(part.labels) for part in (dataset.train, dataset.validation, dataset.test)] == [90, 10, 30]
+    official, labels = tiny(30, 28, 28)
+    assert np.corrcoef(official.ravel(), dataset.test.images.ravel())[0, 1] == pytest.approx(1)
+    np.testing.assert_array_equal(dataset.test.labels, labels)
+
+
+def test_cifar_reads_the_same_from_both_versions(tmp_path: Path) -> None:
+    for version, write in (("py", write_cifar_python), ("bin", write_cifar_binary)):
+        (tmp_path / version).mkdir()
+        write(tmp_path / version / f"cifar-10-batches-{version}")
+    read = [load("cifar10", tmp_path / version) for version in ("py", "bin")]
+    assert read[0].fingerprint == read[1].fingerprint
+    assert read[0].shape == (3, 32, 32)
+    assert len(read[0].test.labels) == 25
+
+
+def test_a_pickle_with_code_is_refused(tmp_path: Path) -> None:
+    class Evil:
+        def __reduce__(self) -> tuple[object, tuple[str]]:
+            return Path, ("oops",)
+
+    folder = tmp_path / "cifar-10-batches-py"
+    write_cifar_python(folder)
+    (folder / "data_batch_3").write_bytes(pickle.dumps({b"data": Evil(), b"labels": []}))
+    with pytest.raises(SpecError, match=r"data_batch_3: .*does not belong"):
+        load("cifar10", tmp_path)
+
+
+def test_missing_files_are_named(tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match=r"train-images-idx3-ubyte") as caught:
+        load("fashion-mnist", tmp_path)
+    assert str(tmp_path) in str(caught.value)
+    with pytest.raises(SpecError, match=r"cifar-10-batches-py/ with data_batch_1.* or cifar-10-batches-bin/"):
+        load("cifar10", tmp_path)
+    with pytest.raises(SpecError, match=r"root=None is not a folder with"):
+        load("cifar10")
+
+
+def test_malformed_files_are_named(tmp_path: Path) -> None:
+    write_fashion(tmp_path)
+    path = tmp_path / "train-labels-idx1-ubyte"
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(SpecError, match="train-labels-idx1-ubyte: 99 is not the 100 bytes"):
+        load("fashion-mnist", tmp_path)
+    path.write_bytes(b"\0\0\x0d\x01")
+    with pytest.raises(SpecError, match="header of an idx file"):
+        load("fashion-mnist", tmp_path)
+
+
+def test_unknown_name_finds_the_nearest() -> None:
+    with pytest.raises(SpecError, match="did you mean cifar10"):
+        load("cifar")

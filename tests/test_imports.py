@@ -1,0 +1,138 @@
+"""Who may import whom: the rules of the design, on the syntax trees and in fresh interpreters."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+FILES = sorted(path for package in ("hwmodels", "codesign") for path in (ROOT / package).rglob("*.py"))
+FAMILIES = tuple(
+    sorted(path.name for path in (ROOT / "hwmodels/families").iterdir() if (path / "__init__.py").is_file())
+)
+HEAVY = ("torch", "pandas", "matplotlib", "scipy", "sklearn")
+
+
+def relative(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+@cache
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Dotted names of everything a file imports, in functions and type-checking blocks too."""
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{relative(path)}: relative import"
+            yield str(node.module)
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def roots(path: Path) -> set[str]:
+    return {name.partition(".")[0] for name in imports(path)}
+
+
+def importers(of: str) -> set[str]:
+    return {relative(path) for path in FILES if of in roots(path)}
+
+
+def test_the_scan_sees_the_code() -> None:
+    assert len(FILES) > 30
+    assert set(FAMILIES) >= {"crossbar", "spatial"}
+    assert "hwmodels/evaluate.py" in importers("pandas")  # inside a function: the scan goes that deep
+
+
+def test_hwmodels_never_imports_codesign() -> None:
+    assert {name for name in importers("codesign") if name.startswith("hwmodels/")} == set()
+
+
+def test_kernels_import_numpy_and_numba_only() -> None:
+    allowed = {"numpy", "numba", "typing", "__future__", "collections"}
+    kernels = [path for path in FILES if path.name.startswith("kernel") and "families" in path.parts]
+    assert kernels
+    assert {relative(path): roots(path) - allowed for path in kernels if roots(path) - allowed} == {}
+
+
+def test_torch_stays_in_network_estimate_and_data() -> None:
+    allowed = ("codesign/network/", "codesign/estimate/", "codesign/data.py")
+    assert {name for name in importers("torch") if name.startswith("codesign/") and not name.startswith(allowed)} == (
+        set()
+    )
+
+
+def test_only_the_report_draws() -> None:
+    drawing = importers("matplotlib") | importers("plotly")
+    assert {name for name in drawing if not name.startswith("codesign/report/")} == set()
+
+
+@pytest.mark.parametrize("part", ["space", "strategy", "explore"])
+def test_search_names_no_hardware_family(part: str) -> None:
+    """No import of a family, no string that is the name of one, no identifier that is."""
+    for path in (ROOT / "codesign" / part).rglob("*.py"):
+        named = {name for name in imports(path) if name.startswith(tuple(f"hwmodels.families.{f}" for f in FAMILIES))}
+        for node in ast.walk(tree(path)):
+            if isinstance(node, ast.Constant) and node.value in FAMILIES:
+                named.add(node.value)
+            elif isinstance(node, ast.Name | ast.Attribute):
+                name = node.id if isinstance(node, ast.Name) else node.attr
+                named |= {name} & set(FAMILIES)
+        assert named == set(), relative(path)
+
+
+def test_only_the_command_line_prints_or_exits() -> None:
+    speakers = {"print", "exit", "quit", "input", "sys.exit", "os._exit", "sys.stdout.write", "sys.stderr.write"}
+    speakers |= {"typer.echo", "typer.secho", "typer.Exit", "rich.print", "SystemExit"}
+    found = {
+        f"{relative(path)}:{node.lineno} {ast.unparse(node.func)}"
+        for path in FILES
+        if relative(path) != "codesign/cli.py"
+        for node in ast.walk(tree(path))
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in speakers
+    }
+    assert found == set()
+
+
+def loaded_by(code: str) -> set[str]:
+    """Which heavy libraries a fresh interpreter has loaded after running `code`."""
+    probe = f"{code}\nimport sys; print('|' + ' '.join(n for n in {HEAVY!r} if n in sys.modules))"
+    done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, timeout=120, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    return set(done.stdout.rpartition("|")[2].split())
+
+
+def test_the_probe_sees_a_heavy_library() -> None:
+    assert loaded_by("import pandas") == {"pandas"}
+
+
+@pytest.mark.parametrize(
+    "module",
+    ["hwmodels", "codesign", "hwmodels.evaluate", "hwmodels.catalog", "hwmodels.validate", "codesign.space.cell"],
+)
+def test_importing_loads_no_heavy_library(module: str) -> None:
+    assert loaded_by(f"import {module}") == set()
+
+
+@pytest.mark.skipif(find_spec("codesign.cli") is None, reason="codesign.cli is not there yet")
+def test_asking_the_command_line_for_help_loads_no_heavy_library() -> None:
+    code = """
+import sys
+sys.argv = ["codesign", "--help"]
+from codesign.cli import main
+try:
+    main()
+except SystemExit as done:
+    assert not done.code, done.code
+"""
+    assert loaded_by(code) == set()
