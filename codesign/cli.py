@@ -1,0 +1,521 @@
+"""The command line: the only file that prints or exits.
+
+Exit codes: 0 done, 1 interrupted or failed, 2 bad input (one line on standard error, nothing written). Heavy imports
+stay inside the commands, so that ``codesign --help`` answers at once. With ``--json`` standard output is JSON alone.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from hwmodels.errors import SpecError
+
+if TYPE_CHECKING:
+    from codesign.explore.loop import Event, Outcome
+    from codesign.store import RunStore
+    from hwmodels.cost import CostReport
+    from hwmodels.families.base import CostModel, Spec
+    from hwmodels.workload.ops import Row
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    no_args_is_help=True,
+    help="Simulate and optimise neural networks and the hardware they run on, together.",
+)
+
+Json = Annotated[bool, typer.Option("--json", help="JSON on standard output, nothing else.")]
+Output = Annotated[Path, typer.Option("-o", "--output", help="Folder of the run: new or empty.")]
+Assignments = Annotated[list[str] | None, typer.Option("--set", help="Override, as slow.trainings=8 (repeatable).")]
+Bits = Annotated[int, typer.Option(help="Bits of weights and activations.", min=1, max=32)]
+Batch = Annotated[int, typer.Option(help="Items a batch.", min=1)]
+
+
+def main() -> None:
+    """Entry point: user errors become one line and exit code 2, an interruption exit code 1."""
+    try:
+        app(standalone_mode=True)
+    except SpecError as error:
+        print(f"codesign: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("codesign: interrupted", file=sys.stderr)
+        sys.exit(1)
+    except BrokenPipeError:
+        sys.exit(1)
+
+
+@app.command()
+def devices(
+    family: Annotated[str | None, typer.Option(help="Only this family.")] = None, as_json: Json = False
+) -> None:
+    """List the catalogue of devices."""
+    from hwmodels.catalog import device, device_names
+    from hwmodels.families.base import families
+
+    if family is not None and family not in families():
+        raise SpecError.unknown("--family", family, families())
+    found = [d for d in map(device, device_names()) if family in (None, d.model.name)]
+    records = [
+        {
+            "name": d.name,
+            "family": d.model.name,
+            "summary": d.summary,
+            "knobs": {name: getattr(d.spec, name) for name in d.sources},
+            "sources": d.sources,
+            "verified": d.verified,
+        }
+        for d in found
+    ]
+    if as_json:
+        return _print_json(records)
+    _print_table(("device", "family", "summary"), ((r["name"], r["family"], r["summary"]) for r in records))
+
+
+@app.command()
+def networks(as_json: Json = False) -> None:
+    """List the published networks that are built in."""
+    from hwmodels.units import format_quantity
+    from hwmodels.workload.zoo import ZOO, network
+
+    records = []
+    for known in ZOO:
+        built = network(known.name)
+        record = {"name": known.name, "aliases": list(known.aliases), "params": built.parameters, "macs": built.macs}
+        records.append(record | {"input": known.input, "source": known.source})
+    if as_json:
+        return _print_json(records)
+    _print_table(
+        ("network", "parameters", "MACs", "input", "source"),
+        (
+            (r["name"], format_quantity(r["params"], ""), format_quantity(r["macs"], ""), r["input"], r["source"])
+            for r in records
+        ),
+    )
+
+
+@app.command()
+def estimate(
+    network: Annotated[str, typer.Argument(help="Published network, see `codesign networks`.")],
+    device: Annotated[str, typer.Option(help="Catalogue device or YAML file, see `codesign devices`.")],
+    batch: Batch = 1,
+    bits: Bits = 8,
+    runtime: Annotated[str, typer.Option(help="compiled (fused, dead branches dropped) or eager.")] = "compiled",
+    as_json: Json = False,
+) -> None:
+    """Latency, energy, memory and binding limits of a network on a device."""
+    from hwmodels.catalog import device as load
+    from hwmodels.evaluate import evaluate
+
+    chosen = load(device)
+    workload = _workload(network, batch=batch, bits=bits, runtime=runtime)
+    report = evaluate(workload, chosen.model, chosen.spec)
+    if as_json:
+        return _print_json(_estimate_record(report, chosen.model, chosen.spec, chosen.name))
+    _print_estimate(report, chosen.model, chosen.spec, chosen.name)
+
+
+@app.command()
+def sweep(
+    network: Annotated[list[str], typer.Argument(help="Published networks.")],
+    family: Annotated[str, typer.Option(help="Hardware family.")],
+    knobs: Annotated[list[str], typer.Option("--set", help="knob=value,value,... (repeatable): the grid.")],
+    device: Annotated[str | None, typer.Option(help="Device whose other knobs are kept.")] = None,
+    batch: Batch = 1,
+    bits: Bits = 8,
+    runtime: Annotated[str, typer.Option(help="compiled or eager.")] = "compiled",
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Write the whole table as CSV.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Cost of networks over a grid of hardware knobs."""
+    from hwmodels.catalog import device as load
+    from hwmodels.evaluate import sweep as evaluate_grid
+    from hwmodels.families.base import family as find
+
+    model = find(family)
+    base = load(device).spec if device else model.spec()
+    if not isinstance(base, model.spec):
+        raise SpecError("--device", device, f"a device of the family {family}")
+    grid = list(base.grid(dict(_grid_axis(item) for item in knobs)))
+    workloads = [_workload(name, batch=batch, bits=bits, runtime=runtime) for name in network]
+    table = evaluate_grid(workloads, model, grid)
+    if output is not None:
+        if not output.parent.is_dir():
+            raise SpecError("--output", output, "a file in an existing folder")
+        table.to_csv(output, index=False)
+    if as_json:
+        return _print_json(table.to_dict(orient="records"))
+    varying = list(table.columns[: table.columns.get_loc(model.layer_metrics[0])])
+    shown = [*varying, "latency_s", "energy_j", "area_mm2", "infeasible"]
+    _print_table(shown, (_pretty(row, shown) for row in table[shown].to_dict(orient="records")))
+    if output is not None:
+        print(f"{len(table)} rows in {output}")
+
+
+@app.command()
+def search(
+    config: Annotated[Path, typer.Argument(help="Run configuration (YAML).")],
+    output: Output,
+    overrides: Assignments = None,
+    seed: Annotated[int | None, typer.Option(help="Replaces the seed of the configuration.", min=0)] = None,
+    as_json: Json = False,
+) -> None:
+    """Run the two-level co-design loop."""
+    from codesign.assemble import dataset_of, joint_space, manifest, search_of
+    from codesign.config import load_config
+    from codesign.store import RunStore
+
+    assignments = [*(overrides or ()), *([f"seed={seed}"] if seed is not None else [])]
+    parsed = load_config(config, assignments)
+    data = dataset_of(parsed.data)
+    space = joint_space(parsed, data)
+    record = manifest(parsed, data, space)  # checks everything, so that bad input writes nothing
+    store = RunStore.create(output, record)
+    _explore(lambda: search_of(parsed, data, store), store, as_json=as_json)
+
+
+@app.command()
+def resume(folder: Annotated[Path, typer.Argument(help="Folder of a run.")], as_json: Json = False) -> None:
+    """Go on with a run that was interrupted; it ends as an uninterrupted one would."""
+    from codesign.assemble import dataset_of, joint_space, manifest, search_of
+    from codesign.config import parse_config
+    from codesign.store import RunStore
+
+    store = RunStore.open(folder)
+    parsed = parse_config(store.manifest["config"], where=str(folder / "manifest.json"))
+    data = dataset_of(parsed.data)
+    now = manifest(parsed, data, joint_space(parsed, data))
+    for key in ("data", "space", "family", "model_version", "versions"):
+        if store.manifest[key] != now[key]:
+            raise SpecError(
+                f"{folder / 'manifest.json'}: {key}", now[key], f"what the run began with: {store.manifest[key]}"
+            )
+    _explore(lambda: search_of(parsed, data, store), store, as_json=as_json)
+
+
+@app.command()
+def report(folder: Annotated[Path, typer.Argument(help="Folder of a run.")], as_json: Json = False) -> None:
+    """Tables, pictures and the interactive page of a run."""
+    from codesign.store import RunStore
+
+    _report(RunStore.open(folder), as_json=as_json)
+
+
+@app.command()
+def validate(
+    family: Annotated[list[str] | None, typer.Argument(help="Families, or `workload`; all by default.")] = None,
+    reference: Annotated[
+        Path | None, typer.Option(help="Folder of reference files; replaces $CODESIGN_REFERENCE.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Predicted against published: the error of every family on every known set."""
+    from hwmodels.validate import validate as scores_of
+
+    scores = scores_of(family, reference=reference)
+    if as_json:
+        return _print_json([s.as_dict() for s in scores])
+    _print_table(
+        ("family", "set", "group", "protocol", "rows", "metric", "value", "baseline"),
+        (
+            (
+                s.family,
+                s.set,
+                s.group,
+                s.protocol,
+                f"{s.rows}/{s.rows_in_file}",
+                s.metric,
+                f"{s.value:.4g}",
+                ", ".join(f"{name} {value:.3g}" for name, value in (s.baseline or {}).items()),
+            )
+            for s in scores
+        ),
+    )
+
+
+@app.command()
+def assumptions(
+    family: Annotated[str | None, typer.Option(help="Only this family.")] = None, as_json: Json = False
+) -> None:
+    """Every modelling choice and default without a source, with its plausible range."""
+    from hwmodels.families.base import families
+    from hwmodels.families.base import family as find
+
+    if family is not None and family not in families():
+        raise SpecError.unknown("--family", family, families())
+    names = families() if family is None else (family,)
+    records = [
+        {"family": name, **record} for name in names for record in _assumption_records(find(name), find(name).spec())
+    ]
+    if as_json:
+        return _print_json(records)
+    columns = ("family", "name", "value", "plausible", "meaning")
+    _print_table(columns, (tuple(r[column] for column in columns) for r in records))
+
+
+@app.command()
+def doctor(as_json: Json = False) -> None:
+    """Check the installation: versions, compiler cache, threads, data."""
+    import os
+    import platform
+    import time
+    from importlib.metadata import version
+
+    names = ("codesign", "numpy", "numba", "torch", "scikit-learn", "pymoo", "pyarrow", "plotly", "pydantic")
+    record: dict[str, Any] = {"python": platform.python_version(), "cores": os.cpu_count()}
+    record |= {name: version(name) for name in names}
+    from codesign.data import load
+    from hwmodels.catalog import device
+    from hwmodels.evaluate import evaluate
+    from hwmodels.workload.zoo import network
+
+    chosen, workload = device("systolic_edge"), network("resnet18")
+    clock = time.perf_counter()
+    evaluate(workload, chosen.model, chosen.spec)
+    record["first_evaluation_s"] = round(time.perf_counter() - clock, 3)
+    clock = time.perf_counter()
+    evaluate(workload, chosen.model, chosen.spec)
+    record["next_evaluation_s"] = round(time.perf_counter() - clock, 4)
+    record["digits_images"] = sum(len(part.labels) for part in _parts(load("digits")))
+    if as_json:
+        return _print_json(record)
+    _print_table(("check", "found"), ((name, str(value)) for name, value in record.items()))
+
+
+# Workloads and grids from the command line.
+
+
+def _workload(name: str, *, batch: int, bits: int, runtime: str) -> Any:
+    from hwmodels.workload.ops import Precision
+    from hwmodels.workload.rewrite import COMPILED, EAGER, rewrite
+    from hwmodels.workload.zoo import network as build
+
+    semantics = {"compiled": COMPILED, "eager": EAGER}
+    if runtime not in semantics:
+        raise SpecError.unknown("--runtime", runtime, semantics)
+    return rewrite(build(name, batch=batch, precision=Precision(bits, bits)), semantics[runtime])
+
+
+def _grid_axis(item: str) -> tuple[str, list[Any]]:
+    """``rows=32,64`` as a knob and its values."""
+    name, equals, text = item.partition("=")
+    if not equals or not text:
+        raise SpecError("--set", item, "knob=value,value,...")
+    return name, [_plain_value(word) for word in text.split(",")]
+
+
+def _plain_value(word: str) -> Any:
+    for kind in (int, float):
+        try:
+            return kind(word)
+        except ValueError:
+            continue
+    return {"true": True, "false": False}.get(word.lower(), word)
+
+
+def _parts(data: Any) -> Iterator[Any]:
+    yield from (data.train, data.validation, data.test)
+
+
+# Running and reporting.
+
+
+def _explore(build: Callable[[], Any], store: RunStore, *, as_json: bool) -> None:
+    from codesign.explore.loop import explore
+
+    parts = build()
+    try:
+        with _progress(parts.budget.generations) as show:
+            outcome: Outcome = explore(parts, store, report=show)
+    except KeyboardInterrupt:
+        print(f"interrupted; `codesign resume {store.folder}` goes on", file=sys.stderr)
+        sys.exit(1)
+    if not len(outcome.archive):
+        print("codesign: no pair met the constraints; see the reasons below", file=sys.stderr)
+    _report(store, as_json=as_json)
+
+
+@contextmanager
+def _progress(generations: int) -> Iterator[Callable[[Event], None]]:
+    """A progress bar on standard error, fed by the loop's events."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        whole = bar.add_task("generations", total=generations)
+        inner = bar.add_task("FAST", total=None)
+
+        def show(event: Event) -> None:
+            bar.update(whole, completed=event.generation)
+            label = {"fast": "FAST: pairs by cost", "slow": "SLOW: accuracies"}.get(event.level, "done")
+            bar.update(inner, description=label, completed=event.done, total=event.total or None)
+
+        yield show
+
+
+def _report(store: RunStore, *, as_json: bool) -> None:
+    from codesign.report.html import write_report
+    from codesign.report.summary import summarise
+    from codesign.report.tables import pareto_table
+
+    summary = summarise(store)
+    paths = write_report(store, store.folder)
+    if as_json:
+        return _print_json(summary.as_dict())
+    ledger = summary.ledger
+    _console().print(pareto_table(summary).rich())
+    print(f"considered {ledger.considered:,} pairs, evaluated {ledger.evaluated:,}, deferred {ledger.deferred:,}")
+    for reason, count in sorted(ledger.pruned.items(), key=lambda item: -item[1]):
+        print(f"  pruned {count:>9,}  {reason}")
+    seconds = ", ".join(f"{level.upper()} {value:.1f} s" for level, value in ledger.seconds.items())
+    print(f"trained {ledger.trained} networks, {ledger.estimates} accuracies; {seconds}")
+    page = next((path for path in paths if path.name == "report.html"), store.folder)
+    print(f"front of {len(summary.front)} pairs; results in {page}")
+
+
+# What an estimate shows.
+
+
+def _estimate_record(report: CostReport, model: CostModel, spec: Spec, device: str) -> dict[str, Any]:
+    return {
+        "network": report.network,
+        "device": device,
+        "family": report.family,
+        "batch": report.batch,
+        "infeasible": report.infeasible,
+        "totals": report.totals,
+        "items_per_s": report.items_per_s,
+        "energy_breakdown_j": report.breakdown(),
+        "limits": report.bottleneck(),
+        "groups": _groups(report),
+        "assumptions": list(_assumption_records(model, spec)),
+    }
+
+
+def _groups(report: CostReport) -> list[dict[str, Any]]:
+    """Layers of one kind and binding limit together, the slowest group first."""
+    groups: dict[tuple[str, str], dict[str, Any]] = {}
+    for position, row_id in enumerate(report.table.networks.sequence):
+        row = report.table.layers.row(int(row_id))
+        name, limit = _group_name(row), report.binding[position]
+        group = groups.setdefault(
+            (name, limit),
+            {"group": name, "limit": limit, "layers": 0, "macs": 0, "latency_s": 0.0, "energy_j": 0.0},
+        )
+        group["layers"] += 1
+        group["macs"] += row.macs
+        group["latency_s"] += float(report.layers["latency_s"][position])
+        group["energy_j"] += float(report.layers["energy_j"][position])
+    return sorted(groups.values(), key=lambda group: -group["latency_s"])
+
+
+def _group_name(row: Row) -> str:
+    from hwmodels.workload.ops import Kind
+
+    kind = Kind(row.kind).name.lower()
+    if row.kind != Kind.CONV:
+        return kind
+    style = "depthwise" if row.groups == row.in_channels > 1 else "grouped conv" if row.groups > 1 else "conv"
+    return f"{style} {row.kernel_h}x{row.kernel_w}"
+
+
+def _assumption_records(model: CostModel, spec: Spec) -> Iterator[dict[str, str]]:
+    """Structural assumptions, then knobs without a source that still have their default."""
+    for item in model.assumptions:
+        yield {"name": item.name, "value": item.value, "plausible": item.plausible, "meaning": item.meaning}
+    for name, knob in type(spec).knobs().items():
+        if knob.plausible is not None and getattr(spec, name) == knob.default:
+            low, high = knob.plausible
+            yield {
+                "name": name,
+                "value": f"{knob.default:g}" if isinstance(knob.default, float) else str(knob.default),
+                "plausible": f"{low:g} to {high:g}",
+                "meaning": knob.meaning,
+            }
+
+
+def _print_estimate(report: CostReport, model: CostModel, spec: Spec, device: str) -> None:
+    from hwmodels.units import format_quantity, split_unit
+
+    def shown(name: str) -> str:
+        return format_quantity(report.totals[name], split_unit(name)[1])
+
+    print(f"{report.network} on {device} ({report.family}), batch {report.batch}")
+    if report.infeasible:
+        print(f"INFEASIBLE: {report.infeasible}")
+    print(f"  latency     {shown('latency_s')}   throughput {report.items_per_s:.4g} items/s")
+    parts = ", ".join(
+        f"{term.removesuffix('_j')} {format_quantity(value, 'J')}"
+        for term, value in sorted(report.breakdown().items(), key=lambda item: -item[1])[:4]
+    )
+    print(f"  energy      {shown('energy_j')}   ({parts})")
+    print(f"  memory      weights {shown('weight_bytes')}, peak activations {shown('peak_activation_bytes')}")
+    print(f"  area        {shown('area_mm2')}")
+    latency = report.totals["latency_s"] or 1.0
+    _print_table(
+        ("layer group", "binding limit", "layers", "MACs", "latency", "share", "energy"),
+        (
+            (
+                group["group"],
+                group["limit"].removesuffix("_s"),
+                str(group["layers"]),
+                format_quantity(group["macs"], ""),
+                format_quantity(group["latency_s"], "s"),
+                f"{100 * group['latency_s'] / latency:.1f} %",
+                format_quantity(group["energy_j"], "J"),
+            )
+            for group in _groups(report)
+        ),
+    )
+    print("assumptions used (no source; plausible range):")
+    for record in _assumption_records(model, spec):
+        print(f"  {record['name']} = {record['value']} ({record['plausible']}): {record['meaning']}")
+
+
+# Printing.
+
+
+def _console() -> Any:
+    from rich.console import Console
+
+    # A pipe has no width: 160 columns keep a table's row on one line there.
+    return Console() if sys.stdout.isatty() else Console(width=160)
+
+
+def _print_table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    from rich import box
+    from rich.table import Table
+
+    table = Table(*headers, box=box.SIMPLE_HEAD)
+    for row in rows:
+        table.add_row(*map(str, row))
+    _console().print(table)
+
+
+def _pretty(row: dict[str, Any], columns: Sequence[str]) -> list[str]:
+    from hwmodels.units import format_quantity, split_unit
+
+    return [
+        format_quantity(row[name], split_unit(name)[1]) if isinstance(row[name], float) else str(row[name])
+        for name in columns
+    ]
+
+
+def _print_json(value: Any) -> None:
+    print(json.dumps(value, indent=2, default=str))

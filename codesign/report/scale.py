@@ -1,0 +1,87 @@
+"""One SI prefix for a whole column or axis, chosen from its values, and the label that goes with it.
+
+The prefix is that of the median magnitude, so most values print as 1 to 999. Areas keep mm² and fractions named
+`accuracy`, `error` or `spread` are shown in per cent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from hwmodels.units import PREFIX_SCALES, split_unit
+
+__all__ = ["Scale", "digits3", "scale_of", "title"]
+
+_PER_CENT = ("accuracy", "accuracy_test", "error", "spread")
+_FIXED_UNITS = ("mm²", "bit")
+
+
+class Scale(NamedTuple):
+    """`value / factor` is what is shown; `label` names the quantity and its prefixed unit."""
+
+    factor: float
+    unit: str
+    label: str
+
+    def apply(self, values: npt.ArrayLike) -> npt.NDArray[np.float64]:
+        """Values as shown on an axis, any shape."""
+        return np.asarray(values, np.float64) / self.factor
+
+
+def scale_of(name: str, values: npt.ArrayLike) -> Scale:
+    """The scale of a column called `name`.
+
+    >>> scale_of("energy_j", [2e-6, 40e-6]).label
+    'energy (µJ)'
+    >>> scale_of("accuracy", [0.5]).label
+    'accuracy (%)'
+    """
+    quantity, unit = split_unit(name)
+    if name in _PER_CENT:
+        return Scale(0.01, "%", f"{title(name)} (%)")
+    shown = title(quantity)
+    if unit in _FIXED_UNITS:
+        return Scale(1.0, unit, f"{shown} ({unit})")
+    numbers = np.abs(np.asarray(values, np.float64))
+    numbers = numbers[np.isfinite(numbers) & (numbers > 0)]
+    median = float(np.median(numbers)) if numbers.size else 1.0
+    prefix = next((p for p, s in PREFIX_SCALES.items() if median >= s * 0.9995), "f")
+    if not unit and PREFIX_SCALES[prefix] < 1:
+        prefix = ""  # a count or ratio has no milli
+    symbol = prefix + unit
+    return Scale(PREFIX_SCALES[prefix], symbol, f"{shown} ({symbol})" if symbol else shown)
+
+
+def title(name: str) -> str:
+    """A column name as words.
+
+    >>> title("accuracy_test"), title("macs")
+    ('test accuracy', 'MACs')
+    """
+    if name == "accuracy_test":
+        return "test accuracy"
+    return " ".join("MACs" if word == "macs" else word for word in name.split("_"))
+
+
+def digits3(value: float) -> str:
+    """Three significant digits without an exponent; a dash where there is no number.
+
+    >>> [digits3(x) for x in (0.0012345, 1.5, 99.96, 12345.0, 0.0, float("nan"))]
+    ['0.00123', '1.50', '100', '12300', '0', '–']
+    """
+    if not np.isfinite(value):
+        return "–"
+    if value == 0:
+        return "0"
+    rounded = float(f"{value:.2e}")
+    decimals = max(2 - int(np.floor(np.log10(abs(rounded)))), 0)
+    return f"{rounded:.{decimals}f}"
+
+
+def shared_scale(name: str, parts: Sequence[npt.ArrayLike]) -> Scale:
+    """One scale for several groups of points on the same axis."""
+    return scale_of(name, np.concatenate([np.ravel(np.asarray(part, np.float64)) for part in parts]))

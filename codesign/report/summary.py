@@ -1,0 +1,187 @@
+"""The summary of a run, read from its store: the ledger, the front with its knee, and how both came about.
+
+Hypervolume is given as the share of a reference box: the box from the origin to the reference point, which is error 1
+and `REFERENCE_MARGIN` times the worst evaluated value of each cost objective. The rule is fixed, the point depends on
+the run: compare hypervolumes of different runs only after setting one common reference.
+
+Not here: pairs that were never evaluated (see `cloud`) and the layers of a design (see `design`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from codesign.assemble import dataset_of, joint_space
+from codesign.config import RunConfig, parse_config
+from codesign.explore.archive import Archive, Member
+from codesign.explore.ledger import Ledger
+from codesign.pareto import hypervolume, knee, non_dominated
+from codesign.space.joint import JointSpace
+from codesign.store import RunStore
+
+__all__ = ["REFERENCE_MARGIN", "Pair", "Progress", "Summary", "open_store", "space_of"]
+
+F64 = npt.NDArray[np.float64]
+REFERENCE_MARGIN = 1.1
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One evaluated pair.
+
+    architecture : its description. hardware : knob -> value, of the searched knobs.
+    objectives : the minimised costs, then accuracy (validation), accuracy_test and spread (fractions).
+    costs : every stored cost. on_front : no evaluated pair that meets the constraints dominates it.
+    """
+
+    architecture: str
+    hardware: dict[str, Any]
+    objectives: dict[str, float]
+    costs: dict[str, float]
+    genotype: tuple[int, ...]
+    generation: int
+    on_front: bool
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "architecture": self.architecture,
+            "hardware": self.hardware,
+            "objectives": self.objectives,
+            "genotype": list(self.genotype),
+        }
+
+
+class Progress(NamedTuple):
+    """State after each generation, (T,) each: trainings so far, best accuracy (NaN before the first), hypervolume."""
+
+    trainings: npt.NDArray[np.int64]
+    accuracy: F64
+    hypervolume: F64
+
+
+@dataclass(frozen=True, eq=False)
+class Summary:
+    """What came out of a run.
+
+    evaluated : pairs with an accuracy, in the order told. front : those on the front, by falling accuracy.
+    knee : position in `front`, None where it is empty. reference : objective -> reference value of the hypervolume.
+    """
+
+    ledger: Ledger
+    generations: tuple[Ledger, ...]
+    objectives: tuple[str, ...]
+    least_accuracy: float
+    evaluated: tuple[Pair, ...]
+    front: tuple[Pair, ...]
+    knee: int | None
+    reference: dict[str, float]
+    progress: Progress
+
+    @classmethod
+    def of(cls, source: RunStore | Path, *, space: JointSpace | None = None) -> Summary:
+        """Read a run, finished or not; `space` is rebuilt from the manifest unless it is given.
+
+        Raises
+        ------
+        SpecError : no run there, or a configuration that no longer parses.
+        """
+        store = open_store(source)
+        config = parse_config(store.manifest["config"], where=str(store.folder / "manifest.json"))
+        archive = Archive(
+            space or space_of(config), tuple(config.objectives), least_accuracy=config.least_accuracy
+        )
+        for generation, pair, estimate in store.pairs():
+            archive.add(Member(pair.genotype, pair.numerics, pair.costs, pair.estimate, estimate, generation))
+        ledgers = tuple(generation.ledger for generation in store.generations())
+        front = archive.front()
+        reference = _reference(archive)
+        on_front = {member.genotype for member in front}
+        return cls(
+            ledger=Ledger.total(ledgers),
+            generations=ledgers,
+            objectives=archive.objectives,
+            least_accuracy=config.least_accuracy,
+            evaluated=tuple(_pair(member, archive, member.genotype in on_front) for member in archive.members),
+            front=tuple(_pair(member, archive, True) for member in front),
+            knee=knee(archive.points(front)) if front else None,
+            reference=dict(zip(("error", *archive.objectives), reference.tolist(), strict=True)),
+            progress=_progress(archive, ledgers, reference),
+        )
+
+    @property
+    def knee_pair(self) -> Pair | None:
+        return None if self.knee is None else self.front[self.knee]
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON: counts, times, the front, the hypervolume and its reference."""
+        ledger = self.ledger
+        reached = self.progress.accuracy[-1] if len(self.progress.accuracy) else np.nan
+        return {
+            "generations": len(self.generations),
+            "considered": ledger.considered,
+            "pruned": ledger.pruned,
+            "deferred": ledger.deferred,
+            "evaluated": ledger.evaluated,
+            "violating": ledger.violating,
+            "trained": ledger.trained,
+            "estimates": ledger.estimates,
+            "seconds": ledger.seconds,
+            "best_accuracy": None if np.isnan(reached) else float(reached),
+            "hypervolume": self.progress.hypervolume.tolist(),
+            "hypervolume_reference": self.reference,
+            "front": [pair.as_dict() for pair in self.front],
+            "knee": self.knee,
+        }
+
+
+def open_store(source: RunStore | Path) -> RunStore:
+    """The store itself, or that of a folder."""
+    return source if isinstance(source, RunStore) else RunStore.open(source)
+
+
+def space_of(config: RunConfig) -> JointSpace:
+    """The space that the genotypes of a run live in."""
+    return joint_space(config, dataset_of(config.data))
+
+
+def _pair(member: Member, archive: Archive, on_front: bool) -> Pair:
+    space, estimate = archive.space, member.estimate
+    cut = space.architecture.n_genes
+    genotype = np.array(member.genotype, np.int64)
+    return Pair(
+        architecture=space.architecture.describe(genotype[:cut]),
+        hardware=space.hardware.decode(genotype[cut:]),
+        objectives={name: member.costs[name] for name in archive.objectives}
+        | {"accuracy": estimate.accuracy, "accuracy_test": estimate.accuracy_test, "spread": estimate.spread},
+        costs=dict(member.costs),
+        genotype=member.genotype,
+        generation=member.generation,
+        on_front=on_front,
+    )
+
+
+def _reference(archive: Archive) -> F64:
+    """The reference point, (1 + K,): error 1, and a margin over the worst evaluated costs (1 where there is none)."""
+    points = archive.points(archive.members)
+    worst = points[:, 1:].max(axis=0) if len(points) else np.ones(points.shape[1] - 1)
+    return np.concatenate([[1.0], REFERENCE_MARGIN * worst])
+
+
+def _progress(archive: Archive, ledgers: Sequence[Ledger], reference: F64) -> Progress:
+    members = [m for m in archive.members if m.estimate.accuracy >= archive.least_accuracy]
+    told = np.array([member.generation for member in members], np.int64)
+    points = archive.points(members) / reference
+    accuracy, volume = np.full(len(ledgers), np.nan), np.zeros(len(ledgers))
+    for generation in range(len(ledgers)):
+        known = points[told <= generation]
+        if len(known):
+            accuracy[generation] = 1.0 - known[:, 0].min()
+            volume[generation] = hypervolume(known[non_dominated(known)], np.ones(points.shape[1]))
+    trainings = np.cumsum([ledger.trained for ledger in ledgers], dtype=np.int64)
+    return Progress(trainings, accuracy, volume)
