@@ -85,12 +85,10 @@ def strategy_of(config: StrategyConfig, space: Space) -> Strategy:
 def search_of(config: RunConfig, data: Dataset, store: RunStore) -> Search:
     """All parts of a run over its store."""
     from codesign.estimate.estimator import TrainingEstimator
-    from codesign.estimate.train import Recipe
 
     space = joint_space(config, data)
     check_metrics(config, space.hardware.model)
-    recipe = Recipe(**config.slow.recipe.model_dump(exclude_none=True))
-    estimator = TrainingEstimator(data, recipe, store, draws=config.slow.draws)
+    estimator = TrainingEstimator(data, config.slow.recipe, store, draws=config.slow.draws)
     objectives = tuple(config.objectives)
     return Search(
         space=space,

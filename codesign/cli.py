@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -18,7 +18,8 @@ import typer
 from hwmodels.errors import SpecError
 
 if TYPE_CHECKING:
-    from codesign.explore.loop import Event, Outcome
+    from codesign.explore.loop import Event
+    from codesign.run import Run
     from codesign.store import RunStore
     from hwmodels.cost import CostReport
     from hwmodels.families.base import CostModel, Spec
@@ -66,7 +67,7 @@ def devices(
     if family is not None and family not in families():
         raise SpecError.unknown("--family", family, families())
     found = [d for d in map(device, device_names()) if family in (None, d.model.name)]
-    records = [
+    records: list[dict[str, Any]] = [
         {
             "name": d.name,
             "family": d.model.name,
@@ -88,11 +89,11 @@ def networks(as_json: Json = False) -> None:
     from hwmodels.units import format_quantity
     from hwmodels.workload.zoo import ZOO, network
 
-    records = []
+    records: list[dict[str, Any]] = []
     for known in ZOO:
         built = network(known.name)
-        record = {"name": known.name, "aliases": list(known.aliases), "params": built.parameters, "macs": built.macs}
-        records.append(record | {"input": known.input, "source": known.source})
+        record = {"name": known.name, "aliases": list(known.aliases), "params": built.parameters}
+        records.append(record | {"macs": built.macs, "input": known.input, "source": known.source})
     if as_json:
         return _print_json(records)
     _print_table(
@@ -171,36 +172,19 @@ def search(
     as_json: Json = False,
 ) -> None:
     """Run the two-level co-design loop."""
-    from codesign.assemble import dataset_of, joint_space, manifest, search_of
     from codesign.config import load_config
-    from codesign.store import RunStore
+    from codesign.run import begin
 
     assignments = [*(overrides or ()), *([f"seed={seed}"] if seed is not None else [])]
-    parsed = load_config(config, assignments)
-    data = dataset_of(parsed.data)
-    space = joint_space(parsed, data)
-    record = manifest(parsed, data, space)  # checks everything, so that bad input writes nothing
-    store = RunStore.create(output, record)
-    _explore(lambda: search_of(parsed, data, store), store, as_json=as_json)
+    _explore(begin(load_config(config, assignments), output), as_json=as_json)
 
 
 @app.command()
 def resume(folder: Annotated[Path, typer.Argument(help="Folder of a run.")], as_json: Json = False) -> None:
     """Go on with a run that was interrupted; it ends as an uninterrupted one would."""
-    from codesign.assemble import dataset_of, joint_space, manifest, search_of
-    from codesign.config import parse_config
-    from codesign.store import RunStore
+    from codesign.run import reopen
 
-    store = RunStore.open(folder)
-    parsed = parse_config(store.manifest["config"], where=str(folder / "manifest.json"))
-    data = dataset_of(parsed.data)
-    now = manifest(parsed, data, joint_space(parsed, data))
-    for key in ("data", "space", "family", "model_version", "versions"):
-        if store.manifest[key] != now[key]:
-            raise SpecError(
-                f"{folder / 'manifest.json'}: {key}", now[key], f"what the run began with: {store.manifest[key]}"
-            )
-    _explore(lambda: search_of(parsed, data, store), store, as_json=as_json)
+    _explore(reopen(folder), as_json=as_json)
 
 
 @app.command()
@@ -330,19 +314,14 @@ def _parts(data: Any) -> Iterator[Any]:
 # Running and reporting.
 
 
-def _explore(build: Callable[[], Any], store: RunStore, *, as_json: bool) -> None:
-    from codesign.explore.loop import explore
-
-    parts = build()
+def _explore(run: Run, *, as_json: bool) -> None:
     try:
-        with _progress(parts.budget.generations) as show:
-            outcome: Outcome = explore(parts, store, report=show)
+        with _progress(run.config.generations) as show:
+            run.go(show)
     except KeyboardInterrupt:
-        print(f"interrupted; `codesign resume {store.folder}` goes on", file=sys.stderr)
+        print(f"codesign: interrupted; `codesign resume {run.store.folder}` goes on", file=sys.stderr)
         sys.exit(1)
-    if not len(outcome.archive):
-        print("codesign: no pair met the constraints; see the reasons below", file=sys.stderr)
-    _report(store, as_json=as_json)
+    _report(run.store, as_json=as_json)
 
 
 @contextmanager
@@ -508,7 +487,7 @@ def _print_table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     _console().print(table)
 
 
-def _pretty(row: dict[str, Any], columns: Sequence[str]) -> list[str]:
+def _pretty(row: Mapping[Any, Any], columns: Sequence[str]) -> list[str]:
     from hwmodels.units import format_quantity, split_unit
 
     return [

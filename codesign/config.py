@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from codesign.estimate.recipe import Recipe
 from hwmodels.errors import SpecError, nearest
 from hwmodels.units import PREFIX_SCALES, split_unit
 
@@ -80,17 +81,6 @@ class FastConfig(_Section):
     pairs: int = Field(100_000, ge=1, le=10_000_000, description="pairs a generation")
 
 
-class RecipeConfig(_Section):
-    """How networks are trained; what is not named is the recipe's default."""
-
-    epochs: int | None = Field(None, ge=1, le=1000)
-    batch_size: int | None = Field(None, ge=2, le=4096)
-    optimiser: Literal["adamw", "sgd"] | None = None
-    learning_rate: float | None = Field(None, gt=0, le=10)
-    weight_decay: float | None = Field(None, ge=0, le=1)
-    label_smoothing: float | None = Field(None, ge=0, lt=1)
-
-
 class SlowConfig(_Section):
     """Training and accuracy."""
 
@@ -99,7 +89,7 @@ class SlowConfig(_Section):
     selection: Literal["stratified", "random"] = Field("stratified", description="which survivors are trained")
     fidelity: float = Field(1.0, gt=0, le=1, description="share of the full training")
     draws: int = Field(3, ge=1, le=1000, description="draws of the hardware's variation")
-    recipe: RecipeConfig = RecipeConfig()
+    recipe: Recipe = Recipe()
 
 
 class RunConfig(_Section):

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-__all__ = ["FLOAT", "Numerics"]
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["FLOAT", "Numerics", "lossless_adc_bits"]
 
 
 class Numerics(NamedTuple):
@@ -40,3 +43,18 @@ class Numerics(NamedTuple):
 
 
 FLOAT = Numerics()
+
+
+def lossless_adc_bits(
+    active_rows: npt.ArrayLike, dac_bits: npt.ArrayLike, cell_bits: npt.ArrayLike
+) -> npt.NDArray[np.int64]:
+    """Bits at which a column read loses nothing: ceil(log2(1 + rows (2^dac_bits - 1) (2^cell_bits - 1))).
+
+    ISAAC needs 9 by this count and takes 8, since it stores a column inverted where its sum could reach the top bit.
+
+    >>> lossless_adc_bits([128, 127, 128], 1, [2, 1, 1]).tolist()
+    [9, 7, 8]
+    """
+    largest_sum = np.asarray(active_rows) * (2 ** np.asarray(dac_bits) - 1) * (2 ** np.asarray(cell_bits) - 1)
+    # frexp(x) = (f, e) with 0.5 <= f < 1, so that e is the number of binary digits of a whole x.
+    return np.asarray(np.frexp(largest_sum.astype(np.float64))[1], np.int64)

@@ -39,7 +39,6 @@ __all__ = [
     "Crossbar",
     "calibrated",
     "is_lossless",
-    "lossless_adc_bits",
     "program",
     "program_network",
     "read_products",
@@ -51,16 +50,6 @@ _BLOCK = 1 << 18  # column sums held at once: 1 MB of float32, about one core's 
 _BINS = 1 << 12  # column sums are binned to at most so many values when a range is calibrated
 _VECTORS = 1024  # input vectors of a layer that its ADC range is calibrated on
 _STEPS = 64  # candidate steps, geometric from one level to the largest sum; the same for every number of ADC bits
-
-
-def lossless_adc_bits(active_rows: int, dac_bits: int, cell_bits: int) -> int:
-    """Fewest ADC bits that read every column sum exactly: 2^b - 1 >= rows (2^dac - 1) (2^cell - 1).
-
-    >>> lossless_adc_bits(128, 1, 2), lossless_adc_bits(127, 1, 1), lossless_adc_bits(128, 1, 1)
-    (9, 7, 8)
-    """
-    largest: int = active_rows * (2**dac_bits - 1) * (2**cell_bits - 1)
-    return largest.bit_length()
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,8 @@ from codesign.data import Dataset
 from codesign.estimate.base import Estimate, Weights
 from codesign.estimate.crossbar import program_network, read_products
 from codesign.estimate.quantise import FLOAT_BITS, effective_bits, quantise
-from codesign.estimate.train import Recipe, deterministic, pack, restore, train, training_key, unpack
+from codesign.estimate.recipe import Recipe
+from codesign.estimate.train import deterministic, pack, restore, train, training_key, unpack
 from codesign.network.module import Network
 from hwmodels.errors import SpecError
 from hwmodels.numerics import Numerics

@@ -16,49 +16,25 @@ import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, is_dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 import torch.nn.functional as F
-from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
 from codesign.data import Dataset
+from codesign.estimate.recipe import Recipe
 from codesign.network.module import Network, to_module
 from hwmodels.errors import SpecError
 from hwmodels.workload import ops
 from hwmodels.workload.graph import Input, Workload
 
-__all__ = ["Recipe", "deterministic", "pack", "restore", "structure", "train", "training_key", "unpack"]
+__all__ = ["deterministic", "pack", "restore", "structure", "train", "training_key", "unpack"]
 
 State = Mapping[str, npt.NDArray[Any]]
 """Parameters and running statistics by the name that `Network.state_dict` gives them."""
-
-
-class Recipe(BaseModel):
-    """How a network is trained; part of the training's key.
-
-    Defaults: chosen on the validation split of digits for small convolutional networks.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    epochs: int = Field(8, ge=1, description="passes over the training split at fidelity 1")
-    batch_size: int = Field(32, ge=2)
-    optimiser: Literal["adamw", "sgd"] = "adamw"
-    learning_rate: float = Field(1e-2, gt=0, description="peak, after warm-up")
-    momentum: float = Field(0.9, ge=0, lt=1, description="SGD only")
-    weight_decay: float = Field(1e-2, ge=0, description="on weights of two or more axes; biases and gains have none")
-    label_smoothing: float = Field(0.05, ge=0, lt=1)
-    warmup: float = Field(0.1, ge=0, lt=1, description="share of the steps")
-
-    def epochs_at(self, fidelity: float) -> int:
-        """Epochs that a fidelity in (0, 1] buys: at least one."""
-        if not 0 < fidelity <= 1:
-            raise SpecError("fidelity", fidelity, "in (0, 1]")
-        return max(1, round(self.epochs * fidelity))
 
 
 def structure(workload: Workload) -> list[Any]:

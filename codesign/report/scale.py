@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from hwmodels.units import PREFIX_SCALES, split_unit
 
-__all__ = ["Scale", "digits3", "scale_of", "title"]
+__all__ = ["Scale", "axis_label", "digits3", "scale_of", "shared_scale", "spoken", "title"]
 
 _PER_CENT = ("accuracy", "accuracy_test", "error", "spread")
 _FIXED_UNITS = ("mm²", "bit")
@@ -85,3 +85,23 @@ def digits3(value: float) -> str:
 def shared_scale(name: str, parts: Sequence[npt.ArrayLike]) -> Scale:
     """One scale for several groups of points on the same axis."""
     return scale_of(name, np.concatenate([np.ravel(np.asarray(part, np.float64)) for part in parts]))
+
+
+def spoken(name: str, value: float) -> str:
+    """One quantity in running text, with its own prefix.
+
+    >>> spoken("latency_s", 0.000389), spoken("accuracy_test", 0.986)
+    ('latency 389 µs', 'test accuracy 98.6 %')
+    """
+    scale = scale_of(name, value)
+    quantity = name if scale.unit == "%" else split_unit(name)[0]
+    return f"{title(quantity)} {digits3(value / scale.factor)} {scale.unit}".rstrip()
+
+
+def axis_label(scale: Scale, better: str = "") -> str:
+    """An axis label; `better` is "lower" or "higher", or empty where neither is.
+
+    >>> axis_label(scale_of("latency_s", [1e-3]), "lower")
+    'latency (ms), lower is better'
+    """
+    return f"{scale.label}, {better} is better" if better else scale.label

@@ -25,7 +25,7 @@ from codesign.pareto import hypervolume, knee, non_dominated
 from codesign.space.joint import JointSpace
 from codesign.store import RunStore
 
-__all__ = ["REFERENCE_MARGIN", "Pair", "Progress", "Summary", "open_store", "space_of"]
+__all__ = ["REFERENCE_MARGIN", "Pair", "Progress", "Summary", "config_of", "open_store", "space_of", "summarise"]
 
 F64 = npt.NDArray[np.float64]
 REFERENCE_MARGIN = 1.1
@@ -83,37 +83,6 @@ class Summary:
     reference: dict[str, float]
     progress: Progress
 
-    @classmethod
-    def of(cls, source: RunStore | Path, *, space: JointSpace | None = None) -> Summary:
-        """Read a run, finished or not; `space` is rebuilt from the manifest unless it is given.
-
-        Raises
-        ------
-        SpecError : no run there, or a configuration that no longer parses.
-        """
-        store = open_store(source)
-        config = parse_config(store.manifest["config"], where=str(store.folder / "manifest.json"))
-        archive = Archive(
-            space or space_of(config), tuple(config.objectives), least_accuracy=config.least_accuracy
-        )
-        for generation, pair, estimate in store.pairs():
-            archive.add(Member(pair.genotype, pair.numerics, pair.costs, pair.estimate, estimate, generation))
-        ledgers = tuple(generation.ledger for generation in store.generations())
-        front = archive.front()
-        reference = _reference(archive)
-        on_front = {member.genotype for member in front}
-        return cls(
-            ledger=Ledger.total(ledgers),
-            generations=ledgers,
-            objectives=archive.objectives,
-            least_accuracy=config.least_accuracy,
-            evaluated=tuple(_pair(member, archive, member.genotype in on_front) for member in archive.members),
-            front=tuple(_pair(member, archive, True) for member in front),
-            knee=knee(archive.points(front)) if front else None,
-            reference=dict(zip(("error", *archive.objectives), reference.tolist(), strict=True)),
-            progress=_progress(archive, ledgers, reference),
-        )
-
     @property
     def knee_pair(self) -> Pair | None:
         return None if self.knee is None else self.front[self.knee]
@@ -140,9 +109,43 @@ class Summary:
         }
 
 
+def summarise(source: RunStore | Path, *, space: JointSpace | None = None) -> Summary:
+    """Read a run, finished or not; `space` is rebuilt from the manifest unless it is given.
+
+    Raises
+    ------
+    SpecError : no run there, or a configuration that no longer parses.
+    """
+    store = open_store(source)
+    config = config_of(store)
+    archive = Archive(space or space_of(config), tuple(config.objectives), least_accuracy=config.least_accuracy)
+    for generation, pair, estimate in store.pairs():
+        archive.add(Member(pair.genotype, pair.numerics, pair.costs, pair.estimate, estimate, generation))
+    ledgers = tuple(generation.ledger for generation in store.generations())
+    front = archive.front()
+    reference = _reference(archive)
+    on_front = {member.genotype for member in front}
+    return Summary(
+        ledger=Ledger.total(ledgers),
+        generations=ledgers,
+        objectives=archive.objectives,
+        least_accuracy=config.least_accuracy,
+        evaluated=tuple(_pair(member, archive, on_front=member.genotype in on_front) for member in archive.members),
+        front=tuple(_pair(member, archive, on_front=True) for member in front),
+        knee=knee(archive.points(front)) if front else None,
+        reference=dict(zip(("error", *archive.objectives), reference.tolist(), strict=True)),
+        progress=_progress(archive, ledgers, reference),
+    )
+
+
 def open_store(source: RunStore | Path) -> RunStore:
     """The store itself, or that of a folder."""
     return source if isinstance(source, RunStore) else RunStore.open(source)
+
+
+def config_of(store: RunStore) -> RunConfig:
+    """The configuration that a run was started with."""
+    return parse_config(store.manifest["config"], where=str(store.folder / "manifest.json"))
 
 
 def space_of(config: RunConfig) -> JointSpace:
@@ -150,7 +153,7 @@ def space_of(config: RunConfig) -> JointSpace:
     return joint_space(config, dataset_of(config.data))
 
 
-def _pair(member: Member, archive: Archive, on_front: bool) -> Pair:
+def _pair(member: Member, archive: Archive, *, on_front: bool) -> Pair:
     space, estimate = archive.space, member.estimate
     cut = space.architecture.n_genes
     genotype = np.array(member.genotype, np.int64)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from codesign.report.scale import digits3, scale_of, title
 from codesign.report.summary import Summary
-from hwmodels.units import format_quantity, split_unit
+from hwmodels.units import split_unit
 
 if TYPE_CHECKING:
     import rich.table
@@ -86,11 +86,9 @@ class Table(NamedTuple):
             f'<th scope="col" class="{"number" if column.numbers else "text"}">{html.escape(column.header)}</th>'
             for column in self.columns
         )
+        starts = ['<tr class="highlighted">' if i == self.highlighted else "<tr>" for i in range(len(self.rows))]
         body = "".join(
-            f"<tr{' class="highlighted"' if i == self.highlighted else ''}>"
-            + "".join(_cell(column, i) for column in self.columns)
-            + "</tr>\n"
-            for i in range(len(self.rows))
+            start + "".join(_cell(column, i) for column in self.columns) + "</tr>\n" for i, start in enumerate(starts)
         )
         caption = f"<caption>{html.escape(self.caption)}</caption>"
         return f"<table>{caption}\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}</tbody></table>"
@@ -140,20 +138,23 @@ def pareto_table(summary: Summary) -> Table:
 
 def ledger_table(summary: Summary) -> Table:
     """What became of all pairs, in total and by generation."""
-    total, parts = summary.ledger, summary.generations
-    columns = [total, *parts]
-    lines: dict[str, list[Any]] = {"considered": [one.considered for one in columns]}
-    lines |= {f"pruned, {reason}": [one.pruned.get(reason, 0) for one in columns] for reason in total.pruned}
-    for name in ("deferred", "evaluated", "violating", "trained", "estimates"):
-        lines[_LEDGER_WORDS[name]] = [getattr(one, name) for one in columns]
-    lines |= {
-        f"time, {level} level": [format_quantity(one.seconds.get(level, 0.0), "s") for one in columns]
-        for level in total.seconds
-    }
-    values: dict[str, Sequence[Any]] = {"": list(lines), "total": [line[0] for line in lines.values()]}
-    for i in range(len(parts)):
-        values[f"gen. {i + 1}"] = [line[i + 1] for line in lines.values()]
-    return build_table(values, caption="Pairs of network and hardware, by what became of them.")
+    parts = [summary.ledger, *summary.generations]
+    counts = {"considered": [float(one.considered) for one in parts]}
+    for reason in summary.ledger.pruned:
+        counts[f"pruned, {reason}"] = [float(one.pruned.get(reason, 0)) for one in parts]
+    for name, words in _LEDGER_WORDS.items():
+        counts[words] = [float(getattr(one, name)) for one in parts]
+    seconds = {f"{level} level (s)": [one.seconds.get(level, 0.0) for one in parts] for level in summary.ledger.seconds}
+    shown = [[f"{value:,.0f}" for value in line] for line in counts.values()]
+    shown += [[digits3(value) for value in line] for line in seconds.values()]
+    numbers = [*counts.values(), *seconds.values()]
+    headers = ["total", *(f"generation {i}" for i in range(1, len(parts)))]
+    columns = [
+        Column(header, tuple(line[i] for line in shown), tuple(line[i] for line in numbers))
+        for i, header in enumerate(headers)
+    ]
+    first = Column("count", (*counts, *seconds), None)
+    return Table((first, *columns), "Pairs of network and hardware, by what became of them.")
 
 
 _LEDGER_WORDS = {

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from hwmodels.families.base import Spec, knob
 from hwmodels.units import GB, GHZ, MW, NS, PJ
 
-__all__ = ["CrossbarSpec", "CrossbarTable", "lossless_adc_bits"]
+__all__ = ["CrossbarSpec", "CrossbarTable"]
 
 I64 = npt.NDArray[np.int64]
 F64 = npt.NDArray[np.float64]
@@ -228,16 +228,3 @@ class CrossbarSpec(Spec):
 def _active_rows(table: CrossbarTable) -> I64:
     wanted = np.where(table.active_rows > 0, table.active_rows, table.array_rows)
     return np.minimum(wanted, table.array_rows)
-
-
-def lossless_adc_bits(table: CrossbarTable) -> I64:
-    """Bits at which the ADC loses nothing, (C,): ceil(log2(1 + Rp (2^bd - 1) (2^bc - 1))).
-
-    ISAAC needs 9 by this count and takes 8, since it stores a column inverted where its sum could reach the top bit.
-
-    >>> lossless_adc_bits(CrossbarSpec.to_table([CrossbarSpec()])).tolist()
-    [9]
-    """
-    largest_sum = _active_rows(table) * (2**table.dac_bits - 1) * (2**table.cell_bits - 1)
-    # frexp(x) = (f, e) with 0.5 <= f < 1, so that e is the number of binary digits of a whole x.
-    return np.frexp(largest_sum.astype(np.float64))[1].astype(np.int64)

@@ -13,14 +13,13 @@ from codesign.estimate.crossbar import (
     Crossbar,
     calibrated,
     is_lossless,
-    lossless_adc_bits,
     program,
     sliced_product,
     with_variation,
 )
 from codesign.estimate.integer import IntegerMatrix, exact_product
 from hwmodels.errors import SpecError
-from hwmodels.numerics import FLOAT, Numerics
+from hwmodels.numerics import FLOAT, Numerics, lossless_adc_bits
 
 I64 = npt.NDArray[np.int64]
 

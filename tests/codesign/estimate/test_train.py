@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from codesign.data import Dataset, Part
-from codesign.estimate.train import Recipe, deterministic, pack, restore, train, training_key, unpack
+from codesign.estimate.recipe import Recipe
+from codesign.estimate.train import deterministic, pack, restore, train, training_key, unpack
 from hwmodels.errors import SpecError
 from hwmodels.workload.graph import Builder, Workload
 from hwmodels.workload.ops import Pool2d, Precision, Recurrent, Reshape, Select

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from codesign.data import load
-from codesign.estimate import MemoryWeights, Recipe, TrainingEstimator
+from codesign.estimate.base import MemoryWeights
+from codesign.estimate.estimator import TrainingEstimator
+from codesign.estimate.recipe import Recipe
 from codesign.estimate import estimator as estimator_module
 from hwmodels.errors import SpecError
 from hwmodels.numerics import FLOAT, Numerics

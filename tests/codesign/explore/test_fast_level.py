@@ -32,7 +32,9 @@ def everything():
     accuracy: dict[AccuracyClass, float] = {}
     error = np.empty(len(genotypes))
     for i, genotype in enumerate(genotypes):
-        known = AccuracyClass(tuple(genotype[:cut].tolist()), tuple(verdicts.numerics[verdicts.numerics_id[i]].tolist()))
+        known = AccuracyClass(
+            tuple(genotype[:cut].tolist()), tuple(verdicts.numerics[verdicts.numerics_id[i]].tolist())
+        )
         if known not in accuracy:
             network = prune_dead_branches(space.architecture.workload(genotype[:cut]))
             accuracy[known] = estimator(network, numerics_of(np.array(known.numerics)), 1.0, 3).accuracy
@@ -63,7 +65,9 @@ def _full_costs(space, genotypes):
 def test_sound_pruning_keeps_every_pair_of_the_true_front(everything, seed, tightness, n_known):
     space, genotypes, costs, error = everything
     rng = np.random.default_rng(seed)
-    limits = {name: float(np.nanquantile(costs[np.isfinite(costs[:, k]), k], tightness)) for k, name in enumerate(OBJECTIVES)}
+    limits = {
+        name: float(np.nanquantile(costs[np.isfinite(costs[:, k]), k], tightness)) for k, name in enumerate(OBJECTIVES)
+    }
     feasible = (costs <= np.array(list(limits.values()))).all(axis=1)
     front = np.flatnonzero(feasible)[non_dominated(np.column_stack([error, costs])[feasible])]
     fast = FastLevel(space, COMPILED, objectives=OBJECTIVES, constraints=limits)

@@ -12,8 +12,9 @@ from hwmodels.catalog import device
 from hwmodels.evaluate import evaluate
 from hwmodels.families.crossbar import kernel
 from hwmodels.families.crossbar.model import MODEL
-from hwmodels.families.crossbar.spec import CrossbarSpec, CrossbarTable, lossless_adc_bits
+from hwmodels.families.crossbar.spec import CrossbarSpec, CrossbarTable
 from hwmodels.families.crossbar.validation import chip_figures, half_unit, table1_sums, validate
+from hwmodels.numerics import lossless_adc_bits
 from hwmodels.validate import REFERENCE_VARIABLE, ReferenceTables
 from hwmodels.workload.zoo import network
 
@@ -101,7 +102,8 @@ def test_adc_grid() -> None:
 def test_lossless_adc_bits(rows: int, dac_bits: int, cell_bits: int, bits: int) -> None:
     """ISAAC's 9 bits, and counts by hand: 64 x 3 x 3 = 576 < 1024; 127 < 128 <= 128."""
     spec = CrossbarSpec(array_rows=128, active_rows=rows, dac_bits=dac_bits, cell_bits=cell_bits)
-    assert lossless_adc_bits(CrossbarSpec.to_table([spec])).tolist() == [bits]
+    arithmetic = spec.numerics()
+    assert lossless_adc_bits(arithmetic.active_rows, arithmetic.dac_bits, arithmetic.cell_bits) == bits
 
 
 def test_numerics_cap_the_active_rows() -> None:

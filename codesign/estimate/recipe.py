@@ -1,0 +1,35 @@
+"""How a network is trained, as a record that needs no torch."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from hwmodels.errors import SpecError
+
+__all__ = ["Recipe"]
+
+
+class Recipe(BaseModel):
+    """How a network is trained; part of the training's key.
+
+    Defaults: chosen on the validation split of digits for small convolutional networks.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    epochs: int = Field(8, ge=1, description="passes over the training split at fidelity 1")
+    batch_size: int = Field(32, ge=2)
+    optimiser: Literal["adamw", "sgd"] = "adamw"
+    learning_rate: float = Field(1e-2, gt=0, description="peak, after warm-up")
+    momentum: float = Field(0.9, ge=0, lt=1, description="SGD only")
+    weight_decay: float = Field(1e-2, ge=0, description="on weights of two or more axes; biases and gains have none")
+    label_smoothing: float = Field(0.05, ge=0, lt=1)
+    warmup: float = Field(0.1, ge=0, lt=1, description="share of the steps")
+
+    def epochs_at(self, fidelity: float) -> int:
+        """Epochs that a fidelity in (0, 1] buys: at least one."""
+        if not 0 < fidelity <= 1:
+            raise SpecError("fidelity", fidelity, "in (0, 1]")
+        return max(1, round(self.epochs * fidelity))

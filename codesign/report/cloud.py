@@ -1,0 +1,104 @@
+"""The cloud: a stated random sample of the pairs that have costs but no accuracy, pruned and deferred.
+
+Pairs pruned before their full cost was known (duplicates, bounds, constraints on one side alone) cannot be drawn
+anywhere; they are only counted. The sample follows from the seed of the run, so a report is the same each time.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from codesign.config import RunConfig
+from codesign.explore.prune import KEPT, Reasons
+from codesign.report.summary import Summary
+from codesign.space.architecture import find_rows
+from codesign.space.joint import JointSpace
+from codesign.store import RunStore
+
+__all__ = ["DEFERRED_NAME", "DRAWN_DEFERRED", "DRAWN_PRUNED", "Cloud", "cloud_of"]
+
+F64 = npt.NDArray[np.float64]
+DRAWN_PRUNED, DRAWN_DEFERRED = 4_000, 1_000
+DEFERRED_NAME = "deferred"
+
+
+class Cloud(NamedTuple):
+    """Sampled pairs without an accuracy.
+
+    costs : metric -> (P,). kind : (P,) position in `kinds`, which are the prune reasons and, last, "deferred".
+    pruned_drawn, pruned_known : pruned pairs in the sample, and those that it was drawn from (full cost known).
+    deferred_drawn, deferred_known : likewise; a pair deferred first and evaluated later is not among them. costless : pruned pairs whose full cost was never computed.
+    """
+
+    costs: dict[str, F64]
+    kind: npt.NDArray[np.int64]
+    kinds: tuple[str, ...]
+    pruned_drawn: int
+    pruned_known: int
+    deferred_drawn: int
+    deferred_known: int
+    costless: int
+
+    @property
+    def drawn(self) -> list[tuple[str, npt.NDArray[np.int64]]]:
+        """(kind, its positions), kinds without pairs left out."""
+        groups = ((name, np.flatnonzero(self.kind == i)) for i, name in enumerate(self.kinds))
+        return [(name, rows) for name, rows in groups if rows.size]
+
+    @property
+    def note(self) -> str:
+        """What is drawn and what is not, in one sentence."""
+        return (
+            f"Drawn: a random sample of {self.pruned_drawn:,} of {self.pruned_known:,} pruned pairs with known costs "
+            f"and of {self.deferred_drawn:,} of {self.deferred_known:,} deferred pairs, and every evaluated pair. "
+            f"Not drawn: {self.costless:,} pairs pruned before their full cost was computed."
+        )
+
+
+def cloud_of(
+    store: RunStore,
+    config: RunConfig,
+    space: JointSpace,
+    summary: Summary,
+    *,
+    pruned: int = DRAWN_PRUNED,
+    deferred: int = DRAWN_DEFERRED,
+) -> Cloud:
+    """Sample up to `pruned` pruned and `deferred` deferred pairs of a run."""
+    metrics = tuple(dict.fromkeys(("latency_s", "energy_j", *summary.objectives)))
+    columns = store.read_fast(["reason", *metrics])
+    code = columns["reason"].astype(np.int64)
+    whole = np.all([np.isfinite(columns[name]) for name in metrics], axis=0)
+    rng = np.random.default_rng(np.random.SeedSequence([config.seed, _PURPOSE]))
+    dropped = np.flatnonzero((code != KEPT) & whole)
+    waiting = _deferred(store, space, summary, np.flatnonzero((code == KEPT) & whole))
+    chosen = [np.sort(rng.permutation(rows)[:limit]) for rows, limit in ((dropped, pruned), (waiting, deferred))]
+    names = Reasons(constraints=config.constraints, infeasible=space.hardware.model.infeasible_reasons).names[1:]
+    rows = np.concatenate(chosen)
+    return Cloud(
+        costs={name: columns[name][rows].astype(np.float64) for name in metrics},
+        kind=np.where(code[rows] == KEPT, len(names), code[rows] - 1),
+        kinds=(*names, DEFERRED_NAME),
+        pruned_drawn=len(chosen[0]),
+        pruned_known=len(dropped),
+        deferred_drawn=len(chosen[1]),
+        deferred_known=len(waiting),
+        costless=int(((code != KEPT) & ~whole).sum()),
+    )
+
+
+_PURPOSE = 7_001  # keeps this stream apart from those of the search
+
+
+def _deferred(
+    store: RunStore, space: JointSpace, summary: Summary, kept: npt.NDArray[np.int64]
+) -> npt.NDArray[np.int64]:
+    """Rows of `kept` that no evaluated pair stands for."""
+    names = [f"gene_{i}" for i in range(space.n_genes)]
+    genes = store.read_fast(names)
+    survivors = np.stack([genes[name][kept] for name in names], axis=1).astype(np.int64)
+    told = np.array([pair.genotype for pair in summary.evaluated], np.int64).reshape(-1, space.n_genes)
+    return kept[find_rows(survivors, told, space.cardinalities) < 0]

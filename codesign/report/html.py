@@ -1,0 +1,284 @@
+"""The report folder of a run: one self-contained page, the front as tables and JSON, and the figures.
+
+Everything follows from the run store, so writing it twice gives the same files: no times of writing, no random ids.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from codesign.config import RunConfig
+from codesign.report.cloud import Cloud, cloud_of
+from codesign.report.design import Design, design_of, roofline_of
+from codesign.report.summary import REFERENCE_MARGIN, Summary, config_of, open_store, space_of, summarise
+from codesign.report.scale import spoken, title
+from codesign.report.tables import Table, build_table, ledger_table, pareto_table
+from codesign.report.template import PAGE
+from codesign.space.joint import JointSpace
+from codesign.store import RunStore
+from hwmodels.units import format_quantity, split_unit
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+
+__all__ = ["Report", "page", "read_report", "write_report"]
+
+
+@dataclass(frozen=True, eq=False)
+class Report:
+    """All that the page and the figures show. design : the knee layer by layer, None without a front."""
+
+    manifest: dict[str, Any]
+    config: RunConfig
+    space: JointSpace
+    summary: Summary
+    cloud: Cloud
+    design: Design | None
+
+
+class _Section(NamedTuple):
+    anchor: str
+    heading: str
+    body: str
+
+
+def read_report(source: RunStore | Path) -> Report:
+    """Read a run and evaluate the knee of its front again, layer by layer."""
+    store = open_store(source)
+    config = config_of(store)
+    space = space_of(config)
+    summary = summarise(store, space=space)
+    cloud = cloud_of(store, config, space, summary)
+    design = design_of(summary.knee_pair, config, space) if summary.knee_pair is not None else None
+    return Report(store.manifest, config, space, summary, cloud, design)
+
+
+def write_report(source: RunStore | Path, folder: Path) -> list[Path]:
+    """Write report.html, pareto.csv, .md and .tex, front.json and the figures into `folder`.
+
+    Raises
+    ------
+    SpecError : no run there, or a configuration that no longer parses.
+    """
+    report = read_report(source)
+    folder.mkdir(parents=True, exist_ok=True)
+    table = pareto_table(report.summary)
+    texts = {
+        "report.html": page(report),
+        "pareto.csv": table.csv(),
+        "pareto.md": table.markdown(),
+        "pareto.tex": table.latex(),
+        "front.json": json.dumps([pair.as_dict() for pair in report.summary.front], indent=2) + "\n",
+    }
+    written = []
+    for name, text in texts.items():
+        written.append(folder / name)
+        written[-1].write_text(text, encoding="utf-8", newline="\n")
+    return written + _write_figures(report, folder)
+
+
+def page(report: Report) -> str:
+    """The whole page as text."""
+    from plotly.offline import get_plotlyjs
+
+    config, summary = report.config, report.summary
+    heading = f"Co-design of {config.architecture.space} networks and {config.hardware.device}"
+    sections = [
+        _Section("result", "Result", _headline(report)),
+        _Section("pairs", "Pairs of network and hardware", _pairs(report)),
+        _Section("front", "Pareto front", _front(summary)),
+        _Section("ledger", "What became of all pairs", _ledger(report)),
+        _Section("knee", "The knee, layer by layer", _knee(report.design)),
+        _Section("progress", "Progress", _progress(summary)),
+        _Section("assumptions", "Assumptions", _assumptions(report)),
+        _Section("configuration", "Configuration and versions", _configuration(report)),
+    ]
+    lead = (
+        f"{len(summary.generations)} generations, seed {config.seed}, data set {escape(config.data.name)}, "
+        f"hardware family {escape(report.space.hardware.model.name)}. "
+        f"Minimised: error, {escape(', '.join(title(split_unit(name)[0]) for name in summary.objectives))}. "
+        f"Costs are per batch{f' of {report.design.report.batch}' if report.design else ''}."
+    )
+    return PAGE.substitute(
+        title=escape(heading),
+        lead=lead,
+        navigation=" ".join(f'<a href="#{s.anchor}">{escape(s.heading)}</a>' for s in sections),
+        sections="\n".join(
+            f'<section id="{s.anchor}">\n<h2>{escape(s.heading)}</h2>\n{s.body}\n</section>' for s in sections
+        ),
+        footer=f"codesign {escape(str(report.manifest['versions'].get('codesign', '')))}; "
+        "this page is complete in itself and loads nothing.",
+        plotly=get_plotlyjs(),
+    )
+
+
+def _headline(report: Report) -> str:
+    summary, ledger = report.summary, report.summary.ledger
+    numbers = [
+        ("pairs considered", f"{ledger.considered:,}"),
+        ("pruned without training", f"{sum(ledger.pruned.values()) / max(ledger.considered, 1):.1%}"),
+        ("networks trained", f"{ledger.trained:,}"),
+        ("pairs with an accuracy", f"{ledger.evaluated:,}"),
+        ("pairs on the front", f"{len(summary.front):,}"),
+        ("time", format_quantity(sum(ledger.seconds.values()), "s")),
+    ]
+    cards = "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in numbers)
+    knee = summary.knee_pair
+    if knee is None:
+        return f'<dl class="numbers">{cards}</dl><p>No evaluated pair meets the constraints: there is no front.</p>'
+    shown = ", ".join(spoken(name, value) for name, value in knee.objectives.items())
+    knobs = ", ".join(f"{name} {value}" for name, value in knee.hardware.items())
+    return (
+        f'<dl class="numbers">{cards}</dl><p>The knee of the front: {escape(shown)}.</p>'
+        f'<p class="note">Network <code>{escape(knee.architecture)}</code> on {escape(knobs)}. '
+        "The knee is the pair nearest to the best value of every objective, each scaled to the span of the front.</p>"
+    )
+
+
+def _pairs(report: Report) -> str:
+    from codesign.report.interactive import accuracy_figure, cost_figure
+
+    summary, cloud = report.summary, report.cloud
+    if not summary.ledger.considered:
+        return "<p>No generation has finished yet.</p>"
+    costs = "Pruned pairs have no accuracy, so they are drawn only here, against costs. " + cloud.note
+    accuracy = "Evaluated pairs alone. A pair on the front may look beaten here: other objectives count, too."
+    return (
+        '<div class="pair">'
+        + _figure("plot-costs", cost_figure(summary, cloud), costs)
+        + _figure("plot-accuracy", accuracy_figure(summary), accuracy)
+        + "</div>"
+    )
+
+
+def _front(summary: Summary) -> str:
+    if not summary.front:
+        return "<p>Empty.</p>"
+    note = "Click a header to sort. The same table is in pareto.csv, pareto.md and pareto.tex; unrounded in front.json."
+    return f'<p class="note">{note}</p><div class="scroll sortable">{pareto_table(summary).html()}</div>'
+
+
+def _ledger(report: Report) -> str:
+    from codesign.report.interactive import ledger_figure
+
+    text = "From all considered pairs down to the evaluated ones; each grey step is a reason to drop a pair."
+    figure = _figure("plot-ledger", ledger_figure(report.summary.ledger), text)
+    return f'{figure}<div class="scroll">{ledger_table(report.summary).html()}</div>'
+
+
+def _knee(design: Design | None) -> str:
+    from codesign.report.interactive import layer_figure, roofline_figure
+
+    if design is None:
+        return "<p>There is no front, so there is no knee.</p>"
+    meaning = roofline_of(design).bytes_meaning
+    latency = "Latency by layer, coloured by the slowest of its overlapping terms."
+    energy = "Energy by layer and term."
+    roof = f"Roofline: layers with multiply-accumulates. Bytes: {meaning}."
+    return (
+        '<div class="pair">'
+        + _figure("plot-latency", layer_figure(design, "latency_s"), latency)
+        + _figure("plot-energy", layer_figure(design, "energy_j"), energy)
+        + _figure("plot-roofline", roofline_figure(design), roof)
+        + "</div>"
+    )
+
+
+def _progress(summary: Summary) -> str:
+    from codesign.report.interactive import progress_figure
+
+    shown = ", ".join(spoken(name, value) for name, value in summary.reference.items())
+    text = (
+        f"Hypervolume as a share of the box from the origin to the reference point: {shown} "
+        f"(error 100 % and {REFERENCE_MARGIN:g} times the worst evaluated cost). Compare runs only at a common reference point."
+    )
+    return _figure("plot-progress", progress_figure(summary.progress), text)
+
+
+def _assumptions(report: Report) -> str:
+    model, spec = report.space.hardware.model, report.space.hardware.base
+    choices = build_table(
+        {
+            "assumption": [one.name for one in model.assumptions],
+            "value": [one.value for one in model.assumptions],
+            "plausible": [one.plausible for one in model.assumptions],
+            "meaning": [one.meaning for one in model.assumptions],
+        },
+        caption=f"Modelling choices of the family {model.name} without a source.",
+    )
+    searched = {gene.name for gene in report.space.hardware.genes}
+    assumed = [knob for name, knob in model.spec.knobs().items() if knob.plausible is not None and name not in searched]
+    knobs = build_table(
+        {
+            "knob": [knob.name for knob in assumed],
+            "value here": [str(getattr(spec, knob.name)) for knob in assumed],
+            "default": [str(knob.default) for knob in assumed],
+            "plausible": [f"{knob.plausible[0]:g} to {knob.plausible[1]:g}" for knob in assumed if knob.plausible],
+            "meaning": [knob.meaning for knob in assumed],
+        },
+        caption="Knobs whose default has no source, with a plausible range; searched knobs are left out.",
+    )
+    sources = "".join(f"<li>{escape(one.key)}: {escape(one.citation)}</li>" for one in model.references)
+    return (
+        f'<div class="scroll">{choices.html()}</div><div class="scroll">{knobs.html()}</div>'
+        f"<h3>Sources of the family</h3><ul>{sources}</ul>"
+    )
+
+
+def _configuration(report: Report) -> str:
+    import yaml
+
+    manifest = report.manifest
+    text = yaml.safe_dump(manifest["config"], sort_keys=False, allow_unicode=True)
+    facts = {name: str(manifest[name]) for name in ("data", "space", "space_size", "family", "model_version")}
+    facts |= {name: str(number) for name, number in manifest["versions"].items()}
+    versions = build_table({"name": list(facts), "value": list(facts.values())}, caption="Fingerprints and versions.")
+    return f'<pre>{escape(text)}</pre><div class="scroll">{versions.html()}</div>'
+
+
+def _figure(identity: str, figure: go.Figure, caption: str) -> str:
+    """A place for the figure and its data; the page's script draws it."""
+    data = str(figure.to_json()).replace("</", "<\\/")
+    return (
+        f'<figure><div class="plot" id="{identity}"></div>'
+        f'<script type="application/json" id="{identity}-data">{data}</script>'
+        f"<figcaption>{escape(caption)}</figcaption></figure>"
+    )
+
+
+def _write_figures(report: Report, folder: Path) -> list[Path]:
+    from matplotlib.figure import Figure
+
+    from codesign.report import plots
+
+    summary, cloud, design = report.summary, report.cloud, report.design
+    written = []
+    if summary.ledger.considered:
+        figure = Figure(figsize=(13, 5.6), layout="constrained")
+        left, right = figure.subplots(1, 2)
+        plots.plot_costs(summary, cloud, left)
+        plots.plot_accuracy(summary, cloud, right)
+        written.append(_save(figure, folder / "pareto.png"))
+        figure = Figure(figsize=(13, 4.2), layout="constrained")
+        left, right = figure.subplots(1, 2)
+        plots.plot_ledger(summary.ledger, left)
+        plots.plot_progress(summary.progress, right)
+        written.append(_save(figure, folder / "progress.png"))
+    if design is not None:
+        figure = Figure(figsize=(16, 6), layout="constrained")
+        first, second, third = figure.subplots(1, 3)
+        plots.plot_layer_latency(design, first)
+        plots.plot_layer_energy(design, second)
+        plots.plot_roofline(design, third)
+        written.append(_save(figure, folder / "knee.png"))
+    return written
+
+
+def _save(figure: Any, path: Path) -> Path:
+    figure.savefig(path, dpi=150, metadata={"Software": None})
+    return path

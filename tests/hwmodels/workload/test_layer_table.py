@@ -1,0 +1,93 @@
+"""LayerTable: unique rows, counts, totals, edges and flags, by hand and on the zoo."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from hwmodels.workload.graph import Builder, Workload
+from hwmodels.workload.ops import Precision, Reshape, Row
+from hwmodels.workload.table import Layers, LayerTable, RowBank, layer_table
+from hwmodels.workload.zoo import network
+
+NAMES = ("resnet18", "mobilenet_v2", "bert_base", "lstm_650")
+
+
+@pytest.fixture(scope="module")
+def zoo() -> tuple[list[Workload], LayerTable]:
+    workloads = [network(name) for name in (*NAMES, "resnet18")]
+    return workloads, layer_table(workloads)
+
+
+def test_columns_are_the_fields_of_a_row() -> None:
+    assert Layers._fields == Row._fields
+
+
+def test_rows_are_unique_and_all_in_use(zoo: tuple[list[Workload], LayerTable]) -> None:
+    _, table = zoo
+    columns = np.stack(table.layers, axis=1)
+    assert len(np.unique(columns, axis=0)) == table.n_layers
+    assert set(table.networks.sequence) == set(range(table.n_layers))
+    assert all(column.dtype == np.int64 for column in (*table.layers, *table.networks))
+    assert all(column.flags.c_contiguous for column in table.layers)
+
+
+def test_sequences_counts_and_totals_are_exact(zoo: tuple[list[Workload], LayerTable]) -> None:
+    workloads, table = zoo
+    counts = table.counts()
+    for i, workload in enumerate(workloads):
+        rows = [row for _, row in workload.rows()]
+        assert [table.layers.row(int(at)) for at in table.rows_of(i)] == rows
+        assert counts[i].sum() == len(rows)
+        assert [counts[i, at] for at in range(table.n_layers)] == [
+            rows.count(table.layers.row(at)) for at in range(table.n_layers)
+        ]
+        for column in ("macs", "parameters", "output_elements"):
+            assert int(table.totals(column)[i]) == sum(getattr(row, column) for row in rows)
+    assert table.names == tuple(workload.name for workload in workloads)
+
+
+def test_one_network_twice_adds_no_rows(zoo: tuple[list[Workload], LayerTable]) -> None:
+    workloads, table = zoo
+    assert table.n_layers == layer_table(workloads[:-1]).n_layers
+    assert np.array_equal(table.rows_of(0), table.rows_of(len(NAMES)))
+    assert np.array_equal(table.edges(0), table.edges(len(NAMES)))
+
+
+def test_bits_multiply_unique_rows() -> None:
+    plain = network("resnet18")
+    both = layer_table([plain, network("resnet18", precision=Precision(4, 4))])
+    assert both.n_layers == 2 * layer_table([plain]).n_layers
+
+
+def test_edges_by_hand() -> None:
+    """input -> conv -> norm -> relu -> sum -> linear, with a skip from the relu's input and views between."""
+    net = Builder("net", (2, 3, 4, 4))
+    x = net.conv_norm_act(net.input, 5, 1)
+    skip = net.add(Reshape((2, 5, 16, 1)), x)
+    y = net.residual(skip, skip)
+    table = layer_table([net.finish(net.linear(net.flatten(y), 7))])
+    image, hidden = 2 * 3 * 16, 2 * 5 * 16
+    assert table.edges(0).tolist() == [
+        [-1, 0, image],
+        [0, 1, hidden],
+        [1, 2, hidden],
+        [2, 3, hidden],
+        [2, 3, hidden],  # a tensor read twice is two edges
+        [3, 4, hidden],
+        [4, -1, 14],
+    ]
+    assert table.layers.input_offchip[table.rows_of(0)].tolist() == [1, 0, 0, 0, 0]
+    assert table.layers.output_offchip[table.rows_of(0)].tolist() == [0, 0, 0, 0, 1]
+
+
+def test_a_table_of_no_networks_is_empty() -> None:
+    table = layer_table([])
+    assert (table.n_networks, table.n_layers, table.counts().shape) == (0, 0, (0, 0))
+
+
+def test_a_bank_gives_equal_rows_one_id() -> None:
+    bank = RowBank()
+    assert [bank.id(row) for row in (Row(0), Row(1), Row(0), Row(0, batch=2))] == [0, 1, 0, 2]
+    assert len(bank) == 3
+    assert bank.rows == [Row(0), Row(1), Row(0, batch=2)]
