@@ -63,8 +63,14 @@ def architecture_space(config: ArchitectureConfig, image: tuple[int, int, int], 
 
 
 def joint_space(config: RunConfig, data: Dataset) -> JointSpace:
-    """Networks for this data on the hardware of this configuration."""
+    """Networks for this data on the hardware of this configuration.
+
+    Raises
+    ------
+    SpecError : an unknown device, knob, value or metric.
+    """
     chosen = device(config.hardware.device)
+    check_metrics(config, chosen.model)
     return JointSpace(
         architecture_space(config.architecture, data.shape, data.classes),
         HardwareSpace(chosen.model, chosen.spec, config.hardware.knobs),
@@ -87,7 +93,6 @@ def search_of(config: RunConfig, data: Dataset, store: RunStore) -> Search:
     from codesign.estimate.estimator import TrainingEstimator
 
     space = joint_space(config, data)
-    check_metrics(config, space.hardware.model)
     estimator = TrainingEstimator(data, config.slow.recipe, store, draws=config.slow.draws)
     objectives = tuple(config.objectives)
     return Search(

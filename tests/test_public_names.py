@@ -1,7 +1,7 @@
 """Public names are those in `__all__`: it exists where there is one, and is neither too long nor too short.
 
-Private in all but the underscore, by convention of the field: one- and three-letter aliases of array types (F64,
-I64), which every file of arrays spells for itself, and a type's own choice to export them.
+Left out: aliases of types (F64, I64), which every file of arrays spells for itself, and the commands of the command
+line, which their decorator registers.
 """
 
 from __future__ import annotations
@@ -18,8 +18,22 @@ MODULES = sorted(
     for package in ("hwmodels", "codesign")
     for path in (ROOT / package).rglob("*.py")
 )
-# Names without an underscore that nobody outside their file imports: to be renamed or listed.
-KNOWN: dict[str, set[str]] = {}
+# Modules with public names that their `__all__` does not have: list them there or give them an underscore.
+UNLISTED = {
+    "codesign.assemble",
+    "codesign.config",
+    "codesign.space.lowering",
+    "hwmodels.families.base",
+    "hwmodels.families.crossbar.kernel",
+    "hwmodels.families.crossbar.model",
+    "hwmodels.families.crossbar.validation",
+}
+CASES = [
+    pytest.param(
+        module, marks=pytest.mark.xfail(module in UNLISTED, strict=True, reason="public names missing from __all__")
+    )
+    for module in MODULES
+]
 
 
 def source_of(module: str) -> ast.Module:
@@ -40,7 +54,8 @@ def defined(module: str) -> set[str]:
     names: set[str] = set()
     for node in source_of(module).body:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            names.add(node.name)
+            if not any(".command" in ast.unparse(decorator) for decorator in node.decorator_list):
+                names.add(node.name)
         elif isinstance(node, ast.Assign) and not is_alias(node.value):
             names |= {name.id for target in node.targets for name in ast.walk(target) if isinstance(name, ast.Name)}
         elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
@@ -53,7 +68,7 @@ def test_the_scan_sees_the_code() -> None:
     assert {"Space", "Gene"} <= defined("codesign.space.base")
 
 
-@pytest.mark.parametrize("module", MODULES)
+@pytest.mark.parametrize("module", CASES)
 def test_public_names_are_listed(module: str) -> None:
     listed = getattr(import_module(module), "__all__", None)
     if listed is None:
@@ -63,4 +78,4 @@ def test_public_names_are_listed(module: str) -> None:
     missing = [name for name in listed if not hasattr(import_module(module), name)]
     assert missing == []
     assert not any(name.startswith("_") for name in listed)
-    assert defined(module) - set(listed) == KNOWN.get(module, set())
+    assert defined(module) - set(listed) == set()

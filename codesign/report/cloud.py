@@ -30,7 +30,8 @@ class Cloud(NamedTuple):
 
     costs : metric -> (P,). kind : (P,) position in `kinds`, which are the prune reasons and, last, "deferred".
     pruned_drawn, pruned_known : pruned pairs in the sample, and those that it was drawn from (full cost known).
-    deferred_drawn, deferred_known : likewise; a pair deferred first and evaluated later is not among them. costless : pruned pairs whose full cost was never computed.
+    deferred_drawn, deferred_known : likewise; a pair deferred first and evaluated later is not among them.
+    costless : pruned pairs whose full cost was never computed.
     """
 
     costs: dict[str, F64]

@@ -121,7 +121,7 @@ def roofline_of(design: Design) -> Roofline:
     macs = np.asarray(report.layers.get("macs", table.macs[rows]), np.float64)
     measured = report.layers.get("dram_bytes")
     if measured is not None:
-        moved, bytes_name = measured, "DRAM byte"
+        moved, bytes_name, meaning = measured, "DRAM byte", "DRAM traffic of the model"
     else:
         words = table.activation_bits * (table.input_elements + table.output_elements)
         moved = ((words + table.weight_bits * table.weight_elements)[rows] / 8).astype(np.float64)

@@ -6,7 +6,6 @@ Everything follows from the run store, so writing it twice gives the same files:
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -15,9 +14,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from codesign.config import RunConfig
 from codesign.report.cloud import Cloud, cloud_of
 from codesign.report.design import Design, design_of, roofline_of
-from codesign.report.summary import REFERENCE_MARGIN, Summary, config_of, open_store, space_of, summarise
 from codesign.report.scale import spoken, title
-from codesign.report.tables import Table, build_table, ledger_table, pareto_table
+from codesign.report.summary import REFERENCE_MARGIN, Summary, config_of, open_store, space_of, summarise
+from codesign.report.tables import build_table, ledger_table, pareto_table
 from codesign.report.template import PAGE
 from codesign.space.joint import JointSpace
 from codesign.store import RunStore
@@ -184,8 +183,8 @@ def _knee(design: Design | None) -> str:
         '<div class="pair">'
         + _figure("plot-latency", layer_figure(design, "latency_s"), latency)
         + _figure("plot-energy", layer_figure(design, "energy_j"), energy)
-        + _figure("plot-roofline", roofline_figure(design), roof)
         + "</div>"
+        + _figure("plot-roofline", roofline_figure(design), roof)
     )
 
 
@@ -195,7 +194,8 @@ def _progress(summary: Summary) -> str:
     shown = ", ".join(spoken(name, value) for name, value in summary.reference.items())
     text = (
         f"Hypervolume as a share of the box from the origin to the reference point: {shown} "
-        f"(error 100 % and {REFERENCE_MARGIN:g} times the worst evaluated cost). Compare runs only at a common reference point."
+        f"(error 100 % and {REFERENCE_MARGIN:g} times the worst evaluated cost). "
+        "Compare runs only at a common reference point."
     )
     return _figure("plot-progress", progress_figure(summary.progress), text)
 
@@ -280,5 +280,5 @@ def _write_figures(report: Report, folder: Path) -> list[Path]:
 
 
 def _save(figure: Any, path: Path) -> Path:
-    figure.savefig(path, dpi=150, metadata={"Software": None})
+    figure.savefig(path, dpi=150, bbox_inches="tight", metadata={"Software": None})
     return path

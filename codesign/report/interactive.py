@@ -6,6 +6,7 @@ it is light or dark.
 
 from __future__ import annotations
 
+from textwrap import wrap
 from typing import Any
 
 import numpy as np
@@ -74,19 +75,20 @@ def ledger_figure(ledger: Ledger) -> go.Figure:
     """The waterfall from considered to evaluated pairs."""
     steps, whole = waterfall(ledger), max(ledger.considered, 1)
     figure = go.Figure()
+    names = ["<br>".join(wrap(name, 30)) for name, *_ in steps]
+    counts = [f"{count:,} ({count / whole:.1%})" for _, _, count, _ in steps]
     figure.add_bar(
         orientation="h",
-        y=[name for name, *_ in steps],
+        y=[f"{name}<br><b>{count}</b>" for name, count in zip(names, counts, strict=True)],
         x=[count for _, _, count, _ in steps],
         base=[start for _, start, _, _ in steps],
         marker={"color": [STEP_COLOURS[kind] for *_, kind in steps]},
-        text=[f"{count:,} ({count / whole:.1%})" for _, _, count, _ in steps],
-        textposition="auto",
-        hovertemplate="%{y}: %{text}<extra></extra>",
+        hovertemplate="%{y}<extra></extra>",
         showlegend=False,
     )
+    figure.update_layout(height=48 * len(steps) + 80)
     figure = _finished(figure, "pairs of network and hardware (count)", "")
-    figure.update_yaxes(autorange="reversed", ticklabelstandoff=4)
+    figure.update_yaxes(autorange="reversed", dtick=1)
     figure.update_xaxes(range=[0, 1.02 * whole], tickformat=",d", nticks=6)
     return figure
 
@@ -113,7 +115,7 @@ def layer_figure(design: Design, quantity: str) -> go.Figure:
         )  # fmt: skip
     figure.update_layout(barmode="stack", bargap=0.15, height=max(320, 18 * len(places) + 150))
     figure = _finished(figure, axis_label(scale, "lower"), "")
-    figure.update_yaxes(autorange="reversed")
+    figure.update_yaxes(autorange="reversed", dtick=-(-len(places) // 40) or 1)
     return figure
 
 
@@ -153,7 +155,7 @@ def progress_figure(progress: Progress) -> go.Figure:
         x=progress.trainings, y=100 * progress.accuracy, mode="lines+markers", name="best accuracy (right)", yaxis="y2",
         line={"color": ACCENT, "dash": "dash"}, marker={"symbol": "square"},
     )  # fmt: skip
-    right = {"overlaying": "y", "side": "right", "showgrid": False, "automargin": True}
+    right = {"overlaying": "y", "side": "right", "showgrid": False, "automargin": True, "tickmode": "auto"}
     figure.update_layout(yaxis2=right | {"title": {"text": "best accuracy (%), higher is better"}})
     figure = _finished(figure, "networks trained (count), fewer is better", "hypervolume (% of box), higher is better")
     figure.update_xaxes(rangemode="tozero")
@@ -210,20 +212,18 @@ def _finished(figure: go.Figure, x: str, y: str, *, log_x: bool = False, log_y: 
     figure.update_layout(
         template="none",
         margin={"l": 10, "r": 10, "t": 20, "b": 10},
-        legend={"orientation": "h", "x": 0, "y": -0.2, "yanchor": "top", "font": {"size": 11}},
+        legend={"orientation": "h", "traceorder": "normal", "x": 0, "y": -0.2, "yanchor": "top", "font": {"size": 11}},
         hoverlabel={"align": "left"},
         modebar={"bgcolor": "rgba(0,0,0,0)", "color": "#8A8A8A", "activecolor": SECOND},
         paper_bgcolor="rgba(0,0,0,0)",
         plot_bgcolor="rgba(0,0,0,0)",
     )
-    for axis, update, text, is_log in (("x", figure.update_xaxes, x, log_x), ("y", figure.update_yaxes, y, log_y)):
-        update(title={"text": text, "standoff": 8}, automargin=True, zeroline=False)
+    for axis, text, is_log in (("x", x, log_x), ("y", y, log_y)):
+        layout = figure.layout[f"{axis}axis"]
+        layout.update(title={"text": text, "standoff": 8}, automargin=True, zeroline=False)
         if is_log:
             ticks = _log_ticks([getattr(trace, axis) for trace in figure.data])
-            update(type="log", tickvals=ticks, ticktext=[f"{tick:g}" for tick in ticks])
-    if y:
-        # The second axis of a figure keeps its own title.
-        figure.update_layout(yaxis={"title": {"text": y, "standoff": 8}})
+            layout.update(type="log", tickvals=ticks, ticktext=[f"{tick:g}" for tick in ticks])
     return figure
 
 

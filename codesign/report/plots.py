@@ -163,8 +163,7 @@ def plot_roofline(design: Design, ax: Axes | None = None) -> Axes:
     """MAC/s of each layer against its MAC per byte, under the limits that the family states."""
     ax = _axes(ax)
     roof = roofline_of(design)
-    known = [roof.rate, [roof.peak] if roof.peak else []]
-    scale = shared_scale("rate_macs_per_s", known)
+    scale = shared_scale("rate_macs_per_s", [roof.rate, np.array([roof.peak] if roof.peak else [])])
     ax.scatter(
         roof.intensity,
         scale.apply(roof.rate),
@@ -175,7 +174,7 @@ def plot_roofline(design: Design, ax: Axes | None = None) -> Axes:
         zorder=3,
     )
     if roof.peak:
-        ax.axhline(scale.apply(roof.peak), color=ACCENT, lw=1.2, label=f"peak: {roof.peak_name}")
+        ax.axhline(roof.peak / scale.factor, color=ACCENT, lw=1.2, label=f"peak: {roof.peak_name}")
     if roof.bandwidth and len(roof.intensity):
         x = np.geomspace(roof.intensity.min() / 2, roof.intensity.max() * 2, 50)
         y = roof.bandwidth * x
@@ -191,6 +190,8 @@ def plot_roofline(design: Design, ax: Axes | None = None) -> Axes:
 
 def plot_progress(progress: Progress, ax: Axes | None = None) -> Axes:
     """Hypervolume (left) and best accuracy (right) against networks trained."""
+    from matplotlib.ticker import MaxNLocator
+
     ax = _axes(ax)
     ax.plot(progress.trainings, 100 * progress.hypervolume, "o-", color=SECOND, ms=4)
     ax.set_xlabel("networks trained (count), fewer is better")
@@ -198,7 +199,7 @@ def plot_progress(progress: Progress, ax: Axes | None = None) -> Axes:
     right = ax.twinx()
     right.plot(progress.trainings, 100 * progress.accuracy, "s--", color=ACCENT, ms=4)
     right.set_ylabel("best accuracy (%), higher is better", color=ACCENT)
-    ax.xaxis.get_major_locator().set_params(integer=True)
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     return ax
 
 

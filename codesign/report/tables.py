@@ -20,7 +20,7 @@ from hwmodels.units import split_unit
 if TYPE_CHECKING:
     import rich.table
 
-__all__ = ["Column", "Table", "build_table", "ledger_table", "pareto_table"]
+__all__ = ["Column", "Table", "build_table", "escape_latex", "ledger_table", "pareto_table"]
 
 
 class Column(NamedTuple):
@@ -94,13 +94,18 @@ class Table(NamedTuple):
         return f"<table>{caption}\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}</tbody></table>"
 
     def rich(self) -> rich.table.Table:
-        """For a terminal."""
+        """For a terminal: a line a row, long texts cut to the width that is left."""
+        from rich.box import SIMPLE_HEAD
         from rich.table import Table as RichTable
         from rich.text import Text
 
-        out = RichTable(title=self.caption, title_justify="left")
+        out = RichTable(title=self.caption, title_justify="left", box=SIMPLE_HEAD, padding=0)
         for column in self.columns:
-            out.add_column(Text(column.header), justify="right" if column.numbers else "left", overflow="fold")
+            if column.numbers:
+                width = max(len(word) for word in (*column.cells, *column.header.split()))
+                out.add_column(Text(column.header), justify="right", min_width=width)
+            else:
+                out.add_column(Text(column.header), no_wrap=True, overflow="ellipsis")
         for i, row in enumerate(self.rows):
             out.add_row(*(Text(cell) for cell in row), style="bold" if i == self.highlighted else None)
         return out

@@ -28,7 +28,7 @@ dl.numbers { display: grid; grid-template-columns: repeat(auto-fit, minmax(9rem,
 dl.numbers div { background: var(--card); border-radius: .5rem; padding: .6rem .8rem; }
 dl.numbers dt { color: var(--soft); font-size: .8rem; }
 dl.numbers dd { margin: 0; font-size: 1.35rem; font-variant-numeric: tabular-nums; }
-.pair { display: grid; grid-template-columns: repeat(auto-fit, minmax(20rem, 1fr)); gap: 0 1.5rem; }
+.pair { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 28rem), 1fr)); gap: 0 1.5rem; }
 figure { margin: 1rem 0; min-width: 0; }
 .plot { width: 100%; min-height: 26rem; }
 .scroll { overflow-x: auto; }
@@ -42,12 +42,12 @@ td.text { overflow-wrap: break-word; min-width: 9rem; }
 .sortable td.text { min-width: 24rem; overflow-wrap: anywhere; font: .75rem/1.4 ui-monospace, monospace; }
 tr.highlighted { background: var(--mark); }
 .sortable th button { font: inherit; font-weight: 600; color: inherit; background: none; border: 0; padding: 0;
-  cursor: pointer; }
+  max-width: 5.5rem; text-align: inherit; cursor: pointer; }
 .sortable th[aria-sort=ascending] button::after { content: " ▲"; }
 .sortable th[aria-sort=descending] button::after { content: " ▼"; }
 pre { overflow-x: auto; background: var(--card); padding: .8rem; border-radius: .5rem; font-size: .8rem; }
 footer { color: var(--soft); font-size: .875rem; padding: 2rem 1rem; }
-@media (max-width: 40rem) { .pair { grid-template-columns: 1fr; } .plot { min-height: 22rem; } }
+@media (max-width: 40rem) { .plot { min-height: 22rem; } }
 @media print { :root { color-scheme: light; --page: #fff; --text: #000; --soft: #333; --line: #aaa; --card: #f3f4f4;
     --mark: #eee; }
   nav { display: none; } figure, tr { break-inside: avoid; } h2 { break-after: avoid; } .scroll { overflow: visible; }
@@ -72,6 +72,7 @@ function draw(first) {
     const figure = JSON.parse(document.getElementById(plot.id + "-data").textContent);
     const layout = themed(figure.layout);
     layout.height = layout.height || (narrow ? 420 : 460);
+    plot.style.minHeight = layout.height + "px";
     if (narrow) {
       layout.font.size = 10;
       layout.dragmode = false;  // a finger scrolls the page

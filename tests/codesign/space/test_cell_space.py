@@ -110,6 +110,23 @@ def test_cells_of_one_function_have_one_representative(left: str, right: str) ->
     assert np.array_equal(first, second)
 
 
+def values() -> npt.NDArray[np.float64]:
+    """Every cell as a number: operations as fixed functions that keep zero, equal operations with equal weights."""
+    functions = (np.zeros_like, lambda x: x, lambda x: np.tanh(1.7 * x) + 0.3 * x * x, lambda x: np.sin(2.3 * x) - x / 3)
+    functions = (*functions, lambda x: 1.9 * x / (1 + np.abs(x)))
+    nodes = [np.full(SPACE.size, 0.7123)] + [np.zeros(SPACE.size) for _ in range(3)]
+    for edge, (source, target) in sorted(enumerate(EDGES), key=lambda item: item[1][1]):
+        results = np.stack([function(nodes[source]) for function in functions])
+        nodes[target] += results[points()[:, edge], np.arange(SPACE.size)]
+    return nodes[3].round(9)
+
+
+def test_cells_share_a_representative_exactly_where_they_compute_the_same_with_tied_weights() -> None:
+    representative, valid = code(SPACE.canonical(points())), SPACE.valid(points())
+    assert np.array_equal(values()[valid], values()[representative][valid])
+    assert len(np.unique(values()[valid])) == len(np.unique(representative[valid]))
+
+
 def test_a_kept_representative_has_the_same_kinds_of_layers_in_use() -> None:
     """What surely holds: a representative is free of convolutions exactly where its cell is."""
     canonical, valid = SPACE.canonical(points()), SPACE.valid(points())

@@ -118,8 +118,12 @@ def test_neighbours_are_all_valid_points_at_distance_one(space: Space, seed: int
     assert ((found != point).sum(axis=1) == 1).all()
     assert space.valid(found).all()
     assert len(np.unique(found, axis=0)) == len(found)
-    others = [np.where(np.arange(space.n_genes) == i, value, point)
-              for i, count in enumerate(space.cardinalities) for value in range(count) if value != point[i]]  # fmt: skip
+    others = [
+        np.where(np.arange(space.n_genes) == i, value, point)
+        for i, count in enumerate(space.cardinalities)
+        for value in range(count)
+        if value != point[i]
+    ]
     assert len(found) == int(space.valid(np.array(others)).sum())
 
 

@@ -83,7 +83,7 @@ def plain_peak_bytes(workload: Workload) -> float:
     """At each step, the bits of every tensor made before and still needed, and of what the step itself makes."""
     rows = list(workload.rows())
     step = {node.name: i for i, (node, _) in enumerate(rows)}
-    last = {name: i for name, i in step.items()}
+    last = dict(step)
     bits = {node.name: row.output_elements * row.activation_bits for node, row in rows}
     for i, (node, row) in enumerate(rows):
         for source in node.inputs:

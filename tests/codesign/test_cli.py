@@ -1,0 +1,195 @@
+"""The command line: JSON alone on standard output, exit codes, one line for bad input and nothing written."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from codesign.cli import main
+
+TINY = """
+generations: 2
+architecture: {space: chain, stages: 1, kernel: [1, 3], width: [4, 8], depth: [1], stride: [1, 2], bits: [4, 8]}
+hardware:
+  device: systolic_edge
+  knobs: {array_rows: [8, 16], array_cols: [8, 16], dataflow: [os, ws]}
+fast: {pairs: 100}
+slow: {trainings: 2, classes: 1, recipe: {epochs: 1, batch_size: 128}}
+"""
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    """Call the command line in this process: (exit code, standard output, standard error)."""
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["codesign", *map(str, arguments)])
+        with pytest.raises(SystemExit) as caught:
+            main()
+        printed = capsys.readouterr()
+        return int(caught.value.code or 0), printed.out, printed.err
+
+    return call
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("devices",),
+        ("devices", "--family", "crossbar"),
+        ("networks",),
+        ("estimate", "resnet18", "--device", "isaac"),
+        ("estimate", "bert_base", "--device", "tpu_v1", "--batch", "4", "--runtime", "eager", "--bits", "16"),
+        ("sweep", "resnet18", "vgg16", "--family", "crossbar", "--set", "adc_bits=4,8", "--set", "array_rows=64,128"),
+        ("validate", "crossbar"),
+        ("assumptions",),
+        ("doctor",),
+    ],
+)
+def test_json_is_all_that_is_printed(run, arguments):
+    code, out, err = run(*arguments, "--json")
+    assert (code, err) == (0, "")
+    assert json.loads(out)
+    code, table, err = run(*arguments)
+    assert (code, err) == (0, "")
+    assert table.strip()
+
+
+def test_estimate_names_what_a_user_asks_for(run):
+    record = json.loads(run("estimate", "resnet50", "--device", "systolic_edge", "--json")[1])
+    assert {"latency_s", "energy_j", "area_mm2", "weight_bytes", "peak_activation_bytes"} <= set(record["totals"])
+    assert sum(group["layers"] for group in record["groups"]) > 50
+    assert sum(group["latency_s"] for group in record["groups"]) == pytest.approx(record["totals"]["latency_s"])
+    assert sum(record["energy_breakdown_j"].values()) == pytest.approx(record["totals"]["energy_j"])
+    assert sum(record["limits"].values()) == pytest.approx(1)
+    assert all({"name", "value", "plausible", "meaning"} <= set(item) for item in record["assumptions"])
+    shown = run("estimate", "resnet50", "--device", "systolic_edge")[1]
+    for word in ("latency", "energy", "memory", "binding limit", "assumptions used"):
+        assert word in shown
+
+
+def test_a_sweep_is_the_grid(run, tmp_path: Path):
+    table = tmp_path / "grid.csv"
+    arguments = ("sweep", "resnet18", "--family", "spatial", "--set", "array_rows=8,16", "--set", "dataflow=os,ws,is")
+    code, out, _ = run(*arguments, "-o", table, "--json")
+    assert code == 0
+    rows = json.loads(out)
+    assert {(row["array_rows"], row["dataflow"]) for row in rows} == {
+        (r, d) for r in (8, 16) for d in ("os", "ws", "is")
+    }
+    assert len(table.read_text().splitlines()) == 1 + len(rows)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("estimate", "resnet51", "--device", "isaac"), ["resnet51", "did you mean resnet50?"]),
+        (("estimate", "resnet50", "--device", "isac"), ["isac", "did you mean isaac?"]),
+        (("estimate", "resnet50", "--device", "nowhere.yaml"), ["nowhere.yaml", "there"]),
+        (("estimate", "resnet50", "--device", "isaac", "--runtime", "lazy"), ["--runtime", "lazy"]),
+        (("sweep", "vgg16", "--family", "spatal", "--set", "array_rows=8"), ["spatal", "did you mean spatial?"]),
+        (("sweep", "vgg16", "--family", "spatial", "--set", "array_row=8"), ["array_row", "did you mean array_rows?"]),
+        (("sweep", "vgg16", "--family", "spatial", "--set", "array_rows=0"), ["array_rows", "0"]),
+        (("sweep", "vgg16", "--family", "spatial", "--set", "array_rows"), ["--set", "array_rows"]),
+        (("sweep", "vgg16", "--family", "spatial", "--set", "array_rows=8", "--device", "isaac"), ["--device"]),
+        (("devices", "--family", "gpus"), ["gpus", "crossbar, spatial"]),
+        (("validate", "spatiel"), ["spatiel", "did you mean spatial?"]),
+        (("validate", "--reference", "/no/such/folder"), ["/no/such/folder", "a folder"]),
+        (("resume", "/no/such/run"), ["/no/such/run", "manifest.json"]),
+        (("report", "/no/such/run"), ["/no/such/run", "manifest.json"]),
+        (("assumptions", "--family", "x"), ["--family", "x"]),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(run, arguments, words):
+    code, out, err = run(*arguments)
+    assert (code, out) == (2, "")
+    assert err.count("\n") == 1
+    for word in words:
+        assert word in err
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ("sede: 3", ["sede", "did you mean seed?"]),
+        ("constraints: {latency_s: 3 mJ}", ["latency_s", "3 mJ"]),
+        ("constraints: {latncy_s: 3}", ["latncy_s", "did you mean latency_s?"]),
+        ("objectives: [energy]", ["energy", "did you mean energy_j?"]),
+        ("seed: -1", ["seed", "-1", ">= 0"]),
+        ("data: {name: cifar10, root: /no/such/folder}", ["/no/such/folder"]),
+        ("hardware: {device: systolic_edge, knobs: {array_row: [8]}}", ["array_row", "did you mean array_rows?"]),
+        ("hardware: {device: systolic_edge, knobs: {array_rows: [8, 0]}}", ["array_rows", "0"]),
+        ("hardware: {device: systolic_edge, knobs: {array_rows: [8, 8]}}", ["array_rows", "without repeats"]),
+    ],
+)
+def test_a_bad_configuration_writes_nothing(run, tmp_path: Path, change: str, words):
+    config = tmp_path / "bad.yaml"
+    key = change.partition(":")[0]
+    kept = [block for block in TINY.strip().split("\n") if not block.startswith(key)]
+    if key == "hardware":
+        kept = [line for line in kept if not line.startswith("  ")]
+    config.write_text("\n".join([*kept, change]) + "\n")
+    code, out, err = run("search", config, "-o", tmp_path / "run")
+    assert (code, out) == (2, "")
+    assert err.count("\n") == 1
+    for word in words:
+        assert word in err
+    assert [path.name for path in tmp_path.iterdir()] == ["bad.yaml"]
+
+
+def test_search_report_and_resume(run, tmp_path: Path):
+    config, folder = tmp_path / "tiny.yaml", tmp_path / "run"
+    config.write_text(TINY)
+    code, out, _ = run("search", config, "-o", folder, "--seed", "7", "--json")
+    assert code == 0
+    record = json.loads(out)
+    assert record["considered"] == 200
+    assert record["considered"] == sum(record["pruned"].values()) + record["evaluated"] + record["deferred"]
+    assert record["trained"] >= 2
+    for pair in record["front"]:
+        assert {"architecture", "hardware", "objectives"} <= set(pair)
+        assert {"accuracy", "energy_j", "latency_s", "area_mm2"} <= set(pair["objectives"])
+    assert json.loads((folder / "manifest.json").read_text())["seed"] == 7
+    again = json.loads(run("report", folder, "--json")[1])
+    assert again == record
+    assert json.loads(run("resume", folder, "--json")[1]) == record
+    code, _, err = run("search", config, "-o", folder)
+    assert code == 2
+    assert "new or empty" in err
+    last = run("report", folder)[1].rstrip().splitlines()[-1]
+    assert str(folder) in last
+
+
+def test_an_interruption_says_how_to_go_on(run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    from codesign.explore.slow import SlowLevel
+
+    config, folder = tmp_path / "tiny.yaml", tmp_path / "run"
+    config.write_text(TINY)
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(SlowLevel, "evaluate", interrupt)
+    code, out, err = run("search", config, "-o", folder)
+    assert (code, out) == (1, "")
+    assert f"codesign resume {folder}" in err
+    monkeypatch.undo()
+    monkeypatch.setattr(sys, "argv", ["codesign", "resume", str(folder), "--json"])
+    with pytest.raises(SystemExit) as caught:
+        main()
+    assert not caught.value.code
+
+
+def test_a_run_of_other_versions_is_not_resumed(run, tmp_path: Path):
+    config, folder = tmp_path / "tiny.yaml", tmp_path / "run"
+    config.write_text(TINY)
+    assert run("search", config, "-o", folder, "--json")[0] == 0
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["versions"]["torch"] = "1.0"
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    code, _, err = run("resume", folder)
+    assert code == 2
+    assert "versions" in err

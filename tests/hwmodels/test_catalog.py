@@ -1,0 +1,142 @@
+"""Devices and knobs: everything has a source, what is assumed has a range, what is wrong is told in one line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hwmodels.catalog import device, device_names, load_device
+from hwmodels.errors import SpecError
+from hwmodels.families.base import families, family
+
+every_family = pytest.mark.parametrize("name", families())
+
+
+@pytest.mark.parametrize("name", device_names())
+def test_every_device_loads_and_says_where_its_numbers_are_from(name: str) -> None:
+    found = device(name)
+    assert found.name == name
+    assert found.summary
+    assert "\n" not in found.summary
+    assert found.model is family(found.model.name)
+    assert set(found.sources) == set(found.verified) <= set(found.model.spec.model_fields)
+    assert all(source.strip() for source in found.sources.values())
+    assert np.isfinite(found.spec.numerics()).all()
+
+
+@every_family
+def test_every_knob_has_a_meaning_a_source_and_its_default_within_bounds(name: str) -> None:
+    for knob in family(name).spec.knobs().values():
+        assert knob.meaning, knob.name
+        assert knob.source.strip(), knob.name
+        if not knob.choices:
+            assert knob.low <= knob.default <= knob.high, knob.name
+        else:
+            assert knob.default in knob.choices, knob.name
+
+
+@every_family
+def test_what_is_assumed_has_a_plausible_range_around_it(name: str) -> None:
+    for knob in family(name).spec.knobs().values():
+        if knob.source.startswith("ASSUMED"):
+            assert knob.plausible is not None, knob.name
+            low, high = knob.plausible
+            assert low <= knob.default <= high, knob.name
+            assert low < high, knob.name
+            assert knob.low <= low, knob.name
+            assert high <= knob.high, knob.name
+
+
+@every_family
+def test_declarations_hang_together(name: str) -> None:
+    model = family(name)
+    assert model.name == name
+    names = [metric.name for metric in model.metrics]
+    assert len(set(names)) == len(names)
+    assert {*model.time_terms, *model.energy_terms, "latency_s", "energy_j"} <= set(model.layer_metrics)
+    assert all(metric.meaning for metric in model.metrics)
+    assert "area_mm2" in names
+    assert tuple(model.spec.table_type._fields) == tuple(model.spec.model_fields)
+    table = model.spec.to_table([model.spec()])
+    assert set(model.config_metrics(table)) == {m.name for m in model.metrics if m.reduction == "config"}
+    assert all(assumption.plausible and assumption.meaning for assumption in model.assumptions)
+    assert all(reference.citation for reference in model.references)
+
+
+@every_family
+def test_grids_and_samples_stay_on_their_values(name: str) -> None:
+    spec = family(name).spec()
+    numbers = [k for k in type(spec).knobs().values() if not k.choices and isinstance(k.default, int)][:2]
+    values = {knob.name: (knob.default, knob.default) for knob in numbers}
+    assert len(list(spec.grid(values))) == 4
+    assert all(getattr(spec.sample(values, np.random.default_rng(0)), k.name) == k.default for k in numbers)
+    with pytest.raises(SpecError, match="did you mean"):
+        list(spec.grid({numbers[0].name + "s": (1,)}))
+
+
+def refusal(tmp_path: Path, text: str) -> str:
+    path = tmp_path / "bad.yaml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(SpecError) as caught:
+        load_device(path)
+    assert "\n" not in str(caught.value)
+    assert "bad.yaml" in str(caught.value)
+    return str(caught.value)
+
+
+GOOD = "family: spatial\nsummary: x\nknobs:\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (GOOD + '  array_row: {value: 8, source: "x"}', ("array_row", "did you mean array_rows")),
+        (GOOD + "  array_rows: {value: 8}", ("array_rows", "a mapping with value and source")),
+        (GOOD + "  array_rows: 8", ("array_rows", "8", "a mapping with value and source")),
+        (GOOD + '  array_rows: {value: eight, source: "x"}', ("array_rows", "eight", "a whole number")),
+        (GOOD + '  array_rows: {value: 8.5, source: "x"}', ("array_rows", "8.5", "a whole number")),
+        (GOOD + '  clock_hz: {value: fast, source: "x"}', ("clock_hz", "fast", "a number in the unit of the name")),
+        (GOOD + '  clock_hz: {value: -3, source: "x"}', ("clock_hz", "-3 is not > 0")),
+        (GOOD + '  dataflow: {value: wss, source: "x"}', ("dataflow", "wss", "'ws'")),
+        (GOOD + '  array_rows: {value: 8, source: "x", verifed: true}', ("verifed", "did you mean verified")),
+        ("family: spatal\n", ("family", "spatal", "did you mean spatial")),
+        ("family: [spatial]\n", ("family", "['spatial'] is not one of")),
+        ("famly: spatial\n", ("famly", "did you mean family")),
+        ("summary: nothing else\n", ("family", "None is not one of")),
+        ("- 1\n", ("a mapping with name, family, summary and knobs",)),
+        ("family: [unclosed\n", ("valid YAML",)),
+        ("", ("a mapping with",)),
+    ],
+)
+def test_bad_device_files_are_one_line(tmp_path: Path, text: str, words: tuple[str, ...]) -> None:
+    told = refusal(tmp_path, text)
+    assert all(word in told for word in words), told
+
+
+@pytest.mark.xfail(strict=True, reason="knobs that are no mapping end in a traceback")
+@pytest.mark.parametrize("knobs", ["[1]", "none", "7"])
+def test_knobs_that_are_no_mapping_are_one_line(tmp_path: Path, knobs: str) -> None:
+    refusal(tmp_path, f"family: spatial\nknobs: {knobs}\n")
+
+
+@pytest.mark.xfail(strict=True, reason="an empty source passes")
+def test_a_knob_without_the_text_of_its_source_is_refused(tmp_path: Path) -> None:
+    refusal(tmp_path, GOOD + '  array_rows: {value: 8, source: ""}')
+
+
+def test_a_missing_file_and_an_unknown_device(tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match=r"gone\.yaml: the file is not there"):
+        device(str(tmp_path / "gone.yaml"))
+    with pytest.raises(SpecError, match="did you mean isaac"):
+        device("isaak")
+    with pytest.raises(SpecError, match="did you mean spatial"):
+        family("spacial")
+
+
+def test_a_device_file_of_ones_own(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(GOOD + '  array_rows: {value: 8, source: "a choice"}\n', encoding="utf-8")
+    found = device(str(path))
+    assert (found.name, found.spec.array_rows, found.verified) == ("mine", 8, {"array_rows": False})  # type: ignore[attr-defined]
