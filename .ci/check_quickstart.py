@@ -15,8 +15,7 @@ energies = {pair["objectives"]["energy_j"] for pair in front}
 page = folder / "report.html"
 promises = {
     "at least 100,000 pairs considered": run["considered"] >= 100_000,
-    "every pair accounted for": run["considered"]
-    == sum(run["pruned"].values()) + run["evaluated"] + run["deferred"],
+    "every pair accounted for": run["considered"] == sum(run["pruned"].values()) + run["evaluated"] + run["deferred"],
     "at least 20 networks trained": run["trained"] >= 20,
     "a front of at least 5 pairs": len(front) >= 5,
     "accuracy varies along the front": len(accuracies) >= 3,

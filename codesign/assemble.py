@@ -29,7 +29,15 @@ from hwmodels.evaluate import NETWORK_METRICS
 from hwmodels.families.base import CostModel
 from hwmodels.workload.rewrite import COMPILED, EAGER
 
-__all__ = ["dataset_of", "joint_space", "manifest", "search_of"]
+__all__ = [
+    "architecture_space",
+    "check_metrics",
+    "dataset_of",
+    "joint_space",
+    "manifest",
+    "search_of",
+    "strategy_of",
+]
 
 
 def dataset_of(config: DataConfig) -> Dataset:
@@ -142,5 +150,6 @@ def manifest(config: RunConfig, data: Dataset, space: JointSpace) -> Mapping[str
         "space_size": space.size,
         "family": space.hardware.model.name,
         "model_version": space.hardware.model.model_version,
+        "device": space.hardware.base.model_dump(mode="json"),
         "versions": {name: version(name) for name in packages},
     }

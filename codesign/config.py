@@ -16,10 +16,20 @@ from codesign.estimate.recipe import Recipe
 from hwmodels.errors import SpecError, nearest
 from hwmodels.units import PREFIX_SCALES, split_unit
 
-__all__ = ["RunConfig", "load_config", "parse_config", "parse_quantity"]
-
-COST_METRICS = ("energy_j", "latency_s", "area_mm2", "weight_bytes", "peak_activation_bytes", "macs", "parameters")
-"""Costs that every family answers; a family's own metrics may be named too."""
+__all__ = [
+    "ArchitectureConfig",
+    "CellConfig",
+    "ChainConfig",
+    "DataConfig",
+    "FastConfig",
+    "HardwareConfig",
+    "RunConfig",
+    "SlowConfig",
+    "StrategyConfig",
+    "load_config",
+    "parse_config",
+    "parse_quantity",
+]
 
 
 class _Section(BaseModel):

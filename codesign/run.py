@@ -67,7 +67,7 @@ def reopen(folder: Path) -> Run:
     config = parse_config(began["config"], where=str(folder / "manifest.json"))
     data = dataset_of(config.data)
     now = manifest(config, data, joint_space(config, data))
-    for key in ("data", "space", "family", "model_version", "versions"):
+    for key in ("data", "space", "family", "model_version", "device", "versions"):
         if began[key] != now[key]:
             raise SpecError(f"{folder / 'manifest.json'}: {key}", now[key], f"what the run began with: {began[key]}")
     return Run(config, store)

@@ -44,7 +44,7 @@ CREATE TABLE IF NOT EXISTS generations (number INTEGER PRIMARY KEY, strategy BLO
 
 
 class EvaluatedPair(NamedTuple):
-    """One pair with an accuracy: canonical genotype, numerics, key of its estimate, cost by metric."""
+    """One pair with an accuracy: genotype as costed, numerics, key of its estimate, cost by metric."""
 
     genotype: tuple[int, ...]
     numerics: tuple[float, ...]

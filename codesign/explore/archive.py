@@ -24,7 +24,7 @@ F64 = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Member:
-    """One evaluated pair: canonical genotype, numerics, costs, and the estimate of its class under its key."""
+    """One evaluated pair: genotype as costed, numerics, costs, and the estimate of its class under its key."""
 
     genotype: tuple[int, ...]
     numerics: tuple[float, ...]
@@ -40,7 +40,7 @@ class Member:
 
 
 class Archive:
-    """Evaluated pairs by canonical genotype, in the order told.
+    """Evaluated pairs by genotype, in the order told.
 
     Parameters
     ----------
@@ -63,10 +63,12 @@ class Archive:
     def add(self, member: Member) -> None:
         """Keep a pair; one told again is the same pair."""
         self._members.setdefault(member.genotype, member)
-        self.classes.setdefault(self._class_of(member), (member.key, member.estimate))
+        self.classes.setdefault(self.class_of(member), (member.key, member.estimate))
 
-    def _class_of(self, member: Member) -> AccuracyClass:
-        return AccuracyClass(member.genotype[: self.space.architecture.n_genes], member.numerics)
+    def class_of(self, member: Member) -> AccuracyClass:
+        """The canonical network of a member under its numerics."""
+        network = np.array([member.genotype[: self.space.architecture.n_genes]], np.int64)
+        return AccuracyClass(tuple(self.space.architecture.canonical(network)[0].tolist()), member.numerics)
 
     def points(self, members: Sequence[Member]) -> F64:
         """(error, costs) of members, minimised, (A, 1 + K)."""

@@ -34,8 +34,9 @@ class Verdicts:
 
     reason : (P,) int8, `KEPT` or a code of `Reasons`. costs : metric -> (P,), NaN where a pair was pruned before its
     full evaluation. violation : (P, K) relative excess over each constraint, 0 where met or unknown.
-    genotypes : (P, G) canonical. architectures : (A, Ga) distinct canonical networks; architecture_id : (P,) which of
-    them a pair has. numerics : (C, F) distinct numerics; numerics_id : (P,) likewise.
+    genotypes : (P, G) as costed: canonical where the runtime drops dead branches, as proposed where it runs them.
+    architectures : (A, Ga) distinct canonical networks; architecture_id : (P,) which of them a pair has.
+    numerics : (C, F) distinct numerics; numerics_id : (P,) likewise.
     """
 
     genotypes: Genotypes
@@ -110,20 +111,20 @@ class FastLevel:
         """Verdicts on a batch, (P, G)."""
         n = len(genotypes)
         reason = np.zeros(n, np.int8)
-        canonical = self.space.canonical(genotypes)
-        network_part, device_part = self.space.split(canonical)
-        reason[~self.space.valid(genotypes)] = self.reasons["invalid architecture or hardware"]
-        distinct, pair_id = unique_rows(canonical, self.space.cardinalities)
+        costed = self.space.canonical(genotypes) if self.semantics.drop_dead_branches else genotypes
+        network_part, device_part = self.space.split(costed)
+        reason[~self.space.valid(costed)] = self.reasons["invalid architecture or hardware"]
+        distinct, pair_id = unique_rows(costed, self.space.cardinalities)
         first = np.full(len(distinct), n, np.int64)
         np.minimum.at(first, pair_id, np.arange(n))
         reason[(first[pair_id] != np.arange(n)) & (reason == KEPT)] = self.reasons["duplicate"]
 
-        architectures, architecture_id = unique_rows(network_part, self.space.architecture.cardinalities)
+        canonical = self.space.architecture.canonical(network_part)
+        architectures, architecture_id = unique_rows(canonical, self.space.architecture.cardinalities)
         devices, device_id = unique_rows(device_part, self.space.hardware.cardinalities)
         numerics, of_device = np.unique(self.space.hardware.numerics(devices), axis=0, return_inverse=True)
         numerics_id = of_device.reshape(-1)[device_id]
-        table, network_of = self.space.architecture.lower(architectures, self.semantics)
-        network = network_of[architecture_id]
+        table, network = self.space.architecture.lower(network_part, self.semantics)
         configs = self.space.hardware.table(devices)
 
         costs = {name: np.full(n, np.nan) for name in self._metric_names()}
@@ -138,7 +139,7 @@ class FastLevel:
         # A pair whose weights do not fit is infeasible whatever it costs.
         misfit = found.infeasible > 0
         reason[alive[misfit]] = self.reasons.first_infeasible - 1 + found.infeasible[misfit]
-        verdicts = Verdicts(canonical, reason, costs, violation, architectures, architecture_id, numerics, numerics_id)
+        verdicts = Verdicts(costed, reason, costs, violation, architectures, architecture_id, numerics, numerics_id)
         self._dominance(verdicts, known)
         return verdicts
 

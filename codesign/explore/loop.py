@@ -145,8 +145,7 @@ def _choose(search: Search, verdicts: Verdicts, rng: np.random.Generator) -> lis
     else:
         first_cost, capacity = verdicts.costs[search.fast.objectives[0]][fresh], verdicts.costs["macs"][fresh]
         new = stratified(first_cost, capacity, verdicts.architecture_id[fresh], budget.trainings, rng)
-    cut = search.space.architecture.n_genes
-    front = np.array([member.genotype[:cut] for member in search.archive.front()], np.int64).reshape(-1, cut)
+    front, _ = class_arrays([search.archive.class_of(member) for member in search.archive.front()], trained.shape[1])
     on_front = find_rows(front, verdicts.architectures, cardinalities)
     again = np.unique(on_front[on_front >= 0])[: budget.trainings]
     return [known for a in (*new, *again) for known in _new_classes(search, verdicts, int(a))]

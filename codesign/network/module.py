@@ -251,6 +251,7 @@ _BUILDERS: dict[type, Callable[..., Operation]] = {
     ops.Elementwise: _elementwise,
     ops.Softmax: lambda op, node, inputs: partial(torch.softmax, dim=-1),
     ops.Embedding: lambda op, node, inputs: nn.Embedding(op.entries, op.features),
+    ops.Zeros: lambda op, node, inputs: partial(torch.zeros, op.shape),
     ops.Constant: lambda op, node, inputs: _Constant(op.shape),
     ops.Upsample: _upsample,
     ops.PixelShuffle: lambda op, node, inputs: partial(F.pixel_shuffle, upscale_factor=op.factor),

@@ -94,7 +94,7 @@ class Table(NamedTuple):
         return f"<table>{caption}\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}</tbody></table>"
 
     def rich(self) -> rich.table.Table:
-        """For a terminal: a line a row, long texts cut to the width that is left."""
+        """For a terminal: numbers keep their width, texts fold into what is left."""
         from rich.box import SIMPLE_HEAD
         from rich.table import Table as RichTable
         from rich.text import Text
@@ -103,9 +103,9 @@ class Table(NamedTuple):
         for column in self.columns:
             if column.numbers:
                 width = max(len(word) for word in (*column.cells, *column.header.split()))
-                out.add_column(Text(column.header), justify="right", min_width=width)
+                out.add_column(Text(column.header), justify="right", width=width)
             else:
-                out.add_column(Text(column.header), no_wrap=True, overflow="ellipsis")
+                out.add_column(Text(column.header), overflow="fold")
         for i, row in enumerate(self.rows):
             out.add_row(*(Text(cell) for cell in row), style="bold" if i == self.highlighted else None)
         return out

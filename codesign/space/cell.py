@@ -11,6 +11,7 @@ files that list `ops` per edge 0>1, 0>2, 1>2, 0>3, 1>3, 2>3.
 from __future__ import annotations
 
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -80,7 +81,7 @@ class CellSpace(ArchitectureSpace):
         return inside & connected
 
     def canonical(self, genotypes: Genotypes) -> Genotypes:
-        """The first cell that computes the same function; disconnected cells stay as they are."""
+        """The first cell that is the same network without its dead branches; disconnected cells stay."""
         code = genotypes @ self._weights
         found = self._classes[code]
         representative = np.where(found >= 0, found, code)
@@ -148,15 +149,35 @@ class CellSpace(ArchitectureSpace):
 
 
 def _function_of(operations: list[str]) -> str:
-    """A cell as a nested sum with zeros dropped, skips dissolved and terms sorted: equal texts, equal functions."""
-    nodes: list[list[str]] = [["x"], [], [], []]
+    """A cell as a nested sum with zeros dropped, skips dissolved and terms sorted; "" where it is disconnected.
+
+    An operation whose result is used twice is one operation, two equal operations are two: the text ends with the
+    operations that the output depends on, each once, so equal texts are equal networks to the parameter.
+    """
+    nodes: list[list[_Term]] = [[_Term("x", frozenset())], [], [], []]
     for target in (1, 2, 3):
-        for operation, (source, node) in zip(operations, EDGES, strict=True):
+        for edge, (source, node) in enumerate(EDGES):
+            operation = operations[edge]
             if node != target or operation == "none" or not nodes[source]:
                 continue
-            is_skip = operation == "skip_connect"
-            nodes[target] += nodes[source] if is_skip else [f"{operation}({'+'.join(sorted(nodes[source]))})"]
-    return "+".join(sorted(nodes[3]))
+            if operation == "skip_connect":
+                nodes[target] += nodes[source]
+                continue
+            text = f"{operation}({'+'.join(sorted(term.text for term in nodes[source]))})"
+            used = frozenset().union(*(term.used for term in nodes[source]))
+            nodes[target].append(_Term(text, used | {(edge, text)}))
+    if not nodes[3]:
+        return ""
+    used = frozenset().union(*(term.used for term in nodes[3]))
+    sums = "+".join(sorted(term.text for term in nodes[3]))
+    return f"{sums} with {' '.join(sorted(text for _, text in used))}"
+
+
+class _Term(NamedTuple):
+    """One summand of a node: its expression, and the (edge, expression) of every operation behind it."""
+
+    text: str
+    used: frozenset[tuple[int, str]]
 
 
 def _relu_conv_norm(net: Builder, x: str, out_channels: int, kernel: int, stride: int = 1) -> str:

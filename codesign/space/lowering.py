@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from numba import njit
 
 from hwmodels.workload.ops import (
     Activation,
@@ -30,7 +31,13 @@ from hwmodels.workload.ops import (
 from hwmodels.workload.rewrite import Semantics
 from hwmodels.workload.table import Layers, LayerTable, Networks
 
-__all__ = ["BatchGraph", "Tensor"]
+__all__ = [
+    "ABSENT",
+    "INPUT",
+    "VOID",
+    "BatchGraph",
+    "Tensor",
+]
 
 I64 = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
@@ -189,8 +196,8 @@ class BatchGraph:
     def _look_up(self, make: Callable[..., tuple[Row, int]], *columns: I64 | int) -> tuple[I64, I64]:
         """Row ids and output sizes, (N,) each; `make` runs once per distinct combination of column values."""
         full = [self._full(column) for column in columns]
-        low = [int(column.min()) for column in full]
-        radix = [int(column.max()) - least + 1 for column, least in zip(full, low, strict=True)]
+        low = [int(column.min()) if self.n else 0 for column in full]
+        radix = [(int(column.max()) if self.n else 0) - least + 1 for column, least in zip(full, low, strict=True)]
         code = np.zeros(self.n, np.int64)
         for column, least, base in zip(full, low, radix, strict=True):
             code = code * base + (column - least)
@@ -299,57 +306,82 @@ class BatchGraph:
         last = np.where(at, stands_for[np.maximum(output, 0), everyone], output)
         makes_output[last[at], everyone[at]] = True
         # One code per variant of a row; only those in use become rows of the table.
-        alive = (rows >= 0).T
-        code = (rows * 8 + reads_input * 4 + makes_output * 2 + biased).T[alive]
-        in_use = np.flatnonzero(np.bincount(code, minlength=1))
-        compact = np.zeros(int(in_use.max(initial=0)) + 1, np.int64)
+        alive = rows >= 0
+        code = np.where(alive, rows * 8 + reads_input * 4 + makes_output * 2 + biased, 0)
+        in_use = np.flatnonzero(np.bincount(code[alive], minlength=1))
+        compact = np.zeros(int(in_use.max(initial=0)) + 1, np.int32)
         compact[in_use] = np.arange(in_use.size)
         base = list(self._rows)
-        table_rows = [_variant(base[value >> 3], int(value)) for value in in_use]
-        layers = Layers.of(table_rows)
-        networks = self._ragged(compact[code], alive, edges, last, stands_for, layers)
-        return LayerTable(layers, networks, names or tuple(str(i) for i in range(self.n)))
-
-    def _ragged(
-        self,
-        sequence: I64,
-        alive: Mask,
-        edges: list[tuple[int, I64]],
-        output: I64,
-        stands_for: I64,
-        layers: Layers,
-    ) -> Networks:
-        everyone = np.arange(self.n)
-        position = np.cumsum(alive, axis=1) - 1
-        sequence_start = np.concatenate([np.zeros(1, np.int64), np.cumsum(alive.sum(axis=1))])
-        sources, destinations, used = [], [], []
-        for slot, source in edges:
-            made = source >= 0
-            origin = position[everyone, stands_for[np.maximum(source, 0), everyone]]
-            sources.append(np.where(made, origin, -1))
-            destinations.append(position[:, slot])
-            used.append(alive[:, slot] & (source >= INPUT))
-        sources.append(np.where(output >= 0, position[everyone, np.maximum(output, 0)], -1))
-        destinations.append(self._full(-1))
-        used.append(output >= INPUT)
-        mask = np.stack(used, axis=1)
-        source = np.stack(sources, axis=1)[mask]
-        owner = np.repeat(everyone, mask.sum(axis=1))
-        from_layer = source >= 0
-        elements = np.full(source.size, self._input_elements)
-        row = sequence[(sequence_start[owner] + source)[from_layer]]
-        elements[from_layer] = layers.output_elements[row]
-        return Networks(
-            sequence=sequence,
-            sequence_start=sequence_start,
-            edge_source=source,
-            edge_destination=np.stack(destinations, axis=1)[mask],
-            edge_elements=elements,
-            edge_start=np.concatenate([np.zeros(1, np.int64), np.cumsum(mask.sum(axis=1))]),
+        layers = Layers.of([_variant(base[value >> 3], int(value)) for value in in_use])
+        ids = np.where(alive, compact[code], -1)
+        networks = _ragged(
+            np.ascontiguousarray(ids.T),
+            np.array([slot for slot, _ in edges], np.int64),
+            np.ascontiguousarray(np.stack([source for _, source in edges], dtype=np.int32, casting="same_kind").T),
+            np.ascontiguousarray(stands_for.T, dtype=np.int32),
+            last,
+            layers.output_elements,
+            self._input_elements,
         )
+        return LayerTable(layers, Networks(*networks), names or tuple(map(str, range(self.n))))
 
 
 def _variant(row: Row, code: int) -> Row:
     """A row with its flags: reads the network input (4), makes the output (2), has a folded norm (1)."""
     bias = row.out_channels if code & 1 and row.parameters == row.weight_elements else 0
     return row._replace(input_offchip=(code >> 2) & 1, output_offchip=(code >> 1) & 1, parameters=row.parameters + bias)
+
+
+@njit(cache=True, nogil=True)
+def _ragged(
+    ids: npt.NDArray[np.int32],
+    edge_slot: I64,
+    sources: npt.NDArray[np.int32],
+    stands_for: npt.NDArray[np.int32],
+    output: I64,
+    output_elements: I64,
+    input_elements: int,
+) -> tuple[I64, I64, I64, I64, I64, I64]:
+    """Slots to the six columns of `Networks`.
+
+    Parameters
+    ----------
+    ids : (N, S) row of each slot, -1 where it is empty. edge_slot : (E,) slot that reads; sources : (N, E) producer
+        that it reads. stands_for : (N, S) the slot that a folded one joined. output : (N,) slot of the output.
+    """
+    n, n_slots = ids.shape
+    n_edges = edge_slot.size
+    sequence_start, edge_start = np.zeros(n + 1, np.int64), np.zeros(n + 1, np.int64)
+    for i in range(n):
+        layers = 0
+        for s in range(n_slots):
+            layers += ids[i, s] >= 0
+        read = 1 if output[i] >= INPUT else 0
+        for e in range(n_edges):
+            read += ids[i, edge_slot[e]] >= 0 and sources[i, e] >= INPUT
+        sequence_start[i + 1] = sequence_start[i] + layers
+        edge_start[i + 1] = edge_start[i] + read
+    sequence = np.empty(sequence_start[n], np.int64)
+    source, destination = np.empty(edge_start[n], np.int64), np.empty(edge_start[n], np.int64)
+    elements = np.empty(edge_start[n], np.int64)
+    position = np.empty(n_slots, np.int64)
+    for i in range(n):
+        at = 0
+        for s in range(n_slots):
+            if ids[i, s] >= 0:
+                position[s] = at
+                sequence[sequence_start[i] + at] = ids[i, s]
+                at += 1
+        here = edge_start[i]
+        for e in range(n_edges + 1):
+            # The edge after the last one leads from the output slot out of the network.
+            leaving = e == n_edges
+            producer = output[i] if leaving else np.int64(sources[i, e])
+            if producer < INPUT or (not leaving and ids[i, edge_slot[e]] < 0):
+                continue
+            origin = np.int64(stands_for[i, producer]) if producer >= 0 else np.int64(-1)
+            source[here] = position[origin] if origin >= 0 else -1
+            destination[here] = -1 if leaving else position[edge_slot[e]]
+            elements[here] = output_elements[ids[i, origin]] if origin >= 0 else input_elements
+            here += 1
+    return sequence, sequence_start, source, destination, elements, edge_start

@@ -23,9 +23,7 @@ class NSGA2:
     crossover : probability that a child has two parents. immigrants : share of each proposal drawn from the space.
     """
 
-    def __init__(
-        self, space: Space, *, population: int = 64, crossover: float = 0.9, immigrants: float = 0.2
-    ) -> None:
+    def __init__(self, space: Space, *, population: int = 64, crossover: float = 0.9, immigrants: float = 0.2) -> None:
         self.space, self.population = space, population
         self.crossover, self.immigrants = crossover, immigrants
         self._genotypes: Genotypes = np.empty((0, space.n_genes), np.int64)

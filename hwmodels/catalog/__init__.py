@@ -77,6 +77,8 @@ def load_device(path: Path) -> Device:
         raise SpecError.unknown(f"{path}: family", str(content.get("family")), families())
     model = family(content["family"])
     knobs = content.get("knobs") or {}
+    if not isinstance(knobs, dict):
+        raise SpecError(f"{path}: knobs", knobs, "a mapping of knobs")
     values = {name: _value(entry, f"{path}: {name}") for name, entry in knobs.items()}
     return Device(
         name=str(content.get("name", path.stem)),
@@ -89,7 +91,7 @@ def load_device(path: Path) -> Device:
 
 
 def _value(entry: Any, where: str) -> Any:
-    if not isinstance(entry, dict) or not {"value", "source"} <= set(entry):
+    if not isinstance(entry, dict) or not {"value", "source"} <= set(entry) or not str(entry["source"] or "").strip():
         raise SpecError(where, entry, "a mapping with value and source")
     for key in entry:
         if key not in ("value", "source", "verified"):

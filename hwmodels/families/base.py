@@ -31,6 +31,7 @@ __all__ = [
     "families",
     "family",
     "knob",
+    "numerics_of",
 ]
 
 F64 = npt.NDArray[np.float64]

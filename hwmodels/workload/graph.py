@@ -104,8 +104,8 @@ class Workload:
     def _check_shapes(self) -> None:
         for node in self:
             try:
-                shape = node.operator.infer(*(self[source].shape for source in node.inputs))
-            except (ValueError, IndexError) as error:
+                shape = _positive(node.operator.infer(*(self[source].shape for source in node.inputs)))
+            except (ValueError, IndexError, ArithmeticError) as error:
                 raise SpecError(f"{self.name}: {node.name}", error, "a valid layer") from None
             if shape != node.shape:
                 raise SpecError(f"{self.name}: {node.name}", node.shape, f"of the inferred shape {shape}")
@@ -167,6 +167,12 @@ class Workload:
             )
 
 
+def _positive(shape: Shape) -> Shape:
+    if min(shape, default=1) < 1:
+        raise ValueError(f"an output of shape {shape}")
+    return shape
+
+
 class Builder:
     """Writes a Workload down in program order; shapes are inferred as it goes.
 
@@ -198,8 +204,8 @@ class Builder:
         if name in self._nodes:
             raise SpecError(self.name, name, "a unique layer name")
         try:
-            shape = operator.infer(*(self._nodes[source].shape for source in inputs))
-        except (ValueError, IndexError) as error:
+            shape = _positive(operator.infer(*(self._nodes[source].shape for source in inputs)))
+        except (ValueError, IndexError, ArithmeticError) as error:
             raise SpecError(f"{self.name}: {name}", error, "a valid layer") from None
         self._nodes[name] = Node(name, operator, inputs, shape, self.precision)
         return name

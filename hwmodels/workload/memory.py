@@ -57,6 +57,8 @@ def _peak_bits(
     longest = 0
     for network in range(n_networks):
         longest = max(longest, sequence_start[network + 1] - sequence_start[network])
+    n_inputs = max(int(-np.min(edge_source)), 1) if edge_source.size else 1
+    input_bits, input_last = np.zeros(n_inputs), np.zeros(n_inputs, np.int64)
     last_use = np.empty(longest, np.int64)
     change = np.empty(longest + 1, np.float64)
     peak = np.zeros(n_networks)
@@ -64,19 +66,22 @@ def _peak_bits(
         base, steps = sequence_start[network], sequence_start[network + 1] - sequence_start[network]
         last_use[:steps] = np.arange(steps)
         change[: steps + 1] = 0.0
-        input_bits, input_last = 0.0, -1
+        input_bits[:] = 0.0
+        input_last[:] = -1
         for e in range(edge_start[network], edge_start[network + 1]):
             source, destination = edge_source[e], edge_destination[e]
             step = destination if destination >= 0 else steps - 1
             if source >= 0:
                 last_use[source] = max(last_use[source], step)
             elif destination >= 0:
-                # The same network input read twice is one tensor.
-                bits = edge_elements[e] * activation_bits[sequence[base + destination]]
-                input_bits, input_last = max(input_bits, float(bits)), max(input_last, step)
-        if input_last >= 0:
-            change[0] += input_bits
-            change[input_last + 1] -= input_bits
+                # An input read twice is one tensor.
+                which, bits = -1 - source, edge_elements[e] * activation_bits[sequence[base + destination]]
+                input_bits[which] = max(input_bits[which], float(bits))
+                input_last[which] = max(input_last[which], step)
+        for which in range(n_inputs):
+            if input_last[which] >= 0:
+                change[0] += input_bits[which]
+                change[input_last[which] + 1] -= input_bits[which]
         for step in range(steps):
             row = sequence[base + step]
             bits = float(output_elements[row] * activation_bits[row])

@@ -560,11 +560,14 @@ class Concat:
         first = inputs[0]
         for shape in inputs[1:]:
             if len(shape) != len(first) or any(
-                a != b for i, (a, b) in enumerate(zip(first, shape, strict=True)) if i != self.axis
+                a != b and not (i == 0 and 1 in (a, b))  # a constant of batch 1 joins any batch
+                for i, (a, b) in enumerate(zip(first, shape, strict=True))
+                if i != self.axis
             ):
                 raise ValueError(f"Concat: shapes {inputs} differ outside axis {self.axis}")
-        joined = sum(shape[self.axis] for shape in inputs)
-        return (*first[: self.axis], joined, *first[self.axis + 1 :])
+        joined = list(map(max, zip(*inputs, strict=True)))
+        joined[self.axis] = sum(shape[self.axis] for shape in inputs)
+        return tuple(joined)
 
     def row(self, inputs: tuple[Shape, ...], output: Shape) -> Row:
         return _plain(Kind.COPY, inputs, output, vector_ops=0)
@@ -633,6 +636,8 @@ class Select:
 
     def infer(self, *inputs: Shape) -> Shape:
         shape = inputs[0]
+        if not -shape[self.axis] <= self.index < shape[self.axis]:
+            raise ValueError(f"Select: {self.index} is outside {shape[self.axis]} elements")
         return (*shape[: self.axis], *shape[self.axis + 1 :])
 
     def row(self, inputs: tuple[Shape, ...], output: Shape) -> Row:

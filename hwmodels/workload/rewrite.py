@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from hwmodels.workload.graph import Node, Workload
-from hwmodels.workload.ops import Activation, Conv2d, Elementwise, Linear, Norm, Precision, Zeros
+from hwmodels.workload.ops import Activation, Conv2d, Elementwise, Linear, Norm, Precision, Shape, Zeros
 
 __all__ = ["COMPILED", "EAGER", "Semantics", "fuse", "prune_dead_branches", "rewrite", "with_precision"]
 
@@ -47,13 +47,19 @@ def prune_dead_branches(workload: Workload) -> Workload:
     kept: dict[str, Node] = {}
     for node in workload:
         live = tuple(stands_for.get(source, source) for source in node.inputs if source not in void)
-        is_sum = isinstance(node.operator, Elementwise) and node.operator.function == "add"
-        if isinstance(node.operator, Zeros) or (node.inputs and not live):
+        function = node.operator.function if isinstance(node.operator, Elementwise) else None
+        without = len(live) < len(node.inputs)
+        if isinstance(node.operator, Zeros) or (without and (function == "mul" or not live)):
             void.add(node.name)
-        elif is_sum and len(live) == 1:
+        elif function == "add" and len(live) == 1 and kept[live[0]].shape == node.shape:
             stands_for[node.name] = live[0]
-        else:
-            kept[node.name] = replace(node, inputs=live if is_sum else _all(node, stands_for))
+        elif function == "add" and len(live) > 1 and _fits(node, [kept[name].shape for name in live]):
+            kept[node.name] = replace(node, inputs=live)
+        else:  # zeros that give shape: to a concatenation, or to a sum that they broadcast
+            for source in node.inputs:
+                if source in void:
+                    kept[source] = replace(workload[source], operator=Zeros(workload[source].shape), inputs=())
+            kept[node.name] = replace(node, inputs=_all(node, stands_for))
     outputs = tuple(stands_for.get(name, name) for name in workload.outputs if name not in void)
     reached = set(outputs)
     for node in reversed(kept.values()):
@@ -63,10 +69,15 @@ def prune_dead_branches(workload: Workload) -> Workload:
     return Workload.of(workload.name, alive, outputs)
 
 
+def _fits(node: Node, shapes: list[Shape]) -> bool:
+    return node.operator.infer(*shapes) == node.shape
+
+
 def fuse(workload: Workload) -> Workload:
     """Fold batch norm and activation into the convolution or linear layer that alone feeds them.
 
     The folded layer has a bias and no normalisation parameters; its output is that of the last absorbed operator.
+    Apply it once: a folded activation leaves no trace, so a second pass could fold a normalisation behind it.
     """
     consumers: dict[str, int] = dict.fromkeys(workload.outputs, 1)
     for node in workload:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -71,9 +72,9 @@ class Networks(NamedTuple):
     """N networks over the rows of a `Layers`, ragged.
 
     sequence : (S,) row ids in topological order; network i owns sequence[sequence_start[i]:sequence_start[i + 1]].
-    edge_source, edge_destination : (E,) positions within the own sequence; source -1 is a network input,
-        destination -1 the network output.
-    edge_elements : (E,) elements carried, per batch.
+    edge_source, edge_destination : (E,) positions within the own sequence; source -1 - i is the i-th network input,
+        destination -1 a network output.
+    edge_elements : (E,) elements of the tensor read, per batch; of the whole input where the source is one.
     """
 
     sequence: I64
@@ -155,23 +156,24 @@ class RowBank:
 def _edges(workload: Workload, position: dict[str, int]) -> list[tuple[int, int, int]]:
     """Edges between rows, looking through views; a tensor read twice is two edges."""
     found: list[tuple[int, int, int]] = []
+    inputs = [node.name for node in workload if isinstance(node.operator, Input)]
 
-    def producers(name: str) -> Iterable[int]:
+    def producers(name: str, elements: int) -> Iterable[tuple[int, int]]:
+        """(producer, elements) behind a tensor; a view of an input keeps the whole input alive."""
         node = workload[name]
         if name in position:
-            return (position[name],)
+            return ((position[name], elements),)
         if isinstance(node.operator, Input):
-            return (-1,)
-        return tuple(p for source in node.inputs for p in producers(source))
+            return ((-1 - inputs.index(name), prod(node.shape)),)
+        return tuple(found for source in node.inputs for found in producers(source, elements))
 
     for node in workload:
         if node.name not in position:
             continue
         for source in node.inputs:
-            elements = int(np.prod(workload[source].shape))
-            found.extend((p, position[node.name], elements) for p in producers(source))
+            found.extend((p, position[node.name], n) for p, n in producers(source, prod(workload[source].shape)))
     for output in workload.outputs:
-        found.extend((p, -1, int(np.prod(workload[output].shape))) for p in producers(output))
+        found.extend((p, -1, n) for p, n in producers(output, prod(workload[output].shape)))
     return found
 
 

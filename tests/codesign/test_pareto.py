@@ -44,8 +44,7 @@ def test_groups_do_not_see_each_other(points: np.ndarray, data: st.DataObject) -
 @settled
 @given(clouds(), st.data())
 def test_dominated_by_is_its_definition(front: np.ndarray, data: st.DataObject) -> None:
-    points = front
-    shifted = points[::-1] + data.draw(st.sampled_from([-1.0, 0.0, 1.0]))
+    shifted = front[::-1] + data.draw(st.sampled_from([-1.0, 0.0, 1.0]))
     assert dominated_by(shifted, front).tolist() == [any(dominates(a, b) for a in front) for b in shifted]
 
 

@@ -115,13 +115,11 @@ def test_bad_device_files_are_one_line(tmp_path: Path, text: str, words: tuple[s
     assert all(word in told for word in words), told
 
 
-@pytest.mark.xfail(strict=True, reason="knobs that are no mapping end in a traceback")
 @pytest.mark.parametrize("knobs", ["[1]", "none", "7"])
 def test_knobs_that_are_no_mapping_are_one_line(tmp_path: Path, knobs: str) -> None:
     refusal(tmp_path, f"family: spatial\nknobs: {knobs}\n")
 
 
-@pytest.mark.xfail(strict=True, reason="an empty source passes")
 def test_a_knob_without_the_text_of_its_source_is_refused(tmp_path: Path) -> None:
     refusal(tmp_path, GOOD + '  array_rows: {value: 8, source: ""}')
 

@@ -209,18 +209,7 @@ def test_network_metrics_are_the_networks_own() -> None:
     assert metrics["weight_bytes"].tolist() == [workload.parameters for workload in workloads]  # 8 bits
 
 
-CLASHING = [
-    pytest.param(
-        name,
-        marks=pytest.mark.xfail(
-            name == "spatial", strict=True, reason="the MACs of the network replace those that the array executes"
-        ),
-    )
-    for name in families()
-]
-
-
-@pytest.mark.parametrize("name", CLASHING)
+@pytest.mark.parametrize("name", families())
 def test_metric_names_of_the_layers_and_of_the_network_do_not_clash(name: str) -> None:
     """A network's own metric would silently replace a family's."""
     model = family(name)

@@ -22,6 +22,7 @@ __all__ = [
     "Parts",
     "Terms",
     "Totals",
+    "Work",
     "adc_area_mm2",
     "adc_energy_j",
     "components",

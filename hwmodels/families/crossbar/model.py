@@ -16,7 +16,19 @@ from hwmodels.families.base import Assumption, CostModel, Metric, Reference
 from hwmodels.families.crossbar import kernel
 from hwmodels.families.crossbar.spec import CrossbarSpec, CrossbarTable
 
-__all__ = ["MODEL", "area_mm2", "ima_sum", "peak_macs_per_s", "peak_power_w", "periphery_sum"]
+__all__ = [
+    "ASSUMPTIONS",
+    "MODEL",
+    "REFERENCES",
+    "area_mm2",
+    "arrays_on_chip",
+    "chip_sum",
+    "ima_sum",
+    "peak_macs_per_s",
+    "peak_power_w",
+    "periphery_sum",
+    "tile_sum",
+]
 
 F64 = npt.NDArray[np.float64]
 

@@ -29,7 +29,12 @@ from hwmodels.families.crossbar.spec import CrossbarTable
 from hwmodels.units import MIB, MW
 from hwmodels.validate import MetricName, ReferenceTables, Score, score
 
-__all__ = ["validate"]
+__all__ = [
+    "chip_figures",
+    "half_unit",
+    "table1_sums",
+    "validate",
+]
 
 Rows = list[dict[str, str]]
 

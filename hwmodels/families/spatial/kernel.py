@@ -52,7 +52,7 @@ class Cost(NamedTuple):
     dram_bytes: float
     sram_bytes: float
     array_cycles: float
-    macs: float
+    executed_macs: float
 
 
 class _Row(NamedTuple):

@@ -38,12 +38,12 @@ _MEANING = {
     "dram_bytes": "DRAM traffic, both directions",
     "sram_bytes": "buffer traffic, array side and DRAM side",
     "array_cycles": "cycles of the array",
-    "macs": "MACs that the array executes; macs / (array_cycles R C) is its utilisation",
+    "executed_macs": "MACs that the array executes; `compat` rules count other ones than the network",
 }
 
 
 def _config_metrics(table: SpatialTable) -> dict[str, F64]:
-    return {"area_mm2": area_mm2(table)}
+    return {"area_mm2": area_mm2(table), "peak_macs_per_s": table.array_rows * table.array_cols * table.clock_hz}
 
 
 def _infeasible(metrics: Mapping[str, F64], columns: Mapping[str, npt.NDArray[Any]]) -> npt.NDArray[np.int8]:
@@ -55,9 +55,9 @@ def _infeasible(metrics: Mapping[str, F64], columns: Mapping[str, npt.NDArray[An
 
 
 def _epilogue(metrics: Mapping[str, F64], columns: Mapping[str, npt.NDArray[Any]]) -> dict[str, F64]:
-    """utilisation = macs / (array cycles x rows x columns); 0 where the array never runs."""
+    """utilisation = executed MACs / (array cycles x rows x columns); 0 where the array never runs."""
     slots = metrics["array_cycles"] * columns["array_rows"] * columns["array_cols"]
-    return {"utilisation": np.divide(metrics["macs"], slots, out=np.zeros_like(slots), where=slots > 0)}
+    return {"utilisation": np.divide(metrics["executed_macs"], slots, out=np.zeros_like(slots), where=slots > 0)}
 
 
 MODEL = CostModel(
@@ -67,6 +67,7 @@ MODEL = CostModel(
     metrics=(
         *(Metric(name, "sum", _MEANING[name]) for name in Cost._fields),
         Metric("utilisation", "epilogue", "share of the array's multiply-accumulate slots that do work"),
+        Metric("peak_macs_per_s", "config", "one MAC a processing element and cycle"),
         Metric("area_mm2", "config", "processing elements, vector unit and buffers; no pads, no controller"),
     ),
     composition="sum",

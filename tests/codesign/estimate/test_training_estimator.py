@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from codesign.data import load
+from codesign.estimate import estimator as estimator_module
 from codesign.estimate.base import MemoryWeights
 from codesign.estimate.estimator import TrainingEstimator
 from codesign.estimate.recipe import Recipe
-from codesign.estimate import estimator as estimator_module
 from hwmodels.errors import SpecError
 from hwmodels.numerics import FLOAT, Numerics
 from hwmodels.workload.graph import Builder, Workload

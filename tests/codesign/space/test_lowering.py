@@ -39,7 +39,7 @@ def assert_same_networks(batch: LayerTable, one_by_one: LayerTable) -> None:
     for i in range(batch.n_networks):
         ours = [batch.layers.row(int(at)) for at in batch.rows_of(i)]
         assert ours == [one_by_one.layers.row(int(at)) for at in one_by_one.rows_of(i)]
-        assert sorted(batch.edges(i).tolist()) == sorted(one_by_one.edges(i).tolist())
+        assert batch.edges(i).tolist() == one_by_one.edges(i).tolist()
 
 
 def check(space: ArchitectureSpace, genotypes: np.ndarray, semantics: Semantics) -> None:
@@ -84,7 +84,7 @@ def test_any_batch_is_its_networks(seed: int, name: str, semantics: Semantics, n
 def test_every_cell_of_two_operations(semantics: Semantics) -> None:
     """All 729 cells of none, skip and 1x1 convolution, exhaustively."""
     space = CellSpace(
-        channels=2, cells=1, stages=2, input_shape=(1, 4, 4), operations=("none", "skip_connect", "nor_conv_1x1")
+        channels=2, cells=1, stages=1, input_shape=(1, 4, 4), operations=("none", "skip_connect", "nor_conv_1x1")
     )
     check(space, space.enumerate(), semantics)
 
@@ -102,7 +102,6 @@ def test_order_and_company_change_nothing() -> None:
         assert np.array_equal(whole.table.edges(at), alone.edges(0))
 
 
-@pytest.mark.xfail(strict=True, reason="the smallest of no channels has no value: an empty batch is a traceback")
 def test_a_batch_of_none_is_empty() -> None:
     space = SPACES["small cell"]
     lowered = space.lower(np.empty((0, 6), np.int64), EAGER)

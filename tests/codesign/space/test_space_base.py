@@ -157,14 +157,12 @@ def test_a_space_without_valid_points_says_so() -> None:
 @pytest.mark.parametrize(
     ("point", "words"),
     [
-        ({"a": 1, "b": "x", "d": True}, "did you mean"),
+        ({"ab": 1}, "gene: ab is not one of a, b, c"),
         ({"a": 1, "b": "x"}, "a value for every gene"),
         ({"a": 9, "b": "x", "c": True}, "a: 9 is not one of 1, 2, 3"),
     ],
 )
 def test_bad_points_are_one_line(point: dict[str, object], words: str) -> None:
-    if words == "did you mean":
-        point, words = {"ab": 1}, "gene: ab is not one of a, b, c"
     with pytest.raises(SpecError, match=words) as caught:
         SPACES["plain"].encode(point)
     assert "\n" not in str(caught.value)

@@ -77,7 +77,7 @@ def test_equal_generators_give_equal_searches(make: Make) -> None:
 
 @every_strategy
 @pytest.mark.parametrize("warm", [0, 1, 3])
-def test_a_restored_strategy_goes_on_as_if_never_stopped(make: Make, warm: int, tmp_path_factory: object) -> None:
+def test_a_restored_strategy_goes_on_as_if_never_stopped(make: Make, warm: int) -> None:
     strategy, rng = make(), np.random.default_rng(7)
     rounds(strategy, rng, count=warm)
     state = {name: np.array(values) for name, values in strategy.state().items()}

@@ -191,7 +191,12 @@ def finish(spec, row, *, cycles_=0, folds=None, macs=0.0, mac_j=0.0, bits=0.0, i
         "vector_j": row.vector_ops * spec.vector_op_j * scale,
         "leakage_j": spec.leakage_w_per_mm2 * area(spec) * t["latency_s"],
     }
-    counts = {"dram_bytes": sum(dram), "sram_bytes": sum(inner) + sum(dram), "array_cycles": cycles_, "macs": macs}
+    counts = {
+        "dram_bytes": sum(dram),
+        "sram_bytes": sum(inner) + sum(dram),
+        "array_cycles": cycles_,
+        "executed_macs": macs,
+    }
     return {**t, **e, "energy_j": sum(e.values()), **counts}
 
 

@@ -143,7 +143,7 @@ def test_hiding_more_of_a_fold_is_never_slower_and_best_is_the_fastest(spec: Spa
 def test_latency_is_bounded_below_by_peak_and_by_compulsory_traffic(spec: SpatialSpec) -> None:
     out = evaluate(bank(), [spec])[0]
     macs = np.array([each.macs for each in bank()])
-    np.testing.assert_array_equal(out[:, M["macs"]], macs)
+    np.testing.assert_array_equal(out[:, M["executed_macs"]], macs)
     peak = spec.array_rows * spec.array_cols * spec.clock_hz
     latency = out[:, M["latency_s"]] * (1 + 1e-12)
     assert (latency >= macs / peak).all()
