@@ -9,13 +9,17 @@ from __future__ import annotations
 import hashlib
 import json
 from abc import abstractmethod
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from codesign.space.base import Genotypes, Space
-from hwmodels.workload.graph import Workload
+from codesign.space.base import Gene, Genotypes, Space
+from codesign.space.lowering import BatchGraph
+from hwmodels.errors import SpecError
+from hwmodels.workload.graph import Builder, Workload
+from hwmodels.workload.ops import Precision
 from hwmodels.workload.rewrite import Semantics
 from hwmodels.workload.table import LayerTable
 
@@ -30,7 +34,28 @@ class Lowered(NamedTuple):
 
 
 class ArchitectureSpace(Space):
-    """Genotypes that are networks."""
+    """Genotypes that are networks for square images.
+
+    Parameters
+    ----------
+    genes : the decisions. input_shape : (channels, size, size) of one image. classes : scores of the classifier.
+    batch : images a batch. precision : bits of the layers that no gene decides.
+    """
+
+    def __init__(
+        self,
+        genes: Sequence[Gene],
+        *,
+        input_shape: tuple[int, int, int],
+        classes: int,
+        batch: int,
+        precision: Precision | None,
+    ) -> None:
+        super().__init__(genes)
+        if input_shape[1] != input_shape[2]:
+            raise SpecError("input_shape", input_shape, "square")
+        self.input_shape, self.classes, self.batch = input_shape, classes, batch
+        self.precision = precision or Precision()
 
     @abstractmethod
     def workload(self, genotype: npt.NDArray[np.integer]) -> Workload:
@@ -57,7 +82,18 @@ class ArchitectureSpace(Space):
 
     def _identity(self) -> dict[str, object]:
         """Settings outside the genes that change the network."""
-        return {}
+        return {"input_shape": self.input_shape, "classes": self.classes, "precision": self.precision}
+
+    def _builder(self, name: str) -> Builder:
+        """An empty graph that reads this space's images."""
+        return Builder(name, (self.batch, *self.input_shape), precision=self.precision)
+
+    def _batch_graph(self, n: int, semantics: Semantics) -> BatchGraph:
+        """The same for `n` networks at once."""
+        channels, size, _ = self.input_shape
+        return BatchGraph(
+            n, batch=self.batch, channels=channels, size=size, precision=self.precision, semantics=semantics
+        )
 
 
 def unique_rows(genotypes: Genotypes, cardinalities: npt.NDArray[np.int64]) -> tuple[Genotypes, npt.NDArray[np.int64]]:

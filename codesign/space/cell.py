@@ -57,19 +57,12 @@ class CellSpace(ArchitectureSpace):
         for operation in operations:
             if operation not in OPERATIONS:
                 raise SpecError.unknown("operations", operation, OPERATIONS)
-        super().__init__([Gene(f"{source}>{target}", operations) for source, target in EDGES])
-        self.channels, self.cells, self.stages, self.classes, self.batch = channels, cells, stages, classes, batch
-        self.input_shape, self.precision = input_shape, precision or Precision()
+        genes = [Gene(f"{source}>{target}", operations) for source, target in EDGES]
+        super().__init__(genes, input_shape=input_shape, classes=classes, batch=batch, precision=precision)
+        self.channels, self.cells, self.stages = channels, cells, stages
 
     def _identity(self) -> dict[str, object]:
-        return {
-            "channels": self.channels,
-            "cells": self.cells,
-            "stages": self.stages,
-            "input_shape": self.input_shape,
-            "classes": self.classes,
-            "precision": self.precision,
-        }
+        return {**super()._identity(), "channels": self.channels, "cells": self.cells, "stages": self.stages}
 
     # Which cells are the same, and which are connected.
 
@@ -115,7 +108,7 @@ class CellSpace(ArchitectureSpace):
 
     def workload(self, genotype: npt.NDArray[np.integer]) -> Workload:
         chosen = [self.genes[0].choices[int(i)] for i in genotype]
-        net = Builder("cell-" + "".join(map(str, genotype)), (self.batch, *self.input_shape), precision=self.precision)
+        net = self._builder("cell-" + "".join(map(str, genotype)))
         x = net.conv_norm_act(net.input, self.channels, 3, activation=None)
         for stage in range(self.stages):
             if stage > 0:
@@ -128,15 +121,7 @@ class CellSpace(ArchitectureSpace):
     # Many networks as a table.
 
     def _lower_distinct(self, genotypes: Genotypes, semantics: Semantics) -> LayerTable:
-        channels, size, _ = self.input_shape
-        net = BatchGraph(
-            len(genotypes),
-            batch=self.batch,
-            channels=channels,
-            size=size,
-            precision=self.precision,
-            semantics=semantics,
-        )
+        net = self._batch_graph(len(genotypes), semantics)
         named = np.array([OPERATIONS.index(operation) for operation in self.genes[0].choices])[genotypes]
         x = net.norm(net.conv(net.input, self.channels, 3))
         for stage in range(self.stages):

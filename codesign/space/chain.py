@@ -14,9 +14,8 @@ import numpy.typing as npt
 
 from codesign.space.architecture import ArchitectureSpace
 from codesign.space.base import Gene, Genotypes
-from codesign.space.lowering import BatchGraph
 from hwmodels.errors import SpecError
-from hwmodels.workload.graph import Builder, Workload
+from hwmodels.workload.graph import Workload
 from hwmodels.workload.ops import Pool2d, Precision
 from hwmodels.workload.rewrite import Semantics
 from hwmodels.workload.table import LayerTable
@@ -55,12 +54,8 @@ class ChainSpace(ArchitectureSpace):
         if any(size % 2 == 0 for size in kernel):
             raise SpecError("kernel", next(size for size in kernel if size % 2 == 0), "odd")
         genes = [Gene(f"{name}{stage}", tuple(choices[name])) for stage in range(stages) for name in _DECISIONS]
-        super().__init__(genes)
-        self.stages, self.max_depth, self.batch = stages, max(depth), batch
-        self.input_shape, self.classes, self.precision = input_shape, classes, precision or Precision()
-
-    def _identity(self) -> dict[str, object]:
-        return {"input_shape": self.input_shape, "classes": self.classes, "precision": self.precision}
+        super().__init__(genes, input_shape=input_shape, classes=classes, batch=batch, precision=precision)
+        self.stages, self.max_depth = stages, max(depth)
 
     def describe(self, genotype: npt.NDArray[np.integer]) -> str:
         """One word a stage, as 2x3x3-16/2@8b: depth x kernel - width / stride @ bits."""
@@ -73,8 +68,7 @@ class ChainSpace(ArchitectureSpace):
 
     def workload(self, genotype: npt.NDArray[np.integer]) -> Workload:
         point = self.decode(genotype)
-        name = "chain-" + "".join(map(str, genotype))
-        net = Builder(name, (self.batch, *self.input_shape), precision=self.precision)
+        net = self._builder("chain-" + "".join(map(str, genotype)))
         x = net.input
         for stage in range(self.stages):
             kernel, width, depth, stride, bits = (point[f"{name}{stage}"] for name in _DECISIONS)
@@ -85,15 +79,7 @@ class ChainSpace(ArchitectureSpace):
         return net.finish(net.linear(net.flatten(net.add(Pool2d("avg"), x)), self.classes))
 
     def _lower_distinct(self, genotypes: Genotypes, semantics: Semantics) -> LayerTable:
-        channels, size, _ = self.input_shape
-        net = BatchGraph(
-            len(genotypes),
-            batch=self.batch,
-            channels=channels,
-            size=size,
-            precision=self.precision,
-            semantics=semantics,
-        )
+        net = self._batch_graph(len(genotypes), semantics)
         x = net.input
         for stage in range(self.stages):
             kernel, width, depth, stride, bits = (self.column(genotypes, f"{name}{stage}") for name in _DECISIONS)

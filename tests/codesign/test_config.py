@@ -97,3 +97,11 @@ def test_overrides_are_dotted_and_checked(tmp_path: Path):
     for wrong in ("slow.trainigs=8", "slow.trainings", "seed.x=3"):
         with pytest.raises(SpecError):
             load_config(path, [wrong])
+
+
+@pytest.mark.parametrize("path", sorted((Path(__file__).parents[2] / "examples").glob("*.yaml")), ids=lambda p: p.stem)
+def test_every_example_builds_its_space(path: Path):
+    from codesign.assemble import dataset_of, joint_space
+
+    config = load_config(path)
+    assert joint_space(config, dataset_of(config.data)).size > 1000

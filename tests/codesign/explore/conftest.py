@@ -58,7 +58,9 @@ def toy_space() -> JointSpace:
     networks = ChainSpace(
         stages=2, kernel=(1, 3), width=(8, 16), depth=(1, 2), stride=(1, 2), bits=(8,), input_shape=(1, 8, 8)
     )
-    return JointSpace(networks, HardwareSpace(chip.model, chip.spec, knobs))
+    # Four arrays a tile: the larger networks do not fit the smaller chips.
+    base = chip.spec.model_copy(update={"imas_per_tile": 1, "arrays_per_ima": 4})
+    return JointSpace(networks, HardwareSpace(chip.model, base, knobs))
 
 
 def toy_search(

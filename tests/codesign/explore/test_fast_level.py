@@ -12,9 +12,13 @@ from codesign.explore.fast import FastLevel
 from codesign.explore.prune import KEPT, Reasons, dominated_by_known
 from codesign.explore.slow import AccuracyClass
 from codesign.pareto import non_dominated
+from codesign.space.cell import CellSpace
+from codesign.space.hardware import HardwareSpace
+from codesign.space.joint import JointSpace
+from hwmodels.catalog import device
 from hwmodels.evaluate import evaluate
 from hwmodels.families.base import numerics_of
-from hwmodels.workload.rewrite import COMPILED, prune_dead_branches, rewrite
+from hwmodels.workload.rewrite import COMPILED, EAGER, prune_dead_branches, rewrite
 
 from .conftest import FormulaEstimator, toy_space
 
@@ -102,7 +106,10 @@ def test_every_reason_is_true_and_pruning_is_not_vacuous(everything):
     for k, name in enumerate(OBJECTIVES):
         over = costs[:, k] > limits[name]
         assert over[(names[:-5] == f"constraint {name}") | (names[:-5] == f"bound {name}")].all()
-    assert np.isinf(costs[np.char.startswith(names[:-5], "infeasible")]).all()
+    misfits = np.char.startswith(names[:-5], "infeasible")
+    assert misfits.any()
+    assert np.isinf(costs[misfits]).all()
+    assert np.isfinite(costs[names[:-5] == "kept"]).all()
     met = set(names.tolist())
     assert {"kept", "duplicate", "constraint area_mm2", "bound latency_s"} <= met
     assert "dominated by a proven accuracy" in met
@@ -122,10 +129,28 @@ def test_costs_of_the_survivors_are_those_of_a_single_evaluation():
             assert verdicts.costs[name][i] == pytest.approx(report.total(name), rel=1e-12)
 
 
+@pytest.mark.parametrize("semantics", [COMPILED, EAGER], ids=["compiled", "eager"])
+def test_a_cell_costs_what_its_runtime_executes(semantics):
+    """Equal cells share an accuracy; they share a cost only where the runtime drops what makes them differ."""
+    chip = device("systolic_edge")
+    hardware = HardwareSpace(chip.model, chip.spec, {"array_rows": [16, 32]})
+    space = JointSpace(CellSpace(channels=4, cells=1, stages=2, input_shape=(1, 8, 8)), hardware)
+    genotypes = space.sample(400, np.random.default_rng(5))
+    fast = FastLevel(space, semantics, objectives=("energy_j",), constraints={})
+    costed = ~np.isnan(fast.evaluate(genotypes, _nothing(space)).costs["energy_j"])
+    verdicts = fast.evaluate(genotypes[costed][:40], _nothing(space))
+    for i in np.flatnonzero(~np.isnan(verdicts.costs["energy_j"])):
+        network, design = space.split(genotypes[costed][i : i + 1])
+        executed = rewrite(space.architecture.workload(network[0]), semantics)
+        report = evaluate(executed, hardware.model, hardware.spec(design[0]))
+        assert verdicts.costs["energy_j"][i] == pytest.approx(report.total("energy_j"), rel=1e-12)
+        assert verdicts.costs["macs"][i] == executed.macs
+
+
 def test_dominance_never_crosses_an_accuracy_class():
     """Two pairs of one network that differ in ADC bits alone: the cheaper one must not remove the other."""
     space = toy_space()
-    base = space.sample(1, np.random.default_rng(1))[0]
+    base = np.zeros(space.n_genes, np.int64)
     adc = [gene.name for gene in space.genes].index("adc_bits")
     fine = [gene.name for gene in space.genes].index("tiles")
     base[fine] = 2  # enough tiles for any network of the space
@@ -140,7 +165,7 @@ def test_dominance_never_crosses_an_accuracy_class():
 def test_a_better_pair_of_the_same_class_does_prune():
     space = toy_space()
     names = [gene.name for gene in space.genes]
-    base = space.sample(1, np.random.default_rng(1))[0]
+    base = np.zeros(space.n_genes, np.int64)
     base[names.index("tiles")] = 1
     larger = base.copy()
     larger[names.index("tiles")] = 2  # only more silicon, same arithmetic
