@@ -52,7 +52,7 @@ def test_an_interrupted_run_ends_like_an_uninterrupted_one(new_store, strategy, 
 
 def test_the_ledger_adds_up(new_store):
     store = new_store("run")
-    outcome = explore(toy_search(store, constraints={"area_mm2": 8.0}, least_accuracy=0.75), store)
+    outcome = explore(toy_search(store, constraints={"area_mm2": 2.0}, least_accuracy=0.75), store)
     ledger = outcome.ledger
     assert ledger.considered == 4 * 400 == sum(ledger.pruned.values()) + ledger.evaluated + ledger.deferred
     assert ledger.pruned["constraint area_mm2"] > 0
@@ -63,10 +63,10 @@ def test_the_ledger_adds_up(new_store):
 
 def test_the_front_is_feasible_and_mutually_non_dominated(new_store):
     store = new_store("run")
-    search = toy_search(store, constraints={"area_mm2": 8.0}, least_accuracy=0.7)
+    search = toy_search(store, constraints={"area_mm2": 2.0}, least_accuracy=0.7)
     front = explore(search, store).archive.front()
     assert len(front) >= 3
-    assert all(member.estimate.accuracy >= 0.7 and member.costs["area_mm2"] <= 8.0 for member in front)
+    assert all(member.estimate.accuracy >= 0.7 and member.costs["area_mm2"] <= 2.0 for member in front)
     points = search.archive.points(front)
     for i, point in enumerate(points):
         others = [other for j, other in enumerate(points) if j != i]
