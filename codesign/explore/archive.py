@@ -85,8 +85,8 @@ class Archive:
         return sorted(chosen, key=lambda m: (-m.estimate.accuracy, *(m.costs[name] for name in self.objectives)))
 
     def known(self) -> Known:
-        """What the FAST level may use in its proofs: members that meet the accuracy constraint, and exact classes."""
-        points = self.points([m for m in self.members if m.estimate.accuracy >= self.least_accuracy])
+        """What the FAST level may use in its proofs: evaluated pairs, and the exact error of their classes."""
+        points = self.points(self.members)
         architectures, numerics = class_arrays(list(self.classes), self.space.architecture.n_genes)
         return Known(
             costs=points[:, 1:],

@@ -36,11 +36,12 @@ def test_a_generation_is_there_whole_or_not_at_all(tmp_path: Path):
     store.commit(0, [PAIR], state, Ledger(considered=5, pruned={"duplicate": 2}))
     with pytest.raises(sqlite3.IntegrityError):
         store.commit(0, [PAIR], state, Ledger())
+    store.commit(1, [], state, Ledger())
     with pytest.raises(sqlite3.IntegrityError):
-        # The second pair's position collides only after the first was inserted: nothing of it may stay.
-        store.commit(0, [PAIR._replace(genotype=(9, 9)), PAIR], state, Ledger())
+        # The pairs go in and the generation is refused: none of the pairs may stay.
+        store.commit(1, [PAIR], state, Ledger())
     assert [pair for _, pair, _ in store.pairs()] == [PAIR]
-    (generation,) = store.generations()
+    generation = store.generations()[0]
     assert generation.ledger.pruned == {"duplicate": 2}
     assert np.array_equal(generation.strategy["objectives"], state["objectives"], equal_nan=True)
     assert generation.strategy["genotypes"].dtype == np.int64
