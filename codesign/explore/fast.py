@@ -144,7 +144,9 @@ class FastLevel:
         return verdicts
 
     def _metric_names(self) -> tuple[str, ...]:
-        wanted = dict.fromkeys((*self.objectives, *self.constraints, "latency_s", "energy_j", "area_mm2", "macs"))
+        wanted = dict.fromkeys(
+            (*self.objectives, *self.constraints, "latency_s", "energy_j", "area_mm2", "macs", "weight_bytes")
+        )
         return tuple(wanted)
 
     def _constrain(

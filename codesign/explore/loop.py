@@ -143,7 +143,7 @@ def _choose(search: Search, verdicts: Verdicts, rng: np.random.Generator) -> lis
         names = np.unique(verdicts.architecture_id[fresh])
         new = np.sort(rng.permutation(names)[: budget.trainings])
     else:
-        first_cost, capacity = verdicts.costs[search.fast.objectives[0]][fresh], verdicts.costs["macs"][fresh]
+        first_cost, capacity = verdicts.costs[search.fast.objectives[0]][fresh], verdicts.costs["weight_bytes"][fresh]
         new = stratified(first_cost, capacity, verdicts.architecture_id[fresh], budget.trainings, rng)
     front, _ = class_arrays([search.archive.class_of(member) for member in search.archive.front()], trained.shape[1])
     on_front = find_rows(front, verdicts.architectures, cardinalities)
