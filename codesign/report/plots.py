@@ -115,6 +115,7 @@ def plot_ledger(ledger: Ledger, ax: Axes | None = None) -> Axes:
     ax.set_yticks(range(len(steps)), [name for name, *_ in steps])
     ax.invert_yaxis()
     ax.set_xlim(0, whole)
+    ax.locator_params(axis="x", nbins=4)  # seven-digit counts need the room
     ax.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
     ax.set_xlabel("pairs of network and hardware (count)")
     ax.spines[["top", "right"]].set_visible(False)
