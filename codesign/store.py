@@ -115,10 +115,6 @@ class RunStore:
     def keep_estimate(self, key: str, estimate: Estimate) -> None:
         self._db.execute("INSERT OR REPLACE INTO estimates VALUES (?, ?)", (key, json.dumps(asdict(estimate))))
 
-    def training_seconds(self) -> float:
-        """Seconds spent in all trainings of the run."""
-        return float(self._db.execute("SELECT COALESCE(SUM(seconds), 0) FROM weights").fetchone()[0])
-
     # Generations: all or nothing.
 
     def commit(self, number: int, pairs: Sequence[EvaluatedPair], strategy: State, ledger: Ledger) -> None:
