@@ -6,7 +6,15 @@ from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Any
 
-from codesign.config import ArchitectureConfig, CellConfig, DataConfig, RunConfig, StrategyConfig
+from codesign.config import (
+    ArchitectureConfig,
+    CellConfig,
+    DataConfig,
+    EvolutionConfig,
+    RandomConfig,
+    RunConfig,
+    StrategyConfig,
+)
 from codesign.data import Dataset
 from codesign.explore.archive import Archive
 from codesign.explore.fast import FastLevel
@@ -27,7 +35,7 @@ from hwmodels.catalog import device
 from hwmodels.errors import SpecError
 from hwmodels.evaluate import NETWORK_METRICS
 from hwmodels.families.base import CostModel
-from hwmodels.workload.rewrite import COMPILED, EAGER
+from hwmodels.workload.rewrite import RUNTIMES
 
 __all__ = [
     "architecture_space",
@@ -87,20 +95,19 @@ def joint_space(config: RunConfig, data: Dataset) -> JointSpace:
 
 def strategy_of(config: StrategyConfig, space: Space) -> Strategy:
     """Who proposes pairs."""
-    if config.name == "random":
+    if isinstance(config, RandomConfig):
         return RandomSearch(space)
-    if config.name == "evolution":
+    if isinstance(config, EvolutionConfig):
         return RegularisedEvolution(
             space, population=config.population, sample=config.sample, immigrants=config.immigrants
         )
     return NSGA2(space, population=config.population, crossover=config.crossover, immigrants=config.immigrants)
 
 
-def search_of(config: RunConfig, data: Dataset, store: RunStore) -> Search:
+def search_of(config: RunConfig, space: JointSpace, data: Dataset, store: RunStore) -> Search:
     """All parts of a run over its store."""
     from codesign.estimate.estimator import TrainingEstimator
 
-    space = joint_space(config, data)
     estimator = TrainingEstimator(data, config.slow.recipe, store, draws=config.slow.draws)
     objectives = tuple(config.objectives)
     return Search(
@@ -108,7 +115,7 @@ def search_of(config: RunConfig, data: Dataset, store: RunStore) -> Search:
         strategy=strategy_of(config.strategy, space),
         fast=FastLevel(
             space,
-            COMPILED if config.runtime == "compiled" else EAGER,
+            RUNTIMES[config.runtime],
             objectives=objectives,
             constraints=config.constraints,
         ),

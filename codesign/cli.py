@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from codesign.store import RunStore
     from hwmodels.cost import CostReport
     from hwmodels.families.base import CostModel, Spec
-    from hwmodels.workload.ops import Row
 
 __all__ = ["app", "main"]
 
@@ -232,14 +231,14 @@ def assumptions(
     family: Annotated[str | None, typer.Option(help="Only this family.")] = None, as_json: Json = False
 ) -> None:
     """Every modelling choice and default without a source, with its plausible range."""
-    from hwmodels.families.base import families
+    from hwmodels.families.base import assumptions_of, families
     from hwmodels.families.base import family as find
 
     if family is not None and family not in families():
         raise SpecError.unknown("--family", family, families())
     names = families() if family is None else (family,)
     records = [
-        {"family": name, **record} for name in names for record in _assumption_records(find(name), find(name).spec())
+        {"family": name, **item._asdict()} for name in names for item in assumptions_of(find(name), find(name).spec())
     ]
     if as_json:
         return _print_json(records)
@@ -281,13 +280,12 @@ def doctor(as_json: Json = False) -> None:
 
 def _workload(name: str, *, batch: int, bits: int, runtime: str) -> Any:
     from hwmodels.workload.ops import Precision
-    from hwmodels.workload.rewrite import COMPILED, EAGER, rewrite
+    from hwmodels.workload.rewrite import RUNTIMES, rewrite
     from hwmodels.workload.zoo import network as build
 
-    semantics = {"compiled": COMPILED, "eager": EAGER}
-    if runtime not in semantics:
-        raise SpecError.unknown("--runtime", runtime, semantics)
-    return rewrite(build(name, batch=batch, precision=Precision(bits, bits)), semantics[runtime])
+    if runtime not in RUNTIMES:
+        raise SpecError.unknown("--runtime", runtime, RUNTIMES)
+    return rewrite(build(name, batch=batch, precision=Precision(bits, bits)), RUNTIMES[runtime])
 
 
 def _grid_axis(item: str) -> tuple[str, list[Any]]:
@@ -349,12 +347,11 @@ def _progress(generations: int) -> Iterator[Callable[[Event], None]]:
 
 
 def _report(store: RunStore, *, as_json: bool) -> None:
-    from codesign.report.html import write_report
-    from codesign.report.summary import summarise
+    from codesign.report.html import read_report, write_report
     from codesign.report.tables import pareto_table
 
-    summary = summarise(store)
-    paths = write_report(store, store.folder)
+    contents = read_report(store)
+    summary, paths = contents.summary, write_report(contents, store.folder)
     if as_json:
         return _print_json(summary.as_dict())
     ledger = summary.ledger
@@ -372,6 +369,8 @@ def _report(store: RunStore, *, as_json: bool) -> None:
 
 
 def _estimate_record(report: CostReport, model: CostModel, spec: Spec, device: str) -> dict[str, Any]:
+    from hwmodels.families.base import assumptions_of
+
     return {
         "network": report.network,
         "device": device,
@@ -382,54 +381,13 @@ def _estimate_record(report: CostReport, model: CostModel, spec: Spec, device: s
         "items_per_s": report.items_per_s,
         "energy_breakdown_j": report.breakdown(),
         "limits": report.bottleneck(),
-        "groups": _groups(report),
-        "assumptions": list(_assumption_records(model, spec)),
+        "groups": report.groups(),
+        "assumptions": [item._asdict() for item in assumptions_of(model, spec)],
     }
 
 
-def _groups(report: CostReport) -> list[dict[str, Any]]:
-    """Layers of one kind and binding limit together, the slowest group first."""
-    groups: dict[tuple[str, str], dict[str, Any]] = {}
-    for position, row_id in enumerate(report.table.networks.sequence):
-        row = report.table.layers.row(int(row_id))
-        name, limit = _group_name(row), report.binding[position]
-        group = groups.setdefault(
-            (name, limit),
-            {"group": name, "limit": limit, "layers": 0, "macs": 0, "latency_s": 0.0, "energy_j": 0.0},
-        )
-        group["layers"] += 1
-        group["macs"] += row.macs
-        group["latency_s"] += float(report.layers["latency_s"][position])
-        group["energy_j"] += float(report.layers["energy_j"][position])
-    return sorted(groups.values(), key=lambda group: -group["latency_s"])
-
-
-def _group_name(row: Row) -> str:
-    from hwmodels.workload.ops import Kind
-
-    kind = Kind(row.kind).name.lower()
-    if row.kind != Kind.CONV:
-        return kind
-    style = "depthwise" if row.groups == row.in_channels > 1 else "grouped conv" if row.groups > 1 else "conv"
-    return f"{style} {row.kernel_h}x{row.kernel_w}"
-
-
-def _assumption_records(model: CostModel, spec: Spec) -> Iterator[dict[str, str]]:
-    """Structural assumptions, then knobs without a source that still have their default."""
-    for item in model.assumptions:
-        yield {"name": item.name, "value": item.value, "plausible": item.plausible, "meaning": item.meaning}
-    for name, knob in type(spec).knobs().items():
-        if knob.plausible is not None and getattr(spec, name) == knob.default:
-            low, high = knob.plausible
-            yield {
-                "name": name,
-                "value": f"{knob.default:g}" if isinstance(knob.default, float) else str(knob.default),
-                "plausible": f"{low:g} to {high:g}",
-                "meaning": knob.meaning,
-            }
-
-
 def _print_estimate(report: CostReport, model: CostModel, spec: Spec, device: str) -> None:
+    from hwmodels.families.base import assumptions_of
     from hwmodels.units import format_quantity, split_unit
 
     def shown(name: str) -> str:
@@ -459,12 +417,12 @@ def _print_estimate(report: CostReport, model: CostModel, spec: Spec, device: st
                 f"{100 * group['latency_s'] / latency:.1f} %",
                 format_quantity(group["energy_j"], "J"),
             )
-            for group in _groups(report)
+            for group in report.groups()
         ),
     )
     print("assumptions used (no source; plausible range):")
-    for record in _assumption_records(model, spec):
-        print(f"  {record['name']} = {record['value']} ({record['plausible']}): {record['meaning']}")
+    for item in assumptions_of(model, spec):
+        print(f"  {item.name} = {item.value} ({item.plausible}): {item.meaning}")
 
 
 # Printing.

@@ -6,9 +6,9 @@ A cost limit may be written with its unit (``latency_s: 2 ms``); the unit must b
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -21,8 +21,11 @@ __all__ = [
     "CellConfig",
     "ChainConfig",
     "DataConfig",
+    "EvolutionConfig",
     "FastConfig",
     "HardwareConfig",
+    "NSGA2Config",
+    "RandomConfig",
     "RunConfig",
     "SlowConfig",
     "StrategyConfig",
@@ -75,14 +78,31 @@ class HardwareConfig(_Section):
 ArchitectureConfig = CellConfig | ChainConfig
 
 
-class StrategyConfig(_Section):
-    """Who proposes pairs."""
+class RandomConfig(_Section):
+    """Every pair drawn from the whole space."""
 
-    name: Literal["random", "evolution", "nsga2"] = "nsga2"
+    name: Literal["random"]
+
+
+class EvolutionConfig(_Section):
+    """Regularised evolution."""
+
+    name: Literal["evolution"]
     population: int = Field(64, ge=2, le=100_000)
-    sample: int = Field(10, ge=1, description="tournament size of evolution")
-    crossover: float = Field(0.9, ge=0, le=1, description="nsga2: share of children with two parents")
+    sample: int = Field(10, ge=1, description="size of a tournament")
     immigrants: float = Field(0.2, ge=0, le=1, description="share of each batch drawn from the whole space")
+
+
+class NSGA2Config(_Section):
+    """NSGA-II."""
+
+    name: Literal["nsga2"] = "nsga2"
+    population: int = Field(64, ge=2, le=100_000)
+    crossover: float = Field(0.9, ge=0, le=1, description="share of children with two parents")
+    immigrants: float = Field(0.2, ge=0, le=1, description="share of each batch drawn from the whole space")
+
+
+StrategyConfig = RandomConfig | EvolutionConfig | NSGA2Config
 
 
 class FastConfig(_Section):
@@ -114,7 +134,7 @@ class RunConfig(_Section):
     objectives: list[str] = Field(["energy_j", "latency_s", "area_mm2"], min_length=1, description="minimised costs")
     constraints: dict[str, float] = Field(default_factory=dict, description="metric -> largest value")
     least_accuracy: float = Field(0.0, ge=0, le=1, description="validation accuracy that a front pair needs")
-    strategy: StrategyConfig = StrategyConfig()
+    strategy: Annotated[StrategyConfig, Field(discriminator="name")] = NSGA2Config()
     fast: FastConfig = FastConfig()
     slow: SlowConfig = SlowConfig()
 
@@ -194,6 +214,17 @@ def _assign(content: Any, override: str) -> None:
     content[last] = yaml.safe_load(text)
 
 
+class _Choice(NamedTuple):
+    """A section of several kinds: the key that names the kind, and the keys that each kind takes."""
+
+    key: str
+    variants: Mapping[str, type[_Section]]
+
+
+_CHOSEN_BY = {
+    "architecture": _Choice("space", {"cell": CellConfig, "chain": ChainConfig}),
+    "strategy": _Choice("name", {"random": RandomConfig, "evolution": EvolutionConfig, "nsga2": NSGA2Config}),
+}
 _BOUNDS = {
     "greater_than": ("gt", ">"),
     "greater_than_equal": ("ge", ">="),
@@ -217,15 +248,16 @@ _TYPES = {
 def _told(error: ValidationError, where: str) -> SpecError:
     """The first of pydantic's complaints as one line with key, allowed values and the nearest match."""
     detail = error.errors()[0]
-    path = [str(part) for part in detail["loc"] if part not in ("cell", "chain")]
+    path = [str(part) for i, part in enumerate(detail["loc"]) if not (i == 1 and detail["loc"][0] in _CHOSEN_BY)]
     at, kind, context = f"{where}: {'.'.join(path)}", detail["type"], detail.get("ctx", {})
     if kind == "extra_forbidden":
         return SpecError.unknown(f"{where}: {'.'.join(path[:-1]) or 'key'}", path[-1], _keys_at(detail["loc"][:-1]))
     if kind == "missing":
         return SpecError(where, f"without {'.'.join(path)}", "complete")
     if kind in ("union_tag_invalid", "union_tag_not_found"):
-        given = detail["input"].get("space") if isinstance(detail["input"], dict) else detail["input"]
-        return SpecError.unknown(f"{at}.space", str(given), ("cell", "chain"))
+        section = _CHOSEN_BY[str(detail["loc"][0])]
+        given = detail["input"].get(section.key) if isinstance(detail["input"], dict) else detail["input"]
+        return SpecError.unknown(f"{at}.{section.key}", str(given), section.variants)
     if kind == "literal_error":
         allowed = re.findall(r"'([^']*)'", str(context["expected"]))
         return SpecError.unknown(at, str(detail["input"]), allowed)
@@ -238,9 +270,9 @@ def _told(error: ValidationError, where: str) -> SpecError:
 def _keys_at(location: tuple[int | str, ...]) -> list[str]:
     """The keys that the section at `location` takes."""
     section: Any = RunConfig
+    if location and location[0] in _CHOSEN_BY:
+        section = _CHOSEN_BY[str(location[0])].variants[str(location[1])]
+        location = location[2:]
     for part in location:
-        if part in ("cell", "chain"):
-            section = CellConfig if part == "cell" else ChainConfig
-        elif part in section.model_fields and part != "architecture":
-            section = section.model_fields[part].annotation
+        section = section.model_fields[part].annotation
     return list(section.model_fields)

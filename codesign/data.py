@@ -88,6 +88,8 @@ def load(name: str, root: Path | str | None = None) -> Dataset:
     """
     if name not in _READERS:
         raise SpecError.unknown("data: name", name, _READERS)
+    if name == "digits" and root is not None:
+        raise SpecError("data: root", root, "needed: digits comes with scikit-learn")
     return _READERS[name](name, None if root is None else Path(root))
 
 

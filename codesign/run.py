@@ -14,7 +14,10 @@ from hwmodels.errors import SpecError
 
 if TYPE_CHECKING:
     from codesign.config import RunConfig
+    from codesign.data import Dataset
     from codesign.explore.loop import Event
+    from codesign.report.summary import Summary
+    from codesign.space.joint import JointSpace
     from codesign.store import RunStore
 
 __all__ = ["Run", "begin", "reopen", "search"]
@@ -23,11 +26,11 @@ __all__ = ["Run", "begin", "reopen", "search"]
 class Run:
     """A run that is ready: `go` executes what its store does not hold yet."""
 
-    def __init__(self, config: RunConfig, store: RunStore) -> None:
-        from codesign.assemble import dataset_of, search_of
+    def __init__(self, config: RunConfig, space: JointSpace, data: Dataset, store: RunStore) -> None:
+        from codesign.assemble import search_of
 
         self.config, self.store = config, store
-        self.parts = search_of(config, dataset_of(config.data), store)
+        self.parts = search_of(config, space, data, store)
 
     def go(self, report: Callable[[Event], None] = lambda event: None) -> None:
         """Run to the end; interrupt at will."""
@@ -47,8 +50,8 @@ def begin(config: RunConfig, folder: Path) -> Run:
     from codesign.store import RunStore
 
     data = dataset_of(config.data)
-    record = manifest(config, data, joint_space(config, data))
-    return Run(config, RunStore.create(folder, record))
+    space = joint_space(config, data)
+    return Run(config, space, data, RunStore.create(folder, manifest(config, data, space)))
 
 
 def reopen(folder: Path) -> Run:
@@ -66,14 +69,15 @@ def reopen(folder: Path) -> Run:
     began = store.manifest
     config = parse_config(began["config"], where=str(folder / "manifest.json"))
     data = dataset_of(config.data)
-    now = manifest(config, data, joint_space(config, data))
+    space = joint_space(config, data)
+    now = manifest(config, data, space)
     for key in ("data", "space", "family", "model_version", "device", "versions"):
         if began[key] != now[key]:
             raise SpecError(f"{folder / 'manifest.json'}: {key}", now[key], f"what the run began with: {began[key]}")
-    return Run(config, store)
+    return Run(config, space, data, store)
 
 
-def search(config: str | Path | Mapping[str, Any], output: str | Path, *, overrides: Sequence[str] = ()) -> Any:
+def search(config: str | Path | Mapping[str, Any], output: str | Path, *, overrides: Sequence[str] = ()) -> Summary:
     """Run a configuration (a YAML file or a mapping) and return its `codesign.report.summary.Summary`.
 
     Parameters
@@ -82,11 +86,11 @@ def search(config: str | Path | Mapping[str, Any], output: str | Path, *, overri
     overrides : dotted assignments, as ``"slow.trainings=8"``, for a file.
     """
     from codesign.config import load_config, parse_config
-    from codesign.report.html import write_report
-    from codesign.report.summary import summarise
+    from codesign.report.html import read_report, write_report
 
     checked = parse_config(dict(config)) if isinstance(config, Mapping) else load_config(Path(config), overrides)
     run = begin(checked, Path(output))
     run.go()
-    write_report(run.store, run.store.folder)
-    return summarise(run.store)
+    report = read_report(run.store)
+    write_report(report, run.store.folder)
+    return report.summary

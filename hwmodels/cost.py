@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from hwmodels.workload.ops import Kind, Row
 from hwmodels.workload.table import LayerTable
 
 __all__ = ["CostReport", "CostTensor"]
@@ -67,6 +69,23 @@ class CostReport:
         whole = sum(shares.values()) or 1.0
         return {limit: shares[limit] / whole for limit in sorted(shares, key=lambda name: -shares[name])}
 
+    def groups(self) -> list[dict[str, Any]]:
+        """Layers of one kind and binding limit together, the slowest group first.
+
+        Keys: group, limit, layers, macs, latency_s, energy_j (per batch).
+        """
+        groups: dict[tuple[str, str], dict[str, Any]] = {}
+        for position, row_id in enumerate(self.table.networks.sequence):
+            row = self.table.layers.row(int(row_id))
+            name, limit = _kind_of(row), self.binding[position]
+            empty = {"group": name, "limit": limit, "layers": 0, "macs": 0, "latency_s": 0.0, "energy_j": 0.0}
+            group = groups.setdefault((name, limit), empty)
+            group["layers"] += 1
+            group["macs"] += row.macs
+            group["latency_s"] += float(self.layers["latency_s"][position])
+            group["energy_j"] += float(self.layers["energy_j"][position])
+        return sorted(groups.values(), key=lambda group: -group["latency_s"])
+
     @property
     def batch(self) -> int:
         """Items a batch."""
@@ -77,3 +96,11 @@ class CostReport:
         """Throughput: a batch every initiation interval where the family has one, else every latency."""
         seconds = self.totals.get("interval_s", self.totals["latency_s"])
         return self.batch / seconds if seconds > 0 else float("inf")
+
+
+def _kind_of(row: Row) -> str:
+    """A layer's kind as people name it: "conv 3x3", "depthwise 3x3", "linear"."""
+    if row.kind != Kind.CONV:
+        return Kind(row.kind).name.lower()
+    style = "depthwise" if row.groups == row.in_channels > 1 else "grouped conv" if row.groups > 1 else "conv"
+    return f"{style} {row.kernel_h}x{row.kernel_w}"

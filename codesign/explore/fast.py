@@ -136,7 +136,7 @@ class FastLevel:
         for name in costs:
             costs[name][alive] = found.columns[name]
         self._constrain(reason, violation, alive, found.columns, "constraint")
-        # A pair whose weights do not fit is infeasible whatever it costs.
+        # What the hardware cannot run is told so, whatever it would cost.
         misfit = found.infeasible > 0
         reason[alive[misfit]] = self.reasons.first_infeasible - 1 + found.infeasible[misfit]
         verdicts = Verdicts(costed, reason, costs, violation, architectures, architecture_id, numerics, numerics_id)
@@ -177,6 +177,8 @@ class FastLevel:
         device: I64,
     ) -> None:
         """Constraints on metrics of the hardware alone or of the network alone: exact, no kernel call."""
+        if not self.constraints:
+            return
         alive = np.flatnonzero(reason == KEPT)
         of_device = {name: values[device[alive]] for name, values in self.model.config_metrics(configs).items()}
         of_network = {name: values[network[alive]] for name, values in network_metrics(table).items()}

@@ -101,7 +101,7 @@ def explore(search: Search, store: RunStore, *, report: Callable[[Event], None] 
         objectives, violation = _objectives(search, verdicts, positions, members)
         for member in members:
             search.archive.add(member)
-        search.strategy.tell(proposal, objectives, violation, verdicts.reason, _generator(search.seed, generation, 2))
+        search.strategy.tell(proposal, objectives, violation, verdicts.reason)
         ledger = Ledger(
             considered=len(verdicts.reason),
             pruned=search.fast.reasons.counts(verdicts.reason),

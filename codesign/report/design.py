@@ -20,7 +20,7 @@ from codesign.space.joint import JointSpace
 from hwmodels.cost import CostReport
 from hwmodels.evaluate import evaluate
 from hwmodels.families.base import CostModel, Spec
-from hwmodels.workload.rewrite import COMPILED, EAGER, rewrite
+from hwmodels.workload.rewrite import RUNTIMES, rewrite
 
 __all__ = ["Bars", "Design", "Roofline", "design_of", "layer_bars", "roofline_of", "term"]
 
@@ -69,8 +69,7 @@ def design_of(pair: Pair, config: RunConfig, space: JointSpace) -> Design:
     """Evaluate a pair again, layer by layer."""
     cut = space.architecture.n_genes
     genotype = np.array(pair.genotype, np.int64)
-    semantics = COMPILED if config.runtime == "compiled" else EAGER
-    workload = rewrite(space.architecture.workload(genotype[:cut]), semantics)
+    workload = rewrite(space.architecture.workload(genotype[:cut]), RUNTIMES[config.runtime])
     model, spec = space.hardware.model, space.hardware.spec(genotype[cut:])
     names = tuple(node.name for node, _ in workload.rows())
     return Design(pair, model, spec, evaluate(workload, model, spec), names)
@@ -118,7 +117,7 @@ def roofline_of(design: Design) -> Roofline:
     """The roofline of one design."""
     report, rows = design.report, design.report.table.networks.sequence
     table = report.table.layers
-    macs = np.asarray(report.layers.get("macs", table.macs[rows]), np.float64)
+    macs = np.asarray(report.layers.get("executed_macs", table.macs[rows]), np.float64)
     measured = report.layers.get("dram_bytes")
     if measured is not None:
         moved, bytes_name, meaning = measured, "DRAM byte", "DRAM traffic of the model"

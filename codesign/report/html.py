@@ -47,7 +47,12 @@ class _Section(NamedTuple):
 
 
 def read_report(source: RunStore | Path) -> Report:
-    """Read a run and evaluate the knee of its front again, layer by layer."""
+    """Read a run and evaluate the knee of its front again, layer by layer.
+
+    Raises
+    ------
+    SpecError : no run there, or a configuration that no longer parses.
+    """
     store = open_store(source)
     config = config_of(store)
     space = space_of(config)
@@ -57,14 +62,8 @@ def read_report(source: RunStore | Path) -> Report:
     return Report(store.manifest, config, space, summary, cloud, design)
 
 
-def write_report(source: RunStore | Path, folder: Path) -> list[Path]:
-    """Write report.html, pareto.csv, .md and .tex, front.json and the figures into `folder`.
-
-    Raises
-    ------
-    SpecError : no run there, or a configuration that no longer parses.
-    """
-    report = read_report(source)
+def write_report(report: Report, folder: Path) -> list[Path]:
+    """Write report.html, pareto.csv, .md and .tex, front.json and the figures into `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     table = pareto_table(report.summary)
     texts = {

@@ -45,7 +45,6 @@ class Strategy(Protocol):
         objectives: npt.NDArray[np.float64],
         violation: npt.NDArray[np.float64],
         status: npt.NDArray[np.int8],
-        rng: np.random.Generator,
     ) -> None:
         """Results in ask order.
 

@@ -50,7 +50,6 @@ class RegularisedEvolution:
         objectives: npt.NDArray[np.float64],
         violation: npt.NDArray[np.float64],
         status: npt.NDArray[np.int8],
-        rng: np.random.Generator,
     ) -> None:
         told = ~np.isnan(objectives).any(axis=1) & (violation.sum(axis=1) == 0)
         if not told.any():

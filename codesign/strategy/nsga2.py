@@ -59,7 +59,6 @@ class NSGA2:
         objectives: F64,
         violation: F64,
         status: npt.NDArray[np.int8],
-        rng: np.random.Generator,
     ) -> None:
         told = np.flatnonzero(~np.isnan(objectives).any(axis=1))
         total = violation.sum(axis=1)

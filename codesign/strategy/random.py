@@ -26,7 +26,6 @@ class RandomSearch:
         objectives: npt.NDArray[np.float64],
         violation: npt.NDArray[np.float64],
         status: npt.NDArray[np.int8],
-        rng: np.random.Generator,
     ) -> None:
         return None
 

@@ -28,6 +28,7 @@ __all__ = [
     "Metric",
     "Reference",
     "Spec",
+    "assumptions_of",
     "families",
     "family",
     "knob",
@@ -236,6 +237,17 @@ class CostModel:
 
     def reduction(self, name: str) -> str:
         return next(metric.reduction for metric in self.metrics if metric.name == name)
+
+
+def assumptions_of(model: CostModel, spec: Spec) -> list[Assumption]:
+    """What `spec` rests on without a source: choices of the family, and knobs left at an assumed default."""
+    found = list(model.assumptions)
+    for name, knob_ in type(spec).knobs().items():
+        if knob_.plausible is not None and getattr(spec, name) == knob_.default:
+            low, high = knob_.plausible
+            value = f"{knob_.default:g}" if isinstance(knob_.default, float) else str(knob_.default)
+            found.append(Assumption(name, value, f"{low:g} to {high:g}", knob_.meaning))
+    return found
 
 
 _BUILT_IN = {

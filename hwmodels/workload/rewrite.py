@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from hwmodels.workload.graph import Node, Workload
 from hwmodels.workload.ops import Activation, Conv2d, Elementwise, Linear, Norm, Precision, Shape, Zeros
 
-__all__ = ["COMPILED", "EAGER", "Semantics", "fuse", "prune_dead_branches", "rewrite", "with_precision"]
+__all__ = ["COMPILED", "EAGER", "RUNTIMES", "Semantics", "fuse", "prune_dead_branches", "rewrite", "with_precision"]
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,8 @@ class Semantics:
 
 EAGER = Semantics(drop_dead_branches=False, fuse_norm_activation=False)
 COMPILED = Semantics(drop_dead_branches=True, fuse_norm_activation=True)
+RUNTIMES = {"compiled": COMPILED, "eager": EAGER}
+"""The two by the name that a user gives."""
 
 
 def rewrite(workload: Workload, semantics: Semantics) -> Workload:

@@ -33,6 +33,12 @@ def told(change: dict) -> str:
         ({"slow": 3}, ["slow", "a mapping"]),
         ({"objectives": []}, ["objectives", "at least one"]),
         ({"runtime": "compild"}, ["runtime", "compiled, eager", "did you mean compiled?"]),
+        (
+            {"strategy": {"name": "nsga2", "sample": 5}},
+            ["strategy", "sample", "crossover, immigrants, name, population"],
+        ),
+        ({"strategy": {"name": "evolution", "sample": 0}}, ["strategy.sample", "0", ">= 1"]),
+        ({"strategy": {"name": "random", "population": 9}}, ["strategy", "population"]),
         ({"strategy": {"name": "nsga"}}, ["strategy.name", "evolution, nsga2, random", "did you mean nsga2?"]),
         ({"architecture": {"space": "sell"}}, ["architecture.space", "cell, chain", "did you mean cell?"]),
         ({"architecture": {"space": "cell", "chanels": 3}}, ["architecture", "did you mean channels?"]),

@@ -41,7 +41,7 @@ def told(strategy: Strategy, proposal: Proposal, rng: np.random.Generator, *, pr
     gone = np.zeros(n, bool) if pruned is None else pruned
     objectives = np.where(gone[:, None], np.nan, objectives_of(proposal.genotypes))
     violation = np.where(gone[:, None], proposal.genotypes[:, :1] * 0.5, 0.0)
-    strategy.tell(proposal, objectives, violation, gone.astype(np.int8), rng)
+    strategy.tell(proposal, objectives, violation, gone.astype(np.int8))
 
 
 def rounds(strategy: Strategy, rng: np.random.Generator, *, n: int = 12, count: int = 4) -> list[np.ndarray]:
@@ -113,11 +113,9 @@ def test_one_survivor_and_ties_and_empty_batches(make: Make) -> None:
     strategy, rng = make(), np.random.default_rng(4)
     proposal = strategy.ask(10, rng)
     told(strategy, proposal, rng, pruned=np.arange(10) != 3)
-    strategy.tell(Proposal.full(proposal.genotypes), np.ones((10, 2)), np.zeros((10, 1)), np.zeros(10, np.int8), rng)
-    strategy.tell(
-        Proposal.full(np.empty((0, 6), np.int64)), np.empty((0, 2)), np.empty((0, 1)), np.empty(0, np.int8), rng
-    )
-    strategy.tell(Proposal.full(proposal.genotypes), np.ones((10, 2)), np.zeros((10, 0)), np.zeros(10, np.int8), rng)
+    strategy.tell(Proposal.full(proposal.genotypes), np.ones((10, 2)), np.zeros((10, 1)), np.zeros(10, np.int8))
+    strategy.tell(Proposal.full(np.empty((0, 6), np.int64)), np.empty((0, 2)), np.empty((0, 1)), np.empty(0, np.int8))
+    strategy.tell(Proposal.full(proposal.genotypes), np.ones((10, 2)), np.zeros((10, 0)), np.zeros(10, np.int8))
     assert SPACE.valid(strategy.ask(10, rng).genotypes).all()
 
 
@@ -127,6 +125,6 @@ def test_one_half_nan_row_is_no_accuracy(make: Make) -> None:
     proposal = strategy.ask(4, rng)
     objectives = objectives_of(proposal.genotypes)
     objectives[0, 1] = np.nan
-    strategy.tell(proposal, objectives, np.zeros((4, 1)), np.zeros(4, np.int8), rng)
+    strategy.tell(proposal, objectives, np.zeros((4, 1)), np.zeros(4, np.int8))
     kept = strategy.state().get("objectives")
     assert kept is None or not np.isnan(kept).any()
