@@ -186,9 +186,7 @@ def _conv(operator: ops.Conv2d, node: Node, inputs: list[ops.Shape]) -> Operatio
 
 
 def _pool(operator: ops.Pool2d, node: Node, inputs: list[ops.Shape]) -> Operation:
-    _, _, height, width = inputs[0]
-    kernel = (operator.kernel, operator.kernel) if operator.kernel else (height, width)
-    stride, padding = (operator.stride or operator.kernel, operator.padding) if operator.kernel else (1, 0)
+    kernel, stride, padding = operator.geometry(inputs[0])
     if operator.mode == "max":
         return nn.MaxPool2d(kernel, stride, padding, ceil_mode=operator.ceil_mode)
     return nn.AvgPool2d(kernel, stride, padding, ceil_mode=operator.ceil_mode, count_include_pad=False)

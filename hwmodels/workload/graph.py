@@ -1,14 +1,16 @@
 """Workload: a network as a validated directed acyclic graph of operators with shapes and bit widths.
 
-A `Workload` wraps a networkx graph whose nodes carry a `Node`; the order of a node's inputs is in the node, since
-an edge set does not know it. `Builder` writes one down in program order; importers go through `Workload.of`, which
-checks what a builder cannot get wrong (cycles, missing inputs, shapes that do not fit).
+A `Workload` holds its `Node`s in topological order; the order of a node's inputs is in the node, since an edge set
+does not know it. `Workload.graph` is the same as a networkx graph. `Builder` writes one down in program order;
+importers go through `Workload.of`, which checks what a builder cannot get wrong (cycles, missing inputs, shapes that
+do not fit).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 import networkx as nx
 
@@ -62,47 +64,42 @@ class Node:
 
 @dataclass(frozen=True)
 class Workload:
-    """A validated network: `graph` holds one `Node` under the key "node" of every vertex.
+    """A validated network: its nodes in topological order, and the names of its outputs.
 
-    Make one with `Builder` or `Workload.of`; iterate to get the nodes in topological order.
+    Make one with `Builder` or `Workload.of`; iterate to get the nodes.
     """
 
     name: str
-    graph: nx.DiGraph
+    nodes: tuple[Node, ...]
     outputs: tuple[str, ...]
 
     @classmethod
     def of(cls, name: str, nodes: Iterable[Node], outputs: Iterable[str]) -> Workload:
-        """Check and wrap nodes given in any order.
+        """Check and wrap nodes given in any order; among equals the given order stands.
 
         Raises
         ------
         SpecError : a duplicate name, a missing input, a cycle, or shapes that do not fit.
         """
-        graph = nx.DiGraph()
         by_name: dict[str, Node] = {}
         for node in nodes:
             if node.name in by_name:
                 raise SpecError(name, node.name, "a unique layer name")
             by_name[node.name] = node
-            graph.add_node(node.name, node=node)
-        outputs = tuple(outputs)
         for node in by_name.values():
             for source in node.inputs:
                 if source not in by_name:
                     raise SpecError(f"{name}: {node.name}", source, "a layer of this network")
-                graph.add_edge(source, node.name)
+        outputs = tuple(outputs)
         for output in outputs:
             if output not in by_name:
                 raise SpecError(f"{name}: outputs", output, "a layer of this network")
-        if not nx.is_directed_acyclic_graph(graph):
-            raise SpecError(name, "the graph", "acyclic")
-        workload = cls(name, graph, outputs)
+        workload = cls(name, _sorted(name, by_name), outputs)
         workload._check_shapes()
         return workload
 
     def _check_shapes(self) -> None:
-        for node in self:
+        for node in self.nodes:
             try:
                 shape = _positive(node.operator.infer(*(self[source].shape for source in node.inputs)))
             except (ValueError, IndexError, ArithmeticError) as error:
@@ -110,18 +107,27 @@ class Workload:
             if shape != node.shape:
                 raise SpecError(f"{self.name}: {node.name}", node.shape, f"of the inferred shape {shape}")
 
+    @cached_property
+    def _by_name(self) -> dict[str, Node]:
+        return {node.name: node for node in self.nodes}
+
+    @cached_property
+    def graph(self) -> nx.DiGraph:
+        """The network as a networkx graph; every vertex holds its `Node` under the key "node"."""
+        graph = nx.DiGraph(name=self.name)
+        for node in self.nodes:
+            graph.add_node(node.name, node=node)
+            graph.add_edges_from((source, node.name) for source in node.inputs)
+        return graph
+
     def __getitem__(self, name: str) -> Node:
-        node: Node = self.graph.nodes[name]["node"]
-        return node
+        return self._by_name[name]
 
     def __iter__(self) -> Iterator[Node]:
-        """Nodes in topological order; insertion order among equals, so a rebuilt graph is the same graph."""
-        position = {name: i for i, name in enumerate(self.graph)}
-        for name in nx.lexicographical_topological_sort(self.graph, key=position.__getitem__):
-            yield self[name]
+        return iter(self.nodes)
 
     def __len__(self) -> int:
-        return len(self.graph)
+        return len(self.nodes)
 
     @property
     def input_shapes(self) -> tuple[Shape, ...]:
@@ -165,6 +171,26 @@ class Workload:
                     output_offchip=int(node.name in at_output),
                 ),
             )
+
+
+def _sorted(name: str, by_name: dict[str, Node]) -> tuple[Node, ...]:
+    """Topological order; the given one where it already is."""
+    seen: set[str] = set()
+    for node in by_name.values():
+        if any(source not in seen for source in node.inputs):
+            break
+        seen.add(node.name)
+    else:
+        return tuple(by_name.values())
+    graph = nx.DiGraph()
+    graph.add_nodes_from(by_name)
+    graph.add_edges_from((source, node.name) for node in by_name.values() for source in node.inputs)
+    position = {vertex: i for i, vertex in enumerate(by_name)}
+    try:
+        order = list(nx.lexicographical_topological_sort(graph, key=position.__getitem__))
+    except nx.NetworkXUnfeasible:
+        raise SpecError(name, "the graph", "acyclic") from None
+    return tuple(by_name[vertex] for vertex in order)
 
 
 def _positive(shape: Shape) -> Shape:
@@ -214,7 +240,11 @@ class Builder:
         return self._nodes[name].shape
 
     def finish(self, *outputs: str) -> Workload:
-        return Workload.of(self.name, self._nodes.values(), outputs)
+        """The network; what was added is checked and in order already."""
+        for output in outputs:
+            if output not in self._nodes:
+                raise SpecError(f"{self.name}: outputs", output, "a layer of this network")
+        return Workload(self.name, tuple(self._nodes.values()), outputs)
 
     # Compositions that every family of networks shares.
 

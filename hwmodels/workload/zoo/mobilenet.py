@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from hwmodels.workload.graph import Builder, Workload
-from hwmodels.workload.ops import Pool2d, Precision
+from hwmodels.workload.graph import Builder
+from hwmodels.workload.ops import Pool2d
+from hwmodels.workload.zoo.record import Entry
 
-__all__ = ["mobilenet_v2"]
+__all__ = ["ENTRIES"]
 
 # (expansion, output channels, repeats, stride of the first) [Sandler'18, table 2]
 _V2_STAGES = (
@@ -28,11 +29,13 @@ def _inverted_residual(net: Builder, x: str, out_channels: int, expansion: int, 
     return net.residual(x, y) if stride == 1 and channels == out_channels else y
 
 
-def mobilenet_v2(batch: int, precision: Precision) -> Workload:
-    net = Builder("mobilenet_v2", (batch, 3, 224, 224), precision=precision)
+def _mobilenet_v2(net: Builder) -> str:
     x = net.conv_norm_act(net.input, 32, 3, stride=2, activation="relu6")
     for expansion, channels, repeats, stride in _V2_STAGES:
         for index in range(repeats):
             x = _inverted_residual(net, x, channels, expansion, stride if index == 0 else 1)
     x = net.conv_norm_act(x, 1280, 1, activation="relu6")
-    return net.finish(net.linear(net.flatten(net.add(Pool2d("avg"), x)), 1000))
+    return net.linear(net.flatten(net.add(Pool2d("avg"), x)), 1000)
+
+
+ENTRIES = (Entry("mobilenet_v2", _mobilenet_v2, (3, 224, 224), "Sandler et al. 2018; torchvision model metadata"),)

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
-from hwmodels.workload.graph import Builder, Workload
-from hwmodels.workload.ops import Embedding, Precision, Recurrent
+from hwmodels.workload.graph import Builder
+from hwmodels.workload.ops import Embedding, Recurrent
+from hwmodels.workload.zoo.record import Entry
 
-__all__ = ["lstm_650"]
+__all__ = ["ENTRIES"]
 
 
-def lstm_650(batch: int, precision: Precision) -> Workload:
-    """Two LSTM layers of 650 units, 10,000 words, unrolled over 35 tokens; output weights not tied."""
-    net = Builder("lstm_650", (batch, 35), precision=precision)
+def _lstm_650(net: Builder) -> str:
+    """Two LSTM layers of 650 units on 10,000 words; output weights not tied."""
     x = net.add(Embedding(10_000, 650), net.input)
     for _ in range(2):
         x = net.add(Recurrent("lstm", 650), x)
-    return net.finish(net.linear(x, 10_000))
+    return net.linear(x, 10_000)
+
+
+ENTRIES = (
+    Entry(
+        "lstm_650",
+        _lstm_650,
+        (35,),
+        "Zaremba et al. 2014, medium: 2 layers of 650 on 10,000 words; two bias vectors",
+        ("lstm", "lstm_2x650"),
+    ),
+)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
-from hwmodels.workload.graph import Builder, Workload
-from hwmodels.workload.ops import Activation, Pool2d, Precision
+from hwmodels.workload.graph import Builder
+from hwmodels.workload.ops import Activation, Pool2d
+from hwmodels.workload.zoo.record import Entry
 
-__all__ = ["resnet18", "resnet34", "resnet50"]
+__all__ = ["ENTRIES"]
 
 _WIDTHS = (64, 128, 256, 512)
 
@@ -32,25 +34,20 @@ def _bottleneck(net: Builder, x: str, width: int, stride: int) -> str:
     return net.add(Activation("relu"), net.residual(y, _shortcut(net, x, 4 * width, stride)))
 
 
-def _resnet(name: str, depths: Sequence[int], *, bottleneck: bool, batch: int, precision: Precision) -> Workload:
-    net = Builder(name, (batch, 3, 224, 224), precision=precision)
+def _resnet(net: Builder, *, depths: Sequence[int], bottleneck: bool) -> str:
     x = net.conv_norm_act(net.input, 64, 7, stride=2)
     x = net.add(Pool2d("max", 3, 2, 1), x)
     block = _bottleneck if bottleneck else _basic_block
     for stage, (width, depth) in enumerate(zip(_WIDTHS, depths, strict=True)):
         for index in range(depth):
             x = block(net, x, width, 2 if stage > 0 and index == 0 else 1)
-    x = net.flatten(net.add(Pool2d("avg"), x))
-    return net.finish(net.linear(x, 1000))
+    return net.linear(net.flatten(net.add(Pool2d("avg"), x)), 1000)
 
 
-def resnet18(batch: int, precision: Precision) -> Workload:
-    return _resnet("resnet18", (2, 2, 2, 2), bottleneck=False, batch=batch, precision=precision)
+_SOURCE = "He et al. 2015; torchvision model metadata"
 
-
-def resnet34(batch: int, precision: Precision) -> Workload:
-    return _resnet("resnet34", (3, 4, 6, 3), bottleneck=False, batch=batch, precision=precision)
-
-
-def resnet50(batch: int, precision: Precision) -> Workload:
-    return _resnet("resnet50", (3, 4, 6, 3), bottleneck=True, batch=batch, precision=precision)
+ENTRIES = (
+    Entry("resnet18", partial(_resnet, depths=(2, 2, 2, 2), bottleneck=False), (3, 224, 224), _SOURCE),
+    Entry("resnet34", partial(_resnet, depths=(3, 4, 6, 3), bottleneck=False), (3, 224, 224), _SOURCE),
+    Entry("resnet50", partial(_resnet, depths=(3, 4, 6, 3), bottleneck=True), (3, 224, 224), _SOURCE),
+)

@@ -1,17 +1,17 @@
-"""VGG [Simonyan and Zisserman, ICLR 2015], without batch norm."""
+"""VGG [Simonyan and Zisserman, ICLR 2015]: stages of 3x3 convolutions with bias, and three dense layers."""
 
 from __future__ import annotations
 
-from hwmodels.workload.graph import Builder, Workload
-from hwmodels.workload.ops import Activation, Conv2d, Pool2d, Precision
+from hwmodels.workload.graph import Builder
+from hwmodels.workload.ops import Activation, Conv2d, Pool2d
+from hwmodels.workload.zoo.record import Entry
 
-__all__ = ["vgg16"]
+__all__ = ["ENTRIES"]
 
 _VGG16 = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))
 
 
-def vgg16(batch: int, precision: Precision) -> Workload:
-    net = Builder("vgg16", (batch, 3, 224, 224), precision=precision)
+def _vgg16(net: Builder) -> str:
     x = net.input
     for channels, repeats in _VGG16:
         for _ in range(repeats):
@@ -20,4 +20,7 @@ def vgg16(batch: int, precision: Precision) -> Workload:
     x = net.flatten(x)
     for features in (4096, 4096):
         x = net.add(Activation("relu"), net.linear(x, features))
-    return net.finish(net.linear(x, 1000))
+    return net.linear(x, 1000)
+
+
+ENTRIES = (Entry("vgg16", _vgg16, (3, 224, 224), "Simonyan and Zisserman 2014; torchvision model metadata"),)

@@ -1,0 +1,178 @@
+"""Operators without MACs that compute: pooling, reduction, normalisation, nonlinearities, elementwise arithmetic."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+from typing import ClassVar, Literal
+
+from hwmodels.workload.ops.row import Kind, Row, Shape, channels_of, image, plain_row
+
+__all__ = [
+    "ACTIVATION_OPS",
+    "Activation",
+    "ActivationName",
+    "Elementwise",
+    "ElementwiseName",
+    "Norm",
+    "Pool2d",
+    "Reduce",
+    "Softmax",
+]
+
+Pair = int | tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Pool2d:
+    """Max or average pooling; `kernel=None` pools globally to 1 x 1. A pair is (height, width)."""
+
+    mode: Literal["max", "avg"]
+    kernel: Pair | None = None
+    stride: Pair | None = None
+    padding: Pair = 0
+    ceil_mode: bool = False
+    is_view: ClassVar[bool] = False
+
+    def geometry(self, shape: Shape) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int]]:
+        """Kernel, stride and padding, (height, width) each."""
+        _, _, height, width = image(shape, "Pool2d")
+        if self.kernel is None:
+            return (height, width), (1, 1), (0, 0)
+        return _pair(self.kernel), _pair(self.stride or self.kernel), _pair(self.padding)
+
+    def infer(self, *inputs: Shape) -> Shape:
+        batch, channels, *extents = image(inputs[0], "Pool2d")
+        size = []
+        for extent, kernel, stride, pad in zip(extents, *self.geometry(inputs[0]), strict=True):
+            out = (extent + 2 * pad - kernel + (stride - 1 if self.ceil_mode else 0)) // stride + 1
+            # In ceil mode a window must still start inside the input or its left padding.
+            size.append(out - int(self.ceil_mode and (out - 1) * stride >= extent + pad))
+        if min(size) < 1:
+            raise ValueError(f"Pool2d: kernel {self.kernel} is larger than the padded input {tuple(extents)}")
+        return (batch, channels, size[0], size[1])
+
+    def row(self, inputs: tuple[Shape, ...], output: Shape) -> Row:
+        (kernel_h, kernel_w), (stride_h, stride_w), (pad_h, pad_w) = self.geometry(inputs[0])
+        return plain_row(Kind.POOL, inputs, output, vector_ops=prod(output) * kernel_h * kernel_w)._replace(
+            kernel_h=kernel_h, kernel_w=kernel_w, stride_h=stride_h, stride_w=stride_w, pad_h=pad_h, pad_w=pad_w
+        )
+
+
+def _pair(value: Pair) -> tuple[int, int]:
+    return value if isinstance(value, tuple) else (value, value)
+
+
+@dataclass(frozen=True, slots=True)
+class Reduce:
+    """Mean, sum, maximum ... over `axes`; global average pooling of an image is `Pool2d("avg")`."""
+
+    axes: tuple[int, ...]
+    keep_axes: bool = False
+    mode: Literal["mean", "sum", "max", "min", "norm"] = "mean"
+    is_view: ClassVar[bool] = False
+
+    def infer(self, *inputs: Shape) -> Shape:
+        shape = inputs[0]
+        reduced = {range(len(shape))[axis] for axis in self.axes}
+        kept = ((1 if axis in reduced else extent, axis in reduced) for axis, extent in enumerate(shape))
+        return tuple(extent for extent, gone in kept if self.keep_axes or not gone)
+
+    def row(self, inputs: tuple[Shape, ...], output: Shape) -> Row:
+        return plain_row(Kind.POOL, inputs, output, vector_ops=prod(inputs[0]))
+
+
+@dataclass(frozen=True, slots=True)
+class Norm:
+    """Batch, layer, group, instance or root-mean-square normalisation.
+
+    Affine parameters: a scale and, with `bias`, a shift for each of `features`, by default the channels: axis 1 of
+    an image, the last axis of everything else. RMS normalisation has no shift.
+    """
+
+    mode: Literal["batch", "layer", "group", "instance", "rms"] = "batch"
+    affine: bool = True
+    bias: bool = True
+    features: int | None = None
+    is_view: ClassVar[bool] = False
+
+    def infer(self, *inputs: Shape) -> Shape:
+        return inputs[0]
+
+    def row(self, inputs: tuple[Shape, ...], output: Shape) -> Row:
+        # Batch norm at inference is one scale and one shift; the others also need their statistics.
+        per_element = {"batch": 2, "rms": 4}.get(self.mode, 5)
+        tensors = 0 if not self.affine else 2 if self.bias and self.mode != "rms" else 1
+        return plain_row(
+            Kind.NORM,
+            inputs,
+            output,
+            vector_ops=per_element * prod(output),
+            parameters=tensors * (self.features or channels_of(output)),
+        )
+
+
+ActivationName = Literal[
+    "relu", "relu6", "leaky_relu", "prelu", "elu", "hardtanh", "hardsigmoid", "hardswish", "sigmoid", "tanh", "silu",
+    "gelu", "mish", "softplus", "abs", "neg", "sqrt", "rsqrt", "reciprocal", "exp", "log", "erf", "sin", "cos",
+]  # fmt: skip
+
+ACTIVATION_OPS: dict[ActivationName, int] = {
+    "relu": 1, "relu6": 2, "leaky_relu": 2, "prelu": 2, "elu": 5, "hardtanh": 2, "hardsigmoid": 3, "hardswish": 4,
+    "sigmoid": 4, "tanh": 4, "silu": 5, "gelu": 8, "mish": 9, "softplus": 5, "abs": 1, "neg": 1, "sqrt": 4,
+    "rsqrt": 4, "reciprocal": 4, "exp": 4, "log": 4, "erf": 6, "sin": 4, "cos": 4,
+}  # fmt: skip
+"""Elementary operations an element, of a polynomial evaluation where the function has no closed form (ASSUMED)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Activation:
+    """Pointwise function of one tensor; `prelu` learns a slope a channel."""
+
+    function: ActivationName = "relu"
+    is_view: ClassVar[bool] = False
+
+    def infer(self, *inputs: Shape) -> Shape:
+        return inputs[0]
+
+    def row(self, inputs: tuple[Shape, ...], output: Shape) -> Row:
+        ops = ACTIVATION_OPS[self.function] * prod(output)
+        slopes = channels_of(output) if self.function == "prelu" else 0
+        return plain_row(Kind.ACTIVATION, inputs, output, vector_ops=ops, parameters=slopes)
+
+
+ElementwiseName = Literal["add", "sub", "mul", "div", "max", "min", "pow", "compare", "where"]
+
+
+@dataclass(frozen=True, slots=True)
+class Elementwise:
+    """Arithmetic of operands that broadcast against each other; a scalar operand is not an input."""
+
+    function: ElementwiseName = "add"
+    is_view: ClassVar[bool] = False
+
+    def infer(self, *inputs: Shape) -> Shape:
+        rank = max(len(shape) for shape in inputs)
+        padded = [(1,) * (rank - len(shape)) + shape for shape in inputs]
+        out = tuple(max(extents) for extents in zip(*padded, strict=True))
+        if any(extent not in (1, full) for shape in padded for extent, full in zip(shape, out, strict=True)):
+            raise ValueError(f"Elementwise: shapes {inputs} do not broadcast")
+        return out
+
+    def row(self, inputs: tuple[Shape, ...], output: Shape) -> Row:
+        ops = prod(output) * max(len(inputs) - 1, 1)
+        return plain_row(Kind.ELEMENTWISE, inputs, output, vector_ops=ops)
+
+
+@dataclass(frozen=True, slots=True)
+class Softmax:
+    """Softmax over one axis: maximum, subtract, exponential, sum, divide."""
+
+    axis: int = -1
+    is_view: ClassVar[bool] = False
+
+    def infer(self, *inputs: Shape) -> Shape:
+        return inputs[0]
+
+    def row(self, inputs: tuple[Shape, ...], output: Shape) -> Row:
+        return plain_row(Kind.SOFTMAX, inputs, output, vector_ops=5 * prod(output))

@@ -1,0 +1,309 @@
+"""Operators whose work is multiply-accumulates: convolutions, matrix products, attention, recurrent layers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+from typing import ClassVar, Literal
+
+from hwmodels.workload.ops.row import Kind, Row, Shape, image
+
+__all__ = ["Attention", "Conv2d", "ConvTranspose2d", "Linear", "MatMul", "Recurrent"]
+
+
+@dataclass(frozen=True, slots=True)
+class Conv2d:
+    """2-D convolution with groups and dilation; depthwise when groups == in_channels."""
+
+    out_channels: int
+    kernel: tuple[int, int] = (1, 1)
+    stride: tuple[int, int] = (1, 1)
+    padding: tuple[int, int] = (0, 0)
+    dilation: tuple[int, int] = (1, 1)
+    groups: int = 1
+    bias: bool = True
+    is_view: ClassVar[bool] = False
+
+    @classmethod
+    def square(
+        cls,
+        out_channels: int,
+        kernel: int,
+        *,
+        stride: int = 1,
+        padding: int | None = None,
+        dilation: int = 1,
+        groups: int = 1,
+        bias: bool = False,
+    ) -> Conv2d:
+        """Square kernel; `padding=None` keeps the size at stride 1 ('same' for odd kernels)."""
+        pad = dilation * (kernel - 1) // 2 if padding is None else padding
+        return cls(out_channels, (kernel, kernel), (stride, stride), (pad, pad), (dilation, dilation), groups, bias)
+
+    def infer(self, *inputs: Shape) -> Shape:
+        batch, channels, height, width = image(inputs[0], "Conv2d")
+        if channels % self.groups or self.out_channels % self.groups:
+            raise ValueError(
+                f"Conv2d: {self.groups} groups do not divide {channels} inputs and {self.out_channels} outputs"
+            )
+        # out = floor((in + 2 pad - dilation (kernel - 1) - 1) / stride) + 1
+        size = [
+            (extent + 2 * pad - dilation * (kernel - 1) - 1) // stride + 1
+            for extent, pad, dilation, kernel, stride in zip(
+                (height, width), self.padding, self.dilation, self.kernel, self.stride, strict=True
+            )
+        ]
+        if min(size) < 1:
+            raise ValueError(f"Conv2d: kernel {self.kernel} is larger than the padded input {(height, width)}")
+        return (batch, self.out_channels, size[0], size[1])
+
+    def row(self, inputs: tuple[Shape, ...], output: Shape) -> Row:
+        batch, channels, height, width = image(inputs[0], "Conv2d")
+        _, _, out_h, out_w = output
+        k = channels // self.groups * self.kernel[0] * self.kernel[1]
+        n = self.out_channels // self.groups
+        m = batch * out_h * out_w
+        weights = self.groups * n * k
+        return Row(
+            kind=Kind.CONV,
+            batch=batch,
+            groups=self.groups,
+            in_channels=channels,
+            out_channels=self.out_channels,
+            in_h=height,
+            in_w=width,
+            out_h=out_h,
+            out_w=out_w,
+            kernel_h=self.kernel[0],
+            kernel_w=self.kernel[1],
+            stride_h=self.stride[0],
+            stride_w=self.stride[1],
+            pad_h=self.padding[0],
+            pad_w=self.padding[1],
+            dilation_h=self.dilation[0],
+            dilation_w=self.dilation[1],
+            m=m,
+            n=n,
+            k=k,
+            macs=m * weights,
+            weight_elements=weights,
+            input_elements=prod(inputs[0]),
+            output_elements=prod(output),
+            parameters=weights + (self.out_channels if self.bias else 0),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ConvTranspose2d:
+    """Transposed convolution: every input pixel spreads a kernel of products over the output.
+
+    The GEMM view is that of the executed product before its overlapping parts are added:
+    m = batch in_h in_w positions, n = out_channels kernel_h kernel_w / groups, k = in_channels / groups.
+    """
+
+    out_channels: int
+    kernel: tuple[int, int] = (2, 2)
+    stride: tuple[int, int] = (2, 2)
+    padding: tuple[int, int] = (0, 0)
+    output_padding: tuple[int, int] = (0, 0)
+    dilation: tuple[int, int] = (1, 1)
+    groups: int = 1
+    bias: bool = True
+    is_view: ClassVar[bool] = False
+
+    def infer(self, *inputs: Shape) -> Shape:
+        batch, channels, height, width = image(inputs[0], "ConvTranspose2d")
+        if channels % self.groups or self.out_channels % self.groups:
+            raise ValueError(
+                f"ConvTranspose2d: {self.groups} groups do not divide {channels} inputs and {self.out_channels} outputs"
+            )
+        # out = (in - 1) stride - 2 pad + dilation (kernel - 1) + output_padding + 1
+        size = [
+            (extent - 1) * stride - 2 * pad + dilation * (kernel - 1) + extra + 1
+            for extent, stride, pad, dilation, kernel, extra in zip(
+                (height, width), self.stride, self.padding, self.dilation, self.kernel, self.output_padding, strict=True
+            )
+        ]
+        return (batch, self.out_channels, size[0], size[1])
+
+    def row(self, inputs: tuple[Shape, ...], output: Shape) -> Row:
+        batch, channels, height, width = image(inputs[0], "ConvTranspose2d")
+        m, k = batch * height * width, channels // self.groups
+        n = self.out_channels // self.groups * self.kernel[0] * self.kernel[1]
+        weights = self.groups * n * k
+        return Row(
+            kind=Kind.CONV_TRANSPOSE,
+            batch=batch,
+            groups=self.groups,
+            in_channels=channels,
+            out_channels=self.out_channels,
+            in_h=height,
+            in_w=width,
+            out_h=output[2],
+            out_w=output[3],
+            kernel_h=self.kernel[0],
+            kernel_w=self.kernel[1],
+            stride_h=self.stride[0],
+            stride_w=self.stride[1],
+            pad_h=self.padding[0],
+            pad_w=self.padding[1],
+            dilation_h=self.dilation[0],
+            dilation_w=self.dilation[1],
+            m=m,
+            n=n,
+            k=k,
+            macs=m * weights,
+            weight_elements=weights,
+            input_elements=prod(inputs[0]),
+            output_elements=prod(output),
+            parameters=weights + (self.out_channels if self.bias else 0),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Linear:
+    """y = x W^T + b over the last axis; `tied` weights are stored elsewhere in the network and counted there."""
+
+    out_features: int
+    bias: bool = True
+    tied: bool = False
+    is_view: ClassVar[bool] = False
+
+    def infer(self, *inputs: Shape) -> Shape:
+        return (*inputs[0][:-1], self.out_features)
+
+    def row(self, inputs: tuple[Shape, ...], output: Shape) -> Row:
+        m, k, n = prod(inputs[0][:-1]), inputs[0][-1], self.out_features
+        tokens = prod(inputs[0][1:-1])
+        return Row(
+            kind=Kind.LINEAR,
+            batch=inputs[0][0],
+            in_channels=k,
+            out_channels=n,
+            in_h=tokens,
+            out_h=tokens,
+            m=m,
+            n=n,
+            k=k,
+            macs=m * n * k,
+            weight_elements=n * k,
+            input_elements=m * k,
+            output_elements=m * n,
+            parameters=(0 if self.tied else n * k) + (n if self.bias else 0),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class MatMul:
+    """Batched product of two computed operands, (..., m, k) x (..., k, n): attention's Q.K^T and P.V."""
+
+    is_view: ClassVar[bool] = False
+
+    def infer(self, *inputs: Shape) -> Shape:
+        left, right = inputs
+        if left[:-2] != right[:-2] or left[-1] != right[-2]:
+            raise ValueError(f"MatMul: {left} and {right} do not fit")
+        return (*left[:-1], right[-1])
+
+    def row(self, inputs: tuple[Shape, ...], output: Shape) -> Row:
+        left, right = inputs
+        groups, m, k, n = prod(left[:-2]), left[-2], left[-1], right[-1]
+        return Row(
+            kind=Kind.MATMUL,
+            batch=left[0],
+            groups=groups,
+            in_channels=k * groups,
+            out_channels=n * groups,
+            in_h=m,
+            out_h=m,
+            m=m,
+            n=n,
+            k=k,
+            macs=groups * m * n * k,
+            weight_elements=groups * k * n,
+            input_elements=groups * m * k,
+            output_elements=groups * m * n,
+            dynamic_operand=1,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Attention:
+    """softmax(Q K^T) V in one kernel that never writes the scores [Dao et al., NeurIPS 2022].
+
+    Operands: query (..., m, d), transposed key (..., d, s) and value (..., s, v). Both products together are one
+    GEMM view of k = d + v: m s d + m s v MACs. `score_passes` counts the elementwise passes over the scores, such
+    as scale and mask, that the kernel absorbs beside the softmax.
+    """
+
+    score_passes: int = 0
+    is_view: ClassVar[bool] = False
+
+    def infer(self, *inputs: Shape) -> Shape:
+        query, key, value = inputs[:3]
+        if not (query[:-2] == key[:-2] == value[:-2] and query[-1] == key[-2] and key[-1] == value[-2]):
+            raise ValueError(f"Attention: {query}, {key} and {value} do not fit")
+        return (*query[:-1], value[-1])
+
+    def row(self, inputs: tuple[Shape, ...], output: Shape) -> Row:
+        query, key, value = inputs[:3]
+        groups, m, n, k = prod(query[:-2]), query[-2], key[-1], query[-1] + value[-1]
+        return Row(
+            kind=Kind.ATTENTION,
+            batch=query[0],
+            groups=groups,
+            in_channels=query[-1] * groups,
+            out_channels=value[-1] * groups,
+            in_h=m,
+            out_h=m,
+            m=m,
+            n=n,
+            k=k,
+            macs=groups * m * n * k,
+            vector_ops=groups * m * n * (5 + self.score_passes),
+            weight_elements=groups * n * k,
+            input_elements=groups * m * query[-1],
+            output_elements=prod(output),
+            dynamic_operand=1,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Recurrent:
+    """One direction of an LSTM, GRU or Elman layer over (batch, time, features).
+
+    Two bias vectors, as in torch and cuDNN, or none.
+    """
+
+    cell: Literal["lstm", "gru", "rnn"]
+    hidden: int
+    bias: bool = True
+    is_view: ClassVar[bool] = False
+
+    def infer(self, *inputs: Shape) -> Shape:
+        batch, time, _ = inputs[0]
+        return (batch, time, self.hidden)
+
+    def row(self, inputs: tuple[Shape, ...], output: Shape) -> Row:
+        batch, time, features = inputs[0]
+        gates = {"lstm": 4, "gru": 3, "rnn": 1}[self.cell]
+        n, k = gates * self.hidden, features + self.hidden
+        return Row(
+            kind=Kind.RECURRENT,
+            batch=batch,
+            in_channels=features,
+            out_channels=self.hidden,
+            in_h=time,
+            out_h=time,
+            m=batch,
+            n=n,
+            k=k,
+            macs=time * batch * n * k,
+            # One nonlinearity a gate, one more on the cell state, three products and sums a hidden unit.
+            vector_ops=time * batch * self.hidden * (gates + 4),
+            weight_elements=n * k,
+            input_elements=prod(inputs[0]),
+            output_elements=prod(output),
+            parameters=n * k + (2 * n if self.bias else 0),
+            sequential_steps=time,
+        )
