@@ -39,11 +39,12 @@ class CostTensor:
 class CostReport:
     """One network on one configuration.
 
-    totals : network-level metrics by name. layers : per executed layer, in order, by name of the layer metric.
+    batch : items. totals : network-level metrics by name. layers : per executed layer, in order, by name of the layer metric.
     binding : per executed layer the largest of the model's time terms. infeasible : the reason, or None.
     """
 
     network: str
+    batch: int
     family: str
     table: LayerTable
     totals: dict[str, float]
@@ -85,11 +86,6 @@ class CostReport:
             group["latency_s"] += float(self.layers["latency_s"][position])
             group["energy_j"] += float(self.layers["energy_j"][position])
         return sorted(groups.values(), key=lambda group: -group["latency_s"])
-
-    @property
-    def batch(self) -> int:
-        """Items a batch."""
-        return int(self.table.layers.batch.max(initial=1))
 
     @property
     def items_per_s(self) -> float:

@@ -17,7 +17,7 @@ from numba import njit
 from hwmodels.cost import CostReport, CostTensor
 from hwmodels.families.base import CostModel, Spec
 from hwmodels.workload.graph import Workload
-from hwmodels.workload.memory import peak_activation_bytes, weight_bytes
+from hwmodels.workload.memory import kv_cache_bytes, peak_activation_bytes, weight_bytes
 from hwmodels.workload.table import I64, LayerTable, layer_table
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ __all__ = ["NETWORK_METRICS", "PairCosts", "evaluate", "evaluate_pairs", "layer_
 
 F64 = npt.NDArray[np.float64]
 
-NETWORK_METRICS = ("parameters", "macs", "weight_bytes", "peak_activation_bytes")
+NETWORK_METRICS = ("parameters", "macs", "weight_bytes", "kv_cache_bytes", "peak_activation_bytes")
 _CHUNK_VALUES = 4_000_000
 """Float64 values of a kernel's output held at once: 32 MB."""
 
@@ -96,6 +96,7 @@ def network_metrics(table: LayerTable) -> dict[str, F64]:
         "parameters": table.totals("parameters").astype(np.float64),
         "macs": table.totals("macs").astype(np.float64),
         "weight_bytes": weight_bytes(table),
+        "kv_cache_bytes": kv_cache_bytes(table),
         "peak_activation_bytes": peak_activation_bytes(table),
     }
 
@@ -186,6 +187,7 @@ def evaluate(workload: Workload, model: CostModel, spec: Spec) -> CostReport:
     code = int(costs.infeasible[0])
     return CostReport(
         network=workload.name,
+        batch=workload.batch,
         family=model.name,
         table=table,
         totals={name: float(values[0]) for name, values in costs.columns.items()},

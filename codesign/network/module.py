@@ -132,13 +132,15 @@ class _Constant(nn.Module):
         return self.value
 
 
+_RECURRENT = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn": nn.RNN}
+
+
 class _Recurrent(nn.Module):
     """A recurrent layer that returns the hidden states (B, T, H) only."""
 
-    def __init__(self, cell: str, features: int, hidden: int) -> None:
+    def __init__(self, operator: ops.Recurrent, features: int) -> None:
         super().__init__()
-        kind = nn.LSTM if cell == "lstm" else nn.GRU
-        self.cell = kind(features, hidden, batch_first=True)
+        self.cell = _RECURRENT[operator.cell](features, operator.hidden, bias=operator.bias, batch_first=True)
 
     def forward(self, x: Tensor) -> Tensor:
         states: Tensor = self.cell(x)[0]
@@ -153,7 +155,7 @@ class _ChannelsAside(nn.Module):
         self.norm = norm
 
     def forward(self, x: Tensor) -> Tensor:
-        if isinstance(self.norm, nn.LayerNorm):
+        if isinstance(self.norm, nn.LayerNorm | nn.RMSNorm):
             moved: Tensor = self.norm(x.movedim(1, -1))
             return moved.movedim(-1, 1)
         moved = self.norm(x.movedim(-1, 1))
@@ -163,13 +165,48 @@ class _ChannelsAside(nn.Module):
 _ACTIVATIONS: dict[str, Operation] = {
     "relu": F.relu,
     "relu6": F.relu6,
+    "leaky_relu": F.leaky_relu,
+    "elu": F.elu,
+    "hardtanh": F.hardtanh,
     "hardsigmoid": F.hardsigmoid,
     "hardswish": F.hardswish,
     "sigmoid": torch.sigmoid,
     "tanh": torch.tanh,
     "silu": F.silu,
     "gelu": F.gelu,
+    "mish": F.mish,
+    "softplus": F.softplus,
+    "abs": torch.abs,
+    "neg": torch.neg,
+    "sqrt": torch.sqrt,
+    "rsqrt": torch.rsqrt,
+    "reciprocal": torch.reciprocal,
+    "exp": torch.exp,
+    "log": torch.log,
+    "erf": torch.erf,
+    "sin": torch.sin,
+    "cos": torch.cos,
 }
+
+_COMBINE: dict[str, Operation] = {
+    "add": torch.add,
+    "sub": torch.sub,
+    "mul": torch.mul,
+    "div": torch.div,
+    "max": torch.maximum,
+    "min": torch.minimum,
+    "pow": torch.pow,
+}
+
+
+def _activation(operator: ops.Activation, node: Node, inputs: list[ops.Shape]) -> Operation:
+    if operator.function == "prelu":
+        return nn.PReLU(_channels(node.shape))
+    return _ACTIVATIONS[operator.function]
+
+
+def _channels(shape: ops.Shape) -> int:
+    return shape[1] if len(shape) == 4 else shape[-1]
 
 
 def _conv(operator: ops.Conv2d, node: Node, inputs: list[ops.Shape]) -> Operation:
@@ -185,6 +222,34 @@ def _conv(operator: ops.Conv2d, node: Node, inputs: list[ops.Shape]) -> Operatio
     )
 
 
+def _conv_transpose(operator: ops.ConvTranspose2d, node: Node, inputs: list[ops.Shape]) -> Operation:
+    return nn.ConvTranspose2d(
+        inputs[0][1],
+        operator.out_channels,
+        operator.kernel,
+        operator.stride,
+        operator.padding,
+        operator.output_padding,
+        operator.groups,
+        operator.bias,
+        operator.dilation,
+    )
+
+
+def _linear(operator: ops.Linear, node: Node, inputs: list[ops.Shape]) -> Operation:
+    if operator.tied:
+        raise SpecError(node.name, "tied weights", "a layer with weights of its own")
+    return nn.Linear(inputs[0][-1], operator.out_features, operator.bias)
+
+
+def _attend(query: Tensor, key: Tensor, value: Tensor, *beside: Tensor) -> Tensor:
+    """Attention over a transposed key; operands beside it are added to the scores, as masks are."""
+    scores = torch.matmul(query, key)
+    for operand in beside:
+        scores = scores + operand
+    return torch.matmul(torch.softmax(scores, dim=-1), value)
+
+
 def _pool(operator: ops.Pool2d, node: Node, inputs: list[ops.Shape]) -> Operation:
     kernel, stride, padding = operator.geometry(inputs[0])
     if operator.mode == "max":
@@ -195,11 +260,14 @@ def _pool(operator: ops.Pool2d, node: Node, inputs: list[ops.Shape]) -> Operatio
 def _norm(operator: ops.Norm, node: Node, inputs: list[ops.Shape]) -> Operation:
     rank = len(node.shape)
     is_image = rank == 4
-    channels = node.shape[1] if is_image else node.shape[-1]
-    affine = operator.affine
+    channels, affine = _channels(node.shape), operator.affine
+    if operator.features not in (None, channels):
+        raise SpecError(node.name, f"a {operator.mode} norm over {operator.features}", f"one over {channels} channels")
+    if operator.mode == "rms":
+        return _last(nn.RMSNorm(channels, elementwise_affine=affine), is_image)
     if operator.mode == "layer":
-        norm: nn.Module = nn.LayerNorm(channels, elementwise_affine=affine)
-        return _ChannelsAside(norm) if is_image else norm
+        return _last(nn.LayerNorm(channels, elementwise_affine=affine, bias=operator.bias), is_image)
+    norm: nn.Module
     if operator.mode == "group":
         groups = max(g for g in range(1, min(32, channels) + 1) if gcd(channels, g) == g)
         norm = nn.GroupNorm(groups, channels, affine=affine)
@@ -210,8 +278,15 @@ def _norm(operator: ops.Norm, node: Node, inputs: list[ops.Shape]) -> Operation:
     return norm if rank in (2, 4) else _ChannelsAside(norm)
 
 
+def _last(norm: nn.Module, is_image: bool) -> nn.Module:
+    """A norm of the last axis, for channels that stand second in an image."""
+    return _ChannelsAside(norm) if is_image else norm
+
+
 def _elementwise(operator: ops.Elementwise, node: Node, inputs: list[ops.Shape]) -> Operation:
-    combine = torch.add if operator.function == "add" else torch.mul
+    if operator.function not in _COMBINE or len(inputs) < 2:
+        raise SpecError(node.name, operator.function, f"one of {', '.join(_COMBINE)} of two operands")
+    combine = _COMBINE[operator.function]
 
     def fold(*operands: Tensor) -> Tensor:
         total = operands[0]
@@ -235,19 +310,36 @@ def _concat(operator: ops.Concat, node: Node, inputs: list[ops.Shape]) -> Operat
 
 def _upsample(operator: ops.Upsample, node: Node, inputs: list[ops.Shape]) -> Operation:
     corners = None if operator.mode == "nearest" else False
-    return partial(F.interpolate, scale_factor=operator.factor, mode=operator.mode, align_corners=corners)
+    size = operator.infer(inputs[0])[2:]
+    return partial(F.interpolate, size=size, mode=operator.mode, align_corners=corners)
+
+
+_REDUCE: dict[str, Callable[..., Tensor]] = {
+    "mean": torch.mean,
+    "sum": torch.sum,
+    "max": torch.amax,
+    "min": torch.amin,
+    "norm": torch.linalg.vector_norm,
+}
+
+
+def _reduce(operator: ops.Reduce, node: Node, inputs: list[ops.Shape]) -> Operation:
+    return partial(_REDUCE[operator.mode], dim=operator.axes, keepdim=operator.keep_axes)
 
 
 _BUILDERS: dict[type, Callable[..., Operation]] = {
     ops.Conv2d: _conv,
-    ops.Linear: lambda op, node, inputs: nn.Linear(inputs[0][-1], op.out_features, op.bias),
+    ops.ConvTranspose2d: _conv_transpose,
+    ops.Linear: _linear,
     ops.MatMul: lambda op, node, inputs: torch.matmul,
-    ops.Recurrent: lambda op, node, inputs: _Recurrent(op.cell, inputs[0][-1], op.hidden),
+    ops.Recurrent: lambda op, node, inputs: _Recurrent(op, inputs[0][-1]),
     ops.Pool2d: _pool,
     ops.Norm: _norm,
-    ops.Activation: lambda op, node, inputs: _ACTIVATIONS[op.function],
+    ops.Activation: _activation,
+    ops.Attention: lambda op, node, inputs: _attend,
     ops.Elementwise: _elementwise,
-    ops.Softmax: lambda op, node, inputs: partial(torch.softmax, dim=-1),
+    ops.Reduce: _reduce,
+    ops.Softmax: lambda op, node, inputs: partial(torch.softmax, dim=op.axis),
     ops.Embedding: lambda op, node, inputs: nn.Embedding(op.entries, op.features),
     ops.Zeros: lambda op, node, inputs: partial(torch.zeros, op.shape),
     ops.Constant: lambda op, node, inputs: _Constant(op.shape),

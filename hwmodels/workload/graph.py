@@ -134,6 +134,11 @@ class Workload:
         return tuple(node.shape for node in self if isinstance(node.operator, Input))
 
     @property
+    def batch(self) -> int:
+        """Items a batch: the first axis of the first input."""
+        return next((shape[0] for shape in self.input_shapes if shape), 1)
+
+    @property
     def parameters(self) -> int:
         """Stored parameters: weights, biases, affine pairs, embeddings."""
         return sum(row.parameters for _, row in self.rows())

@@ -1,4 +1,4 @@
-"""Memory of a network: weights, and peak activations by liveness over the execution order.
+"""Memory of a network: weights, keys and values kept, and peak activations by liveness over the execution order.
 
 A tensor lives from the layer that makes it to its last consumer; while a layer runs, its inputs and its output are
 live together. In-place operators, tiling and allocator fragmentation are not modelled.
@@ -10,19 +10,34 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from hwmodels.workload.ops import Kind
 from hwmodels.workload.table import I64, LayerTable
 
-__all__ = ["peak_activation_bytes", "weight_bytes"]
+__all__ = ["kv_cache_bytes", "peak_activation_bytes", "weight_bytes"]
 
 F64 = npt.NDArray[np.float64]
 
 
 def weight_bytes(table: LayerTable) -> F64:
     """Bytes of all stored parameters at their layers' weight bits, (N,)."""
-    bits = table.layers.parameters * table.layers.weight_bits
+    return _sum_bits(table, table.layers.parameters * table.layers.weight_bits) / 8.0
+
+
+def kv_cache_bytes(table: LayerTable) -> F64:
+    """Bytes of the keys and values kept for the next token, past and new ones, (N,) per batch.
+
+    They stay between two runs of the network, so they are not among the activations that live during one.
+    """
+    layers = table.layers
+    kept = layers.batch * layers.out_channels * layers.out_h * (layers.kind == Kind.CACHE)
+    return _sum_bits(table, kept * layers.activation_bits) / 8.0
+
+
+def _sum_bits(table: LayerTable, bits: I64) -> F64:
+    """Sum of a column over each network's layers, (N,)."""
     running = np.concatenate([np.zeros(1, np.int64), np.cumsum(bits[table.networks.sequence])])
-    per_network: F64 = np.diff(running[table.networks.sequence_start]) / 8.0
-    return per_network
+    total: F64 = np.diff(running[table.networks.sequence_start]).astype(np.float64)
+    return total
 
 
 def peak_activation_bytes(table: LayerTable) -> F64:

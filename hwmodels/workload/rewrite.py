@@ -2,17 +2,31 @@
 
 Two execution semantics exist and both are needed: an eager runtime executes every operator as written, dead branches
 included; a compiled one drops what cannot reach the output or carries only zeros, and folds normalisation and
-activation into the convolution before them.
+activation into the convolution before them. Attention in one kernel is a choice of its own: eager frameworks have
+it, some compilers do not.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from math import prod
 
 from hwmodels.workload.graph import Node, Workload
-from hwmodels.workload.ops import Activation, Conv2d, Elementwise, Linear, Norm, Precision, Shape, Zeros
+from hwmodels.workload.ops import (
+    Activation,
+    Attention,
+    Conv2d,
+    ConvTranspose2d,
+    Elementwise,
+    Linear,
+    MatMul,
+    Norm,
+    Shape,
+    Softmax,
+    Zeros,
+)
 
-__all__ = ["COMPILED", "EAGER", "RUNTIMES", "Semantics", "fuse", "prune_dead_branches", "rewrite", "with_precision"]
+__all__ = ["COMPILED", "EAGER", "RUNTIMES", "Semantics", "fuse", "fuse_attention", "prune_dead_branches", "rewrite"]
 
 
 @dataclass(frozen=True)
@@ -21,6 +35,16 @@ class Semantics:
 
     drop_dead_branches: bool
     fuse_norm_activation: bool
+    fuse_attention: bool = False
+
+    def __str__(self) -> str:
+        """The rewrites by name, as reports show them."""
+        done = {
+            "dead branches dropped": self.drop_dead_branches,
+            "norm and activation fused": self.fuse_norm_activation,
+            "attention fused": self.fuse_attention,
+        }
+        return ", ".join(what for what, is_done in done.items() if is_done) or "every operator as written"
 
 
 EAGER = Semantics(drop_dead_branches=False, fuse_norm_activation=False)
@@ -35,6 +59,8 @@ def rewrite(workload: Workload, semantics: Semantics) -> Workload:
         workload = prune_dead_branches(workload)
     if semantics.fuse_norm_activation:
         workload = fuse(workload)
+    if semantics.fuse_attention:
+        workload = fuse_attention(workload)
     return workload
 
 
@@ -97,14 +123,56 @@ def fuse(workload: Workload) -> Workload:
         stands_for[node.name] = host.name
         if isinstance(node.operator, Activation):
             activated.add(host.name)
-        elif isinstance(host.operator, Conv2d | Linear):
+        elif isinstance(host.operator, Conv2d | ConvTranspose2d | Linear):
             kept[host.name] = replace(host, operator=replace(host.operator, bias=True))
     return Workload.of(workload.name, kept.values(), (stands_for.get(name, name) for name in workload.outputs))
 
 
-def with_precision(workload: Workload, precision: Precision) -> Workload:
-    """The same network with uniform bits."""
-    return Workload.of(workload.name, (replace(node, precision=precision) for node in workload), workload.outputs)
+def fuse_attention(workload: Workload) -> Workload:
+    """Join each MatMul, scale and mask, Softmax, MatMul chain into one `Attention`, which never writes the scores.
+
+    Joined are chains whose every link is read once: elementwise arithmetic that keeps the scores' size (its other
+    operands become operands of the attention), views, and a softmax over the last axis.
+    """
+    readers: dict[str, int] = dict.fromkeys(workload.outputs, 1)
+    for node in workload:
+        for source in node.inputs:
+            readers[source] = readers.get(source, 0) + 1
+    fused: dict[str, Node] = {}
+    absorbed: set[str] = set()
+    for node in workload:
+        chain = _scores_behind(workload, node, readers) if isinstance(node.operator, MatMul) else None
+        if chain is None:
+            continue
+        links = {link.name for link in chain}
+        products = chain[0]
+        beside = [s for link in chain[1:] for s in link.inputs if s not in links]
+        passes = sum(isinstance(link.operator, Elementwise) for link in chain)
+        inputs = (*products.inputs, node.inputs[1], *beside)
+        fused[node.name] = replace(node, operator=Attention(passes), inputs=inputs)
+        absorbed |= links
+    nodes = (fused.get(node.name, node) for node in workload if node.name not in absorbed)
+    return Workload.of(workload.name, nodes, workload.outputs)
+
+
+def _scores_behind(workload: Workload, node: Node, readers: dict[str, int]) -> list[Node] | None:
+    """The chain from the product of the scores to the weights that `node` multiplies, or None where there is none."""
+    chain: list[Node] = []
+    link, normalised = workload[node.inputs[0]], False
+    while readers[link.name] == 1:
+        chain.append(link)
+        operator = link.operator
+        if isinstance(operator, MatMul):
+            return chain[::-1] if normalised and link.shape == workload[node.inputs[0]].shape else None
+        if isinstance(operator, Softmax):
+            normalised = operator.axis in (-1, len(link.shape) - 1)
+        elif not (operator.is_view or isinstance(operator, Elementwise)):
+            return None
+        same_size = [s for s in link.inputs if prod(workload[s].shape) == prod(link.shape)]
+        if not same_size:
+            return None
+        link = workload[same_size[0]]
+    return None
 
 
 def _all(node: Node, stands_for: dict[str, str]) -> tuple[str, ...]:
@@ -112,7 +180,7 @@ def _all(node: Node, stands_for: dict[str, str]) -> tuple[str, ...]:
 
 
 def _absorbs(host: Node, node: Node) -> bool:
-    if not isinstance(host.operator, Conv2d | Linear):
+    if not isinstance(host.operator, Conv2d | ConvTranspose2d | Linear):
         return False
     if isinstance(node.operator, Norm):
         return node.operator.mode == "batch"

@@ -7,7 +7,7 @@ from math import prod
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional as F
@@ -334,3 +334,125 @@ def test_activations_and_softmax_count_their_elementary_operations() -> None:
 def test_constants_store_but_move_nothing() -> None:
     row = row_of(ops.Constant((1, 5, 8)))
     assert (row.parameters, row.input_elements, row.output_elements, row.macs) == (40, 0, 0, 0)
+
+
+@st.composite
+def transposed(draw: st.DrawFn) -> tuple[ops.ConvTranspose2d, Shape]:
+    def pair(low: int, high: int) -> tuple[int, int]:
+        return draw(st.integers(low, high)), draw(st.integers(low, high))
+
+    groups, stride = draw(st.integers(1, 3)), pair(1, 3)
+    extra = (draw(st.integers(0, stride[0] - 1)), draw(st.integers(0, stride[1] - 1)))
+    operator = ops.ConvTranspose2d(
+        groups * draw(small), pair(1, 4), stride, pair(0, 1), extra, pair(1, 2), groups, draw(st.booleans())
+    )
+    return operator, (draw(st.integers(1, 3)), groups * draw(small), *pair(2, 7))
+
+
+@quick
+@given(case=transposed())
+def test_transposed_convolution_is_torchs(case: tuple[ops.ConvTranspose2d, Shape]) -> None:
+    operator, shape = case
+    expected = operator.infer(shape)
+    assume(min(expected) > 0)
+    twin = nn.ConvTranspose2d(
+        shape[1],
+        operator.out_channels,
+        operator.kernel,
+        operator.stride,
+        operator.padding,
+        operator.output_padding,
+        operator.groups,
+        operator.bias,
+        operator.dilation,
+    )
+    image = torch.zeros(shape)
+    row = row_of(operator, shape)
+    assert tuple(twin(image).shape) == expected
+    assert row.parameters == numel(twin)
+    assert row.macs == torch_macs(twin, image)
+    assert row.output_elements == prod(expected)
+
+
+@quick
+@given(shape=st.lists(st.integers(1, 4), min_size=1, max_size=4), keep=st.booleans(), data=st.data())
+def test_reductions_have_torchs_shapes(shape: list[int], keep: bool, data: st.DataObject) -> None:
+    rank = len(shape)
+    axes = data.draw(st.lists(st.integers(-rank, rank - 1), min_size=1, max_size=rank, unique_by=lambda a: a % rank))
+    operator = ops.Reduce(tuple(axes), keep)
+    assert operator.infer(tuple(shape)) == tuple(torch.zeros(shape).mean(axes, keepdim=keep).shape)
+    assert row_of(operator, tuple(shape)).vector_ops == prod(shape)
+
+
+@quick
+@given(kernel=st.tuples(small, small), stride=st.tuples(small, small), size=st.tuples(small, small), ceil=st.booleans())
+def test_pooling_with_pairs_is_torchs(
+    kernel: tuple[int, int], stride: tuple[int, int], size: tuple[int, int], ceil: bool
+) -> None:
+    assume(kernel[0] <= size[0] and kernel[1] <= size[1])
+    shape = (2, 3, *size)
+    operator = ops.Pool2d("max", kernel, stride, ceil_mode=ceil)
+    assert operator.infer(shape) == tuple(F.max_pool2d(torch.zeros(shape), kernel, stride, ceil_mode=ceil).shape)
+    row = row_of(operator, shape)
+    assert (row.kernel_h, row.kernel_w, row.stride_h, row.stride_w) == (*kernel, *stride)
+
+
+@pytest.mark.parametrize(
+    ("operator", "twin"),
+    [
+        (ops.Norm("rms"), nn.RMSNorm(6)),
+        (ops.Norm("layer", bias=False), nn.LayerNorm(6, bias=False)),
+        (ops.Norm("layer", features=30), nn.LayerNorm((5, 6))),
+        (ops.Activation("prelu"), nn.PReLU(6)),
+        (ops.Recurrent("rnn", 7), nn.RNN(6, 7)),
+        (ops.Recurrent("gru", 7, bias=False), nn.GRU(6, 7, bias=False)),
+        (ops.Linear(9, tied=True), None),
+    ],
+)
+def test_learned_tensors_beside_the_weights(operator: Operator, twin: nn.Module | None) -> None:
+    parameters = row_of(operator, (2, 5, 6)).parameters
+    assert parameters == (9 if twin is None else numel(twin))  # tied weights are counted where they are stored
+
+
+def test_attention_in_one_kernel_has_the_macs_of_both_products() -> None:
+    row = row_of(ops.Attention(2), (2, 3, 5, 4), (2, 3, 4, 7), (2, 3, 7, 6))
+    assert row.macs == 2 * 3 * (5 * 4 * 7 + 5 * 7 * 6)
+    assert row.weight_elements == 2 * 3 * 7 * (4 + 6)
+    assert row.input_elements == 2 * 3 * 5 * 4
+    assert row.output_elements == 2 * 3 * 5 * 6
+    assert row.vector_ops == 2 * 3 * 5 * 7 * (5 + 2)
+    assert row.dynamic_operand == 1
+
+
+def test_a_cache_moves_the_new_tokens_and_holds_all() -> None:
+    operator = ops.Cache(past=9)
+    assert operator.infer((2, 3, 1, 4)) == (2, 3, 10, 4)
+    row = row_of(operator, (2, 3, 1, 4))
+    assert row.input_elements == row.output_elements == 2 * 3 * 4
+    assert (row.batch, row.out_channels, row.out_h) == (2, 12, 10)
+
+
+def test_a_rearrangement_reads_no_more_than_it_needs() -> None:
+    """A gather of 4 from 100 reads 4; a pad of 100 to 144 reads 100."""
+    assert row_of(ops.Rearrange("gather", (4,)), (100,)).input_elements == 4
+    row = row_of(ops.Rearrange("pad", (1, 1, 12, 12)), (1, 1, 10, 10))
+    assert (row.input_elements, row.output_elements) == (100, 144)
+
+
+def test_an_unknown_operator_is_data_movement() -> None:
+    row = row_of(ops.Unknown("fft", (3, 4), parameters=5), (3, 2), (3, 6))
+    assert (row.kind, row.macs, row.vector_ops, row.parameters) == (Kind.UNKNOWN, 0, 0, 5)
+    assert (row.input_elements, row.output_elements) == (24, 12)
+
+
+@pytest.mark.parametrize("axis", [-1, -2, 0, 1])
+def test_axes_may_count_from_the_end(axis: int) -> None:
+    shape = (4, 6)
+    x = torch.zeros(shape)
+    assert ops.Split(axis, 1, 2).infer(shape) == tuple(x.narrow(axis, 1, 2).shape)
+    assert ops.Select(axis, 1).infer(shape) == tuple(x.select(axis, 1).shape)
+    assert ops.Concat(axis).infer(shape, shape) == tuple(torch.cat([x, x], axis).shape)
+
+
+def test_upsampling_to_a_size() -> None:
+    assert ops.Upsample(size=(5, 7)).infer((1, 2, 3, 3)) == (1, 2, 5, 7)

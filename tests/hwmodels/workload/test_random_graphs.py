@@ -9,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hwmodels.workload.graph import Builder, Input, Workload
-from hwmodels.workload.memory import peak_activation_bytes, weight_bytes
-from hwmodels.workload.ops import Activation, Concat, Constant, Conv2d, Norm, Pool2d, Precision, Split, Zeros
-from hwmodels.workload.rewrite import COMPILED, EAGER, Semantics, fuse, prune_dead_branches, rewrite, with_precision
+from hwmodels.workload.memory import kv_cache_bytes, peak_activation_bytes, weight_bytes
+from hwmodels.workload.ops import Activation, Cache, Concat, Constant, Conv2d, Norm, Pool2d, Precision, Split, Zeros
+from hwmodels.workload.precision import with_precision
+from hwmodels.workload.rewrite import COMPILED, EAGER, Semantics, fuse, prune_dead_branches, rewrite
 from hwmodels.workload.table import LayerTable, layer_table
 
 SHAPE = (2, 4, 5, 5)
@@ -212,3 +213,14 @@ def test_an_input_read_in_halves_is_live_as_a_whole() -> None:
     net = Builder("halves", (1, 200))
     left, right = (net.add(Split(1, start, 100), net.input) for start in (0, 100))
     assert peak_activation_bytes(layer_table([net.finish(net.residual(left, right))])).tolist() == [300.0]
+
+
+def test_kept_keys_and_values_are_no_activations() -> None:
+    """Two caches of 10 tokens, 3 heads of 4 features, 2 sequences, 8 bits; alive are the new tokens and their copy."""
+    net = Builder("decode", (2, 3, 1, 4))
+    keys, values = net.add(Cache(9), net.input), net.add(Cache(9), net.input)
+    table = layer_table([net.finish(keys, values)])
+    assert kv_cache_bytes(table).tolist() == [2 * (2 * 10 * 3 * 4)]
+    assert peak_activation_bytes(table).tolist() == [3 * (2 * 3 * 4)]
+    half = layer_table([with_precision(net.finish(keys, values), Precision(8, 4))])
+    assert kv_cache_bytes(half).tolist() == [2 * (2 * 10 * 3 * 4) / 2]

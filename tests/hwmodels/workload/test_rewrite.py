@@ -7,8 +7,24 @@ import torch
 
 from codesign.network import to_module
 from hwmodels.workload.graph import Builder, Workload
-from hwmodels.workload.ops import Activation, Concat, Conv2d, Elementwise, Linear, Norm, Pool2d, Zeros
-from hwmodels.workload.rewrite import COMPILED, EAGER, Semantics, fuse, prune_dead_branches, rewrite
+from hwmodels.workload.memory import peak_activation_bytes
+from hwmodels.workload.ops import (
+    Activation,
+    Attention,
+    Concat,
+    Conv2d,
+    ConvTranspose2d,
+    Elementwise,
+    Linear,
+    MatMul,
+    Norm,
+    Pool2d,
+    Reshape,
+    Softmax,
+    Zeros,
+)
+from hwmodels.workload.rewrite import COMPILED, EAGER, Semantics, fuse, fuse_attention, prune_dead_branches, rewrite
+from hwmodels.workload.table import layer_table
 from hwmodels.workload.zoo import ZOO, network
 
 SHAPE = (1, 4, 6, 6)
@@ -147,3 +163,81 @@ def test_pruning_computes_the_same_function() -> None:
             operation.load_state_dict(whole.operation(node.name).state_dict())  # type: ignore[union-attr]
     image = torch.randn(SHAPE)
     assert torch.equal(whole(image), pruned(image))
+
+
+def attention(*, masked: bool = False, viewed: bool = False, axis: int = -1) -> tuple[Builder, str]:
+    """Two heads of four features over six tokens; the scores are named "scores"."""
+    net = Builder("attention", (1, 2, 6, 4))
+    key, value = net.source((1, 2, 4, 6), name="key"), net.source((1, 2, 6, 4), name="value")
+    x = net.add(MatMul(), net.input, key, name="scores")
+    if viewed:
+        x = net.add(Reshape((2, 1, 6, 6)), x)
+    if masked:
+        x = net.add(Elementwise("add"), net.source((1, 1, 6, 6), name="mask"), x)
+    if viewed:
+        x = net.add(Reshape((1, 2, 6, 6)), x)
+    return net, net.add(MatMul(), net.add(Softmax(axis), x), value)
+
+
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("viewed", [False, True])
+def test_attention_becomes_one_layer_that_never_writes_its_scores(masked: bool, viewed: bool) -> None:
+    net, output = attention(masked=masked, viewed=viewed)
+    workload = net.finish(output)
+    fused = fuse_attention(workload)
+    (row,) = (row for _, row in fused.rows())
+    assert row.macs == workload.macs == 2 * (6 * 6 * 4 + 6 * 6 * 4)
+    assert row.macs == row.groups * row.m * row.n * row.k
+    assert fused[output].operator == Attention(int(masked))
+    assert set(fused[output].inputs) == {"input", "key", "value", "mask"} - (set() if masked else {"mask"})
+    assert row.vector_ops == 2 * 6 * 6 * (5 + masked)
+    # Queries, keys, values and result live together; the scores (2 x 6 x 6) are gone.
+    alive = 4 * 2 * 6 * 4 + (36 if masked else 0)
+    assert peak_activation_bytes(layer_table([fused])).tolist() == [alive]
+    assert peak_activation_bytes(layer_table([workload])).tolist() > [alive]
+
+
+def test_scores_read_twice_or_shown_stay_and_so_does_another_axis() -> None:
+    net, output = attention()
+    assert len(fuse_attention(net.finish(output, "scores"))) == len(net.finish(output))
+    net, output = attention(axis=-2)
+    assert "scores" in [node.name for node in fuse_attention(net.finish(output))]
+    net = Builder("no softmax", (1, 2, 6, 4))
+    x = net.add(MatMul(), net.input, net.source((1, 2, 4, 6), name="key"))
+    plain = net.finish(net.add(MatMul(), x, net.source((1, 2, 6, 4), name="value")))
+    assert fuse_attention(plain) == plain
+
+
+@pytest.mark.parametrize("name", ["vit_b_16", "bert_base"])
+def test_fused_attention_keeps_the_counts_of_published_networks(name: str) -> None:
+    workload = network(name)
+    fused = rewrite(workload, Semantics(drop_dead_branches=False, fuse_norm_activation=False, fuse_attention=True))
+    assert (fused.parameters, fused.macs) == (workload.parameters, workload.macs)
+    operators = [type(node.operator) for node in fused]
+    assert operators.count(Attention) == 12
+    assert Softmax not in operators
+    assert MatMul not in operators
+
+
+def test_fused_attention_computes_the_same_in_torch() -> None:
+    net = Builder("one layer", (2, 5, 8))
+    workload = net.finish(net.attention(net.input, 2))
+    torch.manual_seed(0)
+    whole, fused = to_module(workload), to_module(fuse_attention(workload))
+    for ours, theirs in zip(fused.parameters(), whole.parameters(), strict=True):
+        ours.data.copy_(theirs.data)
+    tokens = torch.randn(2, 5, 8)
+    torch.testing.assert_close(fused(tokens), whole(tokens))
+
+
+def test_a_transposed_convolution_absorbs_its_norm() -> None:
+    net = Builder("net", SHAPE)
+    x = net.add(Norm("batch"), net.add(ConvTranspose2d(8, bias=False), net.input))
+    fused = fuse(net.finish(x))
+    assert kinds(fused) == ["ConvTranspose2d"]
+    assert fused.parameters == 4 * 8 * 4 + 8
+
+
+def test_semantics_say_what_was_done() -> None:
+    assert str(EAGER) == "every operator as written"
+    assert str(COMPILED) == "dead branches dropped, norm and activation fused"
