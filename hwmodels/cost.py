@@ -11,7 +11,7 @@ import numpy.typing as npt
 from hwmodels.workload.ops import Kind, Row
 from hwmodels.workload.table import LayerTable
 
-__all__ = ["CostReport", "CostTensor"]
+__all__ = ["CostReport", "CostTensor", "kind_of"]
 
 F64 = npt.NDArray[np.float64]
 
@@ -78,7 +78,7 @@ class CostReport:
         groups: dict[tuple[str, str], dict[str, Any]] = {}
         for position, row_id in enumerate(self.table.networks.sequence):
             row = self.table.layers.row(int(row_id))
-            name, limit = _kind_of(row), self.binding[position]
+            name, limit = kind_of(row), self.binding[position]
             empty = {"group": name, "limit": limit, "layers": 0, "macs": 0, "latency_s": 0.0, "energy_j": 0.0}
             group = groups.setdefault((name, limit), empty)
             group["layers"] += 1
@@ -94,7 +94,7 @@ class CostReport:
         return self.batch / seconds if seconds > 0 else float("inf")
 
 
-def _kind_of(row: Row) -> str:
+def kind_of(row: Row) -> str:
     """A layer's kind as people name it: "conv 3x3", "depthwise 3x3", "linear"."""
     if row.kind != Kind.CONV:
         return Kind(row.kind).name.lower()

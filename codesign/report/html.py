@@ -21,6 +21,7 @@ from codesign.report.template import PAGE
 from codesign.space.joint import JointSpace
 from codesign.store import RunStore
 from hwmodels.units import format_quantity, split_unit
+from hwmodels.workload.rewrite import RUNTIMES
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -98,7 +99,8 @@ def page(report: Report) -> str:
     ]
     lead = (
         f"{len(summary.generations)} generations, seed {config.seed}, data set {escape(config.data.name)}, "
-        f"hardware family {escape(report.space.hardware.model.name)}. "
+        f"hardware family {escape(report.space.hardware.model.name)}, "
+        f"{config.runtime} runtime ({RUNTIMES[config.runtime]}). "
         f"Minimised: error, {escape(', '.join(title(split_unit(name)[0]) for name in summary.objectives))}. "
         f"Costs are per batch{f' of {report.design.report.batch}' if report.design else ''}."
     )

@@ -1,8 +1,8 @@
 """The NAS-Bench-201 cell space [Dong and Yang, ICLR 2020]: four nodes, six edges, five operations.
 
-Skeleton: a 3x3 stem, three stages of equal cells at widths C, 2C, 4C, a residual block with stride 2 between stages,
-batch norm, global pooling, a linear classifier. With C = 16, five cells a stage and 32 x 32 inputs this is the
-published network to the parameter; smaller settings make it trainable in seconds.
+The networks are those of `hwmodels.workload.zoo.nasbench201`, at any width, depth and input: with 16 channels, five
+cells in each of three stages and 32 x 32 inputs the published ones to the parameter; smaller settings make them
+trainable in seconds.
 
 Gene order and choices are those of the published table, so that genotype (digits base 5) and its row agree with the
 files that list `ops` per edge 0>1, 0>2, 1>2, 0>3, 1>3, 2>3.
@@ -20,17 +20,13 @@ from codesign.space.architecture import ArchitectureSpace
 from codesign.space.base import Gene, Genotypes
 from codesign.space.lowering import BatchGraph, Tensor
 from hwmodels.errors import SpecError
-from hwmodels.workload.graph import Builder, Workload
-from hwmodels.workload.ops import Activation, Conv2d, Norm, Pool2d, Precision, Zeros
+from hwmodels.workload.graph import Workload
+from hwmodels.workload.ops import Pool2d, Precision
 from hwmodels.workload.rewrite import Semantics
 from hwmodels.workload.table import LayerTable
+from hwmodels.workload.zoo.nasbench201 import CELL_POOL, EDGES, HALVING_POOL, OPERATIONS, nasbench201
 
 __all__ = ["EDGES", "OPERATIONS", "CellSpace"]
-
-EDGES = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
-OPERATIONS = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
-_CELL_POOL = Pool2d("avg", 3, 1, 1)
-_HALVE = Pool2d("avg", 2, 2, 0)
 
 
 class CellSpace(ArchitectureSpace):
@@ -109,14 +105,9 @@ class CellSpace(ArchitectureSpace):
     def workload(self, genotype: npt.NDArray[np.integer]) -> Workload:
         chosen = [self.genes[0].choices[int(i)] for i in genotype]
         net = self._builder("cell-" + "".join(map(str, genotype)))
-        x = net.conv_norm_act(net.input, self.channels, 3, activation=None)
-        for stage in range(self.stages):
-            if stage > 0:
-                x = _reduction(net, x)
-            for _ in range(self.cells):
-                x = _cell(net, x, chosen)
-        x = net.add(Activation("relu"), net.add(Norm("batch"), x))
-        return net.finish(net.linear(net.flatten(net.add(Pool2d("avg"), x)), self.classes))
+        return net.finish(
+            nasbench201(net, chosen, channels=self.channels, cells=self.cells, stages=self.stages, classes=self.classes)
+        )
 
     # Many networks as a table.
 
@@ -165,42 +156,8 @@ class _Term(NamedTuple):
     used: frozenset[tuple[int, str]]
 
 
-def _relu_conv_norm(net: Builder, x: str, out_channels: int, kernel: int, stride: int = 1) -> str:
-    x = net.add(Activation("relu"), x)
-    return net.conv_norm_act(x, out_channels, kernel, stride=stride, activation=None)
-
-
-def _cell(net: Builder, x: str, operations: list[str]) -> str:
-    channels = net.shape(x)[1]
-    nodes = [x]
-    for target in (1, 2, 3):
-        terms = []
-        for operation, (source, node) in zip(operations, EDGES, strict=True):
-            if node != target or operation == "none":
-                continue
-            if operation == "skip_connect":
-                terms.append(nodes[source])
-            elif operation == "avg_pool_3x3":
-                terms.append(net.add(_CELL_POOL, nodes[source]))
-            else:
-                terms.append(_relu_conv_norm(net, nodes[source], channels, 1 if "1x1" in operation else 3))
-        total = terms[0] if terms else net.add(Zeros(net.shape(x)))
-        for term in terms[1:]:
-            total = net.residual(total, term)
-        nodes.append(total)
-    return nodes[3]
-
-
-def _reduction(net: Builder, x: str) -> str:
-    """Residual block of stride 2 that doubles the channels; its shortcut is a pooled 1x1 convolution."""
-    channels = 2 * net.shape(x)[1]
-    y = _relu_conv_norm(net, x, channels, 3, stride=2)
-    y = _relu_conv_norm(net, y, channels, 3)
-    return net.residual(net.add(Conv2d.square(channels, 1), net.add(_HALVE, x)), y)
-
-
 def _lower_cell(net: BatchGraph, x: Tensor, named: npt.NDArray[np.int64]) -> Tensor:
-    """As `_cell`, with `named` (N, 6) the position of each edge's operation in OPERATIONS."""
+    """One cell of `nasbench201`, with `named` (N, 6) the position of each edge's operation in OPERATIONS."""
     nodes = [x]
     for target in (1, 2, 3):
         terms = []
@@ -212,7 +169,7 @@ def _lower_cell(net: BatchGraph, x: Tensor, named: npt.NDArray[np.int64]) -> Ten
             z = net.activation(y, present=convolved)
             z = net.conv(z, y.channels, np.where(operation == 3, 3, 1), present=convolved)
             z = net.norm(z, present=convolved)
-            z = net.pool(z, _CELL_POOL, present=operation == 4)
+            z = net.pool(z, CELL_POOL, present=operation == 4)
             terms.append(net.only(z, operation != 0))
         nodes.append(net.sum(terms))
     return nodes[3]
@@ -222,4 +179,4 @@ def _lower_reduction(net: BatchGraph, x: Tensor) -> Tensor:
     channels = 2 * x.channels
     y = net.norm(net.conv(net.activation(x), channels, 3, stride=2))
     y = net.norm(net.conv(net.activation(y), channels, 3))
-    return net.sum([net.conv(net.pool(x, _HALVE), channels, 1), y])
+    return net.sum([net.conv(net.pool(x, HALVING_POOL), channels, 1), y])

@@ -153,29 +153,37 @@ class Workload:
 
         The flags `input_offchip` and `output_offchip` look through views.
         """
+        return iter(self._rows)
+
+    @cached_property
+    def _rows(self) -> tuple[tuple[Node, Row], ...]:
         at_output = set(self.outputs)
-        order = list(self)
-        for node in reversed(order):
+        for node in reversed(self.nodes):
             if node.operator.is_view and node.name in at_output:
                 at_output.update(node.inputs)
         at_input: set[str] = set()
-        for node in order:
-            is_view = node.operator.is_view
-            if isinstance(node.operator, Input) or (is_view and any(source in at_input for source in node.inputs)):
-                at_input.add(node.name)
-            if is_view:
+        found: list[tuple[Node, Row]] = []
+        for node in self.nodes:
+            reads_input = any(source in at_input for source in node.inputs)
+            if node.operator.is_view:
+                if reads_input or isinstance(node.operator, Input):
+                    at_input.add(node.name)
                 continue
             row = node.operator.row(tuple(self[source].shape for source in node.inputs), node.shape)
-            yield (
-                node,
-                row._replace(
-                    weight_bits=node.precision.weight_bits,
-                    activation_bits=node.precision.activation_bits,
-                    accumulator_bits=node.precision.accumulator_bits,
-                    input_offchip=int(any(source in at_input for source in node.inputs)),
-                    output_offchip=int(node.name in at_output),
-                ),
+            bits = node.precision
+            found.append(
+                (
+                    node,
+                    row._replace(
+                        weight_bits=bits.weight_bits,
+                        activation_bits=bits.activation_bits,
+                        accumulator_bits=bits.accumulator_bits,
+                        input_offchip=int(reads_input),
+                        output_offchip=int(node.name in at_output),
+                    ),
+                )
             )
+        return tuple(found)
 
 
 def _sorted(name: str, by_name: dict[str, Node]) -> tuple[Node, ...]:

@@ -11,9 +11,9 @@ import numpy.typing as npt
 from numba import njit
 
 from hwmodels.workload.ops import Kind
-from hwmodels.workload.table import I64, LayerTable
+from hwmodels.workload.table import I64, LayerTable, Networks
 
-__all__ = ["kv_cache_bytes", "peak_activation_bytes", "weight_bytes"]
+__all__ = ["kv_cache_bytes", "live_activation_bytes", "peak_activation_bytes", "weight_bytes"]
 
 F64 = npt.NDArray[np.float64]
 
@@ -42,68 +42,73 @@ def _sum_bits(table: LayerTable, bits: I64) -> F64:
 
 def peak_activation_bytes(table: LayerTable) -> F64:
     """Largest sum of live activations over the execution order, (N,) bytes per batch."""
-    networks = table.networks
-    peak: F64 = _peak_bits(
-        networks.sequence,
-        networks.sequence_start,
-        networks.edge_source,
-        networks.edge_destination,
-        networks.edge_elements,
-        networks.edge_start,
-        table.layers.output_elements,
-        table.layers.activation_bits,
-    )
+    peak: F64 = _peak_bits(table.networks, table.layers.output_elements, table.layers.activation_bits)
     return peak / 8.0
 
 
+def live_activation_bytes(table: LayerTable, network: int = 0) -> F64:
+    """Live activations while each layer of one network runs, (S,) bytes per batch in execution order.
+
+    >>> from hwmodels.workload.table import layer_table
+    >>> from hwmodels.workload.zoo import network
+    >>> table = layer_table([network("resnet18")])
+    >>> float(live_activation_bytes(table).max()) == float(peak_activation_bytes(table)[0])
+    True
+    """
+    steps = table.rows_of(network).size
+    live = np.zeros(steps)
+    _live_bits(network, table.networks, table.layers.output_elements, table.layers.activation_bits, live)
+    return live / 8.0
+
+
 @njit(cache=True, nogil=True, error_model="numpy")
-def _peak_bits(
-    sequence: I64,
-    sequence_start: I64,
-    edge_source: I64,
-    edge_destination: I64,
-    edge_elements: I64,
-    edge_start: I64,
-    output_elements: I64,
-    activation_bits: I64,
-) -> F64:
-    """peak = max over steps t of the sum of bits of tensors with made <= t <= last use."""
-    n_networks = sequence_start.size - 1
+def _peak_bits(networks: Networks, output_elements: I64, activation_bits: I64) -> F64:
+    """The largest of each network's live bits."""
+    start = networks.sequence_start
+    peak = np.zeros(start.size - 1)
     longest = 0
-    for network in range(n_networks):
-        longest = max(longest, sequence_start[network + 1] - sequence_start[network])
-    n_inputs = max(int(-np.min(edge_source)), 1) if edge_source.size else 1
-    input_bits, input_last = np.zeros(n_inputs), np.zeros(n_inputs, np.int64)
-    last_use = np.empty(longest, np.int64)
-    change = np.empty(longest + 1, np.float64)
-    peak = np.zeros(n_networks)
-    for network in range(n_networks):
-        base, steps = sequence_start[network], sequence_start[network + 1] - sequence_start[network]
-        last_use[:steps] = np.arange(steps)
-        change[: steps + 1] = 0.0
-        input_bits[:] = 0.0
-        input_last[:] = -1
-        for e in range(edge_start[network], edge_start[network + 1]):
-            source, destination = edge_source[e], edge_destination[e]
-            step = destination if destination >= 0 else steps - 1
-            if source >= 0:
-                last_use[source] = max(last_use[source], step)
-            elif destination >= 0:
-                # An input read twice is one tensor.
-                which, bits = -1 - source, edge_elements[e] * activation_bits[sequence[base + destination]]
-                input_bits[which] = max(input_bits[which], float(bits))
-                input_last[which] = max(input_last[which], step)
-        for which in range(n_inputs):
-            if input_last[which] >= 0:
-                change[0] += input_bits[which]
-                change[input_last[which] + 1] -= input_bits[which]
+    for network in range(peak.size):
+        longest = max(longest, start[network + 1] - start[network])
+    live = np.empty(longest)
+    for network in range(peak.size):
+        steps = start[network + 1] - start[network]
+        _live_bits(network, networks, output_elements, activation_bits, live)
         for step in range(steps):
-            row = sequence[base + step]
-            bits = float(output_elements[row] * activation_bits[row])
-            change[step] += bits
-            change[last_use[step] + 1] -= bits
-        live = 0.0
-        for step in range(steps):
-            live += change[step]
-            peak[network] = max(peak[network], live)
+            peak[network] = max(peak[network], live[step])
     return peak
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _live_bits(network: int, networks: Networks, output_elements: I64, activation_bits: I64, live: F64) -> None:
+    """live[t] = sum of the bits of tensors with made <= t <= last use, at each step t of one network."""
+    base = networks.sequence_start[network]
+    steps = networks.sequence_start[network + 1] - base
+    edges = slice(networks.edge_start[network], networks.edge_start[network + 1])
+    source, destination = networks.edge_source[edges], networks.edge_destination[edges]
+    elements = networks.edge_elements[edges]
+    n_inputs = max(int(-np.min(source)), 1) if source.size else 1
+    input_bits, input_last = np.zeros(n_inputs), np.full(n_inputs, -1)
+    last_use = np.arange(steps)
+    change = np.zeros(steps + 1)
+    for e in range(source.size):
+        step = destination[e] if destination[e] >= 0 else steps - 1
+        if source[e] >= 0:
+            last_use[source[e]] = max(last_use[source[e]], step)
+        elif destination[e] >= 0:
+            # An input read twice is one tensor.
+            which, bits = -1 - source[e], elements[e] * activation_bits[networks.sequence[base + destination[e]]]
+            input_bits[which] = max(input_bits[which], float(bits))
+            input_last[which] = max(input_last[which], step)
+    for which in range(n_inputs):
+        if input_last[which] >= 0:
+            change[0] += input_bits[which]
+            change[input_last[which] + 1] -= input_bits[which]
+    for step in range(steps):
+        row = networks.sequence[base + step]
+        bits = float(output_elements[row] * activation_bits[row])
+        change[step] += bits
+        change[last_use[step] + 1] -= bits
+    total = 0.0
+    for step in range(steps):
+        total += change[step]
+        live[step] = total

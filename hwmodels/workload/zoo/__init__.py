@@ -10,17 +10,78 @@ import re
 from hwmodels.errors import SpecError
 from hwmodels.workload.graph import Workload
 from hwmodels.workload.ops import Precision, Shape
-from hwmodels.workload.zoo import mobilenet, recurrent, resnet, transformer, vgg, vit
+from hwmodels.workload.zoo import (
+    alexnet,
+    coexplored,
+    convmixer,
+    convnext,
+    darts,
+    densenet,
+    efficientnet,
+    fbnet,
+    hardcore,
+    inception,
+    maxvit,
+    mlp_mixer,
+    mlperf_tiny,
+    mnasnet,
+    mobilenet,
+    moga,
+    molecule,
+    nasbench201,
+    nasnet,
+    ofa,
+    poolformer,
+    proxyless,
+    recurrent,
+    regnet,
+    resnet,
+    shufflenet,
+    squeezenet,
+    super_resolution,
+    swin,
+    transformer,
+    unet,
+    vgg,
+    vit,
+)
 from hwmodels.workload.zoo.record import Entry
 
 __all__ = ["ZOO", "Entry", "entry", "network"]
 
 
 ZOO: tuple[Entry, ...] = (
+    *alexnet.ENTRIES,
+    *coexplored.ENTRIES,
+    *convmixer.ENTRIES,
+    *convnext.ENTRIES,
+    *darts.ENTRIES,
+    *densenet.ENTRIES,
+    *efficientnet.ENTRIES,
+    *fbnet.ENTRIES,
+    *hardcore.ENTRIES,
+    *inception.ENTRIES,
+    *maxvit.ENTRIES,
+    *mlp_mixer.ENTRIES,
+    *mlperf_tiny.ENTRIES,
+    *mnasnet.ENTRIES,
     *mobilenet.ENTRIES,
+    *moga.ENTRIES,
+    *molecule.ENTRIES,
+    *nasbench201.ENTRIES,
+    *nasnet.ENTRIES,
+    *ofa.ENTRIES,
+    *poolformer.ENTRIES,
+    *proxyless.ENTRIES,
     *recurrent.ENTRIES,
+    *regnet.ENTRIES,
     *resnet.ENTRIES,
+    *shufflenet.ENTRIES,
+    *squeezenet.ENTRIES,
+    *super_resolution.ENTRIES,
+    *swin.ENTRIES,
     *transformer.ENTRIES,
+    *unet.ENTRIES,
     *vgg.ENTRIES,
     *vit.ENTRIES,
 )
@@ -28,7 +89,9 @@ ZOO: tuple[Entry, ...] = (
 
 
 def _plain(name: str) -> str:
-    return re.sub(r"[^a-z0-9]", "", name.lower())
+    """Lower case without punctuation, except between digits: 1.6 and 1_6 are the same, 16 is not."""
+    marked = re.sub(r"(?<=[0-9])[^a-z0-9]+(?=[0-9])", ".", name.lower())
+    return re.sub(r"(?<![0-9])\.|\.(?![0-9])|[^a-z0-9.]", "", marked)
 
 
 _BY_NAME = {_plain(alias): known for known in ZOO for alias in (known.name, *known.aliases)}

@@ -17,7 +17,7 @@ class Entry:
     """One published network.
 
     `write` puts its operators behind ``net.input`` of a `Builder` and returns its outputs; `input_shape` is that of
-    one item, without the batch: (channels, height, width) or (tokens,).
+    one item, without the batch: (channels, height, width), (steps, features), or one extent that `axis` names.
     """
 
     name: str
@@ -25,12 +25,13 @@ class Entry:
     input_shape: Shape
     source: str
     aliases: tuple[str, ...] = ()
+    axis: str = "tokens"
 
     @property
     def input(self) -> str:
         """The input of one item in words, as 3x224x224 or 128 tokens."""
         sizes = "x".join(map(str, self.input_shape))
-        return f"{sizes} tokens" if len(self.input_shape) == 1 else sizes
+        return f"{sizes} {self.axis}" if len(self.input_shape) == 1 else sizes
 
     def build(
         self, *, batch: int = 1, precision: Precision | None = None, input_shape: Shape | None = None

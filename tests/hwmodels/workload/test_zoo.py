@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from hwmodels.errors import SpecError
+from hwmodels.workload.graph import Input, Workload
 from hwmodels.workload.ops import Precision
 from hwmodels.workload.zoo import ZOO, entry, network
 
@@ -47,10 +48,19 @@ def test_lstm_by_hand() -> None:
     assert workload.macs == tokens * (2 * 4 * h * (h + h) + h * words)
 
 
+def _macs_once_a_pass(workload: Workload) -> int:
+    """MACs of what depends on no input of the network, as the position bias of Swin V2."""
+    fed: set[str] = set()
+    for node in workload:
+        if isinstance(node.operator, Input) or any(source in fed for source in node.inputs):
+            fed.add(node.name)
+    return sum(row.macs for node, row in workload.rows() if node.name not in fed)
+
+
 @pytest.mark.parametrize("name", [known.name for known in ZOO])
 def test_batch_scales_macs_and_not_parameters(name: str) -> None:
     one, three = network(name), network(name, batch=3)
-    assert three.macs == 3 * one.macs
+    assert three.macs == 3 * one.macs - 2 * _macs_once_a_pass(one)
     assert three.parameters == one.parameters
     assert len(three) == len(one)
 
@@ -107,5 +117,7 @@ def test_rows_of_the_published_table() -> None:
             checked += 1
             assert workload.parameters == int(row["params"]), row["name"]
             if row["macs"]:
-                assert round(workload.macs / 1e9, 3) == int(row["macs"]) / 1e9, row["name"]
-    assert checked >= 6
+                digits = 3 if "3 digits" in row["exactness"] else 9
+                biases = 10 if row["name"].startswith("NB201") else 0  # counted there with the MACs
+                assert round((workload.macs + biases) / 1e9, digits) == int(row["macs"]) / 1e9, row["name"]
+    assert checked >= 60

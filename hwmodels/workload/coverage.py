@@ -1,0 +1,51 @@
+"""What of a network is outside the operator vocabulary, and how much of its data movement that is.
+
+Importers write an operator that they do not know as `Unknown`: it moves its operands and its result, and computes
+nothing. A cost is as good as the share of such rows is small.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from hwmodels.workload.graph import Workload
+from hwmodels.workload.ops import Row, Unknown
+
+__all__ = ["UnknownOperator", "unknown_operators"]
+
+
+class UnknownOperator(NamedTuple):
+    """One kind of unknown operator in a network.
+
+    operator : its name in the framework it came from.
+    count : how often it is called.
+    share : of the elements that the network reads and writes, between 0 and 1.
+    """
+
+    operator: str
+    count: int  # type: ignore[assignment]  # a tuple has a method of this name, which nobody misses
+    share: float
+
+
+def unknown_operators(workload: Workload) -> list[UnknownOperator]:
+    """Every kind of unknown operator, the largest share first; empty where all operators are known.
+
+    >>> from hwmodels.workload.zoo import network
+    >>> unknown_operators(network("resnet18"))
+    []
+    """
+    moved = 0
+    found: dict[str, tuple[int, int]] = {}
+    for node, row in workload.rows():
+        elements = _moved(row)
+        moved += elements
+        if isinstance(node.operator, Unknown):
+            count, total = found.get(node.operator.what, (0, 0))
+            found[node.operator.what] = (count + 1, total + elements)
+    listed = [UnknownOperator(what, count, total / max(moved, 1)) for what, (count, total) in found.items()]
+    return sorted(listed, key=lambda unknown: (-unknown.share, unknown.operator))
+
+
+def _moved(row: Row) -> int:
+    """Elements read (weights included) and written."""
+    return row.input_elements + row.weight_elements + row.output_elements

@@ -1,0 +1,287 @@
+"""A Hugging Face `config.json` as a Workload: encoders and decoders of language, without weights and without torch.
+
+Encoders come as their base model (with pooler where the base model has one), decoders with their language-model head.
+What the file leaves out has the default that its model type documents.
+
+Not modelled: mixtures of experts, sliding windows, encoder-decoder models, relative-position attention.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from hwmodels.errors import SpecError
+from hwmodels.workload.graph import Builder, Workload
+from hwmodels.workload.ops import ActivationName, Precision
+from hwmodels.workload.zoo.transformer import Transformer, transformer
+
+__all__ = ["MODEL_TYPES", "from_hf_config"]
+
+_ACTIVATIONS: dict[str, ActivationName] = {
+    "gelu": "gelu",
+    "gelu_new": "gelu",
+    "gelu_fast": "gelu",
+    "gelu_pytorch_tanh": "gelu",
+    "quick_gelu": "silu",
+    "relu": "relu",
+    "silu": "silu",
+    "swish": "silu",
+    "tanh": "tanh",
+}
+
+
+def from_hf_config(
+    config: Path | str | Mapping[str, Any],
+    *,
+    batch: int = 1,
+    tokens: int = 128,
+    past: int = 0,
+    precision: Precision | None = None,
+) -> Workload:
+    """Build the transformer that a configuration describes.
+
+    Parameters
+    ----------
+    config : the file, or its content. tokens : read at once a sequence. past : tokens that a decoder's cache holds
+        already; ``tokens=1, past=2047`` is one step of generation.
+
+    Raises
+    ------
+    SpecError : no such file, no JSON, an unknown model type, a missing or impossible value.
+
+    >>> from_hf_config({"model_type": "gpt2"}, tokens=8).parameters
+    124439808
+    """
+    fields = _Fields(*_read(config))
+    model_type = fields.text("model_type")
+    if model_type not in _READERS:
+        raise SpecError.unknown(f"{fields.where}: model_type", model_type, MODEL_TYPES)
+    shape = _READERS[model_type](fields)
+    for name, value, least in (("batch", batch, 1), ("tokens", tokens, 1), ("past", past, 0)):
+        if value < least:
+            raise SpecError(name, value, f">= {least}")
+    net = Builder(fields.name(model_type), (batch, tokens), precision=precision)
+    outputs = transformer(shape, past)(net)
+    return net.finish(*((outputs,) if isinstance(outputs, str) else outputs))
+
+
+def _read(config: Path | str | Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
+    """Where the configuration is from, for messages, and its content."""
+    if isinstance(config, Mapping):
+        return "configuration", config
+    path = Path(config)
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SpecError(str(path), error.strerror or error, "a readable file") from None
+    except ValueError as error:
+        raise SpecError(str(path), error, "a JSON file") from None
+    if not isinstance(content, dict):
+        raise SpecError(str(path), type(content).__name__, "a JSON object")
+    return str(path), content
+
+
+class _Fields:
+    """Checked reading of a configuration."""
+
+    def __init__(self, where: str, content: Mapping[str, Any]) -> None:
+        self.where, self._content = where, content
+
+    def _get(self, keys: tuple[str, ...], default: Any) -> tuple[str, Any]:
+        for key in keys:
+            if self._content.get(key) is not None:
+                return key, self._content[key]
+        return keys[0], default
+
+    def text(self, *keys: str, default: str | None = None) -> str:
+        key, value = self._get(keys, default)
+        if not isinstance(value, str):
+            raise SpecError(f"{self.where}: {key}", "nothing" if value is None else value, "a name")
+        return value
+
+    def size(self, *keys: str, default: int | None = None) -> int:
+        """A whole number above zero under the first key that is there."""
+        key, value = self._get(keys, default)
+        if not isinstance(value, int) or isinstance(value, bool) or not 0 < value < 10**9:
+            raise SpecError(f"{self.where}: {key}", "nothing" if value is None else value, "a whole number > 0")
+        return value
+
+    def share(self, *keys: str, default: float) -> float:
+        key, value = self._get(keys, default)
+        if not isinstance(value, int | float) or not 0 <= value <= 1:
+            raise SpecError(f"{self.where}: {key}", value, "between 0 and 1")
+        return float(value)
+
+    def flag(self, key: str, default: bool) -> bool:
+        _, value = self._get((key,), default)
+        if not isinstance(value, bool):
+            raise SpecError(f"{self.where}: {key}", value, "true or false")
+        return value
+
+    def activation(self, *keys: str, default: str) -> ActivationName:
+        name = self.text(*keys, default=default)
+        if name not in _ACTIVATIONS:
+            raise SpecError.unknown(f"{self.where}: {keys[0]}", name, _ACTIVATIONS)
+        return _ACTIVATIONS[name]
+
+    def name(self, default: str) -> str:
+        """The name of the workload: that of the weights, without their owner."""
+        given = self._content.get("_name_or_path")
+        return given.rstrip("/").rsplit("/", 1)[-1] or default if isinstance(given, str) else default
+
+
+def _bert(fields: _Fields) -> Transformer:
+    return Transformer(
+        vocabulary=fields.size("vocab_size", default=30522),
+        features=fields.size("hidden_size", default=768),
+        depth=fields.size("num_hidden_layers", default=12),
+        heads=fields.size("num_attention_heads", default=12),
+        hidden=fields.size("intermediate_size", default=3072),
+        positions=fields.size("max_position_embeddings", default=512),
+        token_types=fields.size("type_vocab_size", default=2),
+        activation=fields.activation("hidden_act", default="gelu"),
+        pre_norm=False,
+        embedding_norm=True,
+        causal=False,
+        pooler=True,
+    )
+
+
+def _distilbert(fields: _Fields) -> Transformer:
+    return Transformer(
+        vocabulary=fields.size("vocab_size", default=30522),
+        features=fields.size("dim", "hidden_size", default=768),
+        depth=fields.size("n_layers", "num_hidden_layers", default=6),
+        heads=fields.size("n_heads", "num_attention_heads", default=12),
+        hidden=fields.size("hidden_dim", default=3072),
+        positions=fields.size("max_position_embeddings", default=512),
+        activation=fields.activation("activation", default="gelu"),
+        pre_norm=False,
+        embedding_norm=True,
+        causal=False,
+    )
+
+
+def _gpt2(fields: _Fields) -> Transformer:
+    features = fields.size("n_embd", "hidden_size", default=768)
+    return Transformer(
+        vocabulary=fields.size("vocab_size", default=50257),
+        features=features,
+        depth=fields.size("n_layer", "num_hidden_layers", default=12),
+        heads=fields.size("n_head", "num_attention_heads", default=12),
+        hidden=fields.size("n_inner", default=4 * features),
+        positions=fields.size("n_positions", default=1024),
+        activation=fields.activation("activation_function", default="gelu_new"),
+        fused_qkv=True,
+        tied_head=fields.flag("tie_word_embeddings", default=True),
+    )
+
+
+def _opt(fields: _Fields) -> Transformer:
+    features = fields.size("hidden_size", default=768)
+    projected = fields.size("word_embed_proj_dim", default=features)
+    if projected != features:
+        raise SpecError(f"{fields.where}: word_embed_proj_dim", projected, f"{features}, as hidden_size")
+    bias = fields.flag("enable_bias", default=True)
+    return Transformer(
+        vocabulary=fields.size("vocab_size", default=50272),
+        features=features,
+        depth=fields.size("num_hidden_layers", default=12),
+        heads=fields.size("num_attention_heads", default=12),
+        hidden=fields.size("ffn_dim", default=3072),
+        positions=fields.size("max_position_embeddings", default=2048) + 2,  # two stand before the first token
+        activation=fields.activation("activation_function", default="relu"),
+        pre_norm=fields.flag("do_layer_norm_before", default=True),
+        qkv_bias=bias,
+        attention_bias=bias,
+        mlp_bias=bias,
+        tied_head=fields.flag("tie_word_embeddings", default=True),
+    )
+
+
+def _llama(fields: _Fields, *, qkv_bias: bool = False, head_norm: bool = False, tied: bool = False) -> Transformer:
+    """Llama and its heirs: RMS norms, rotary positions, gated feed-forward networks, grouped keys and values."""
+    features = fields.size("hidden_size", default=4096)
+    heads = fields.size("num_attention_heads", default=32)
+    width = fields.size("head_dim", default=max(features // heads, 1))
+    bias = fields.flag("attention_bias", default=False)
+    return Transformer(
+        vocabulary=fields.size("vocab_size", default=32000),
+        features=features,
+        depth=fields.size("num_hidden_layers", default=32),
+        heads=heads,
+        kv_heads=fields.size("num_key_value_heads", default=heads),
+        head_features=width,
+        hidden=fields.size("intermediate_size", default=11008),
+        rotary_features=width,
+        norm="rms",
+        head_norm=head_norm,
+        activation=fields.activation("hidden_activation", "hidden_act", default="silu"),
+        gated=True,
+        qkv_bias=qkv_bias or bias,
+        attention_bias=bias,
+        mlp_bias=fields.flag("mlp_bias", default=False),
+        tied_head=fields.flag("tie_word_embeddings", default=tied),
+    )
+
+
+def _gpt_neox(fields: _Fields) -> Transformer:
+    features = fields.size("hidden_size", default=6144)
+    heads = fields.size("num_attention_heads", default=64)
+    rotary = fields.share("rotary_pct", default=0.25)
+    return Transformer(
+        vocabulary=fields.size("vocab_size", default=50432),
+        features=features,
+        depth=fields.size("num_hidden_layers", default=44),
+        heads=heads,
+        hidden=fields.size("intermediate_size", default=24576),
+        rotary_features=int(features // heads * rotary),
+        activation=fields.activation("hidden_act", default="gelu"),
+        fused_qkv=True,
+        parallel=fields.flag("use_parallel_residual", default=True),
+        parallel_norms=2,
+        tied_head=fields.flag("tie_word_embeddings", default=False),
+    )
+
+
+def _phi(fields: _Fields) -> Transformer:
+    features = fields.size("hidden_size", default=2048)
+    heads = fields.size("num_attention_heads", default=32)
+    rotary = fields.share("partial_rotary_factor", default=0.5)
+    return Transformer(
+        vocabulary=fields.size("vocab_size", default=51200),
+        features=features,
+        depth=fields.size("num_hidden_layers", default=24),
+        heads=heads,
+        kv_heads=fields.size("num_key_value_heads", default=heads),
+        hidden=fields.size("intermediate_size", default=8192),
+        rotary_features=int(features // heads * rotary),
+        activation=fields.activation("hidden_act", default="gelu_new"),
+        parallel=True,
+        tied_head=fields.flag("tie_word_embeddings", default=False),
+        head_bias=True,
+    )
+
+
+_READERS: dict[str, Callable[[_Fields], Transformer]] = {
+    "bert": _bert,
+    "camembert": _bert,
+    "distilbert": _distilbert,
+    "gemma": lambda fields: _llama(fields, tied=True),
+    "gpt2": _gpt2,
+    "gpt_neox": _gpt_neox,
+    "llama": _llama,
+    "mistral": _llama,
+    "opt": _opt,
+    "phi": _phi,
+    "qwen2": lambda fields: _llama(fields, qkv_bias=True),
+    "qwen3": lambda fields: _llama(fields, head_norm=True),
+    "roberta": _bert,
+    "xlm-roberta": _bert,
+}
+
+MODEL_TYPES = tuple(_READERS)
+"""The values of `model_type` that can be read."""
