@@ -1,9 +1,11 @@
-"""Genotypes lowered a second, both spaces and both semantics, and the zoo built one network at a time.
+"""Genotypes lowered a second, both spaces and both semantics; every cell of NAS-Bench-201; and the zoo.
 
     python benchmarks/speed/lowering.py [--json] [--repeats 3] [--genotypes 100000]
 
-Medians after one warm-up call. The cell space has 15,284 valid points, so most of a large batch are duplicates there;
-`distinct` says how many networks are lowered. Beside each space stands the same work graph by graph, on a sample.
+One thread. Medians after one warm-up call. The cell space has 15,284 valid points, so most of a large batch are
+duplicates there; `distinct` says how many networks are lowered. Beside each space stands the same work graph by graph,
+on a sample. The cells of NAS-Bench-201 are all 15,625, each lowered for itself; the zoo's networks are built one by
+one, graph and LayerTable.
 """
 
 from __future__ import annotations
@@ -11,6 +13,8 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Callable
+from functools import partial
+from itertools import product
 from statistics import median
 from time import perf_counter
 
@@ -22,6 +26,7 @@ from codesign.space.chain import ChainSpace
 from hwmodels.workload.rewrite import COMPILED, EAGER, rewrite
 from hwmodels.workload.table import layer_table
 from hwmodels.workload.zoo import ZOO, network
+from hwmodels.workload.zoo.nasbench201 import EDGES, OPERATIONS
 
 SPACES: dict[str, ArchitectureSpace] = {"cell": CellSpace(), "chain": ChainSpace()}
 SEMANTICS = {"eager": EAGER, "compiled": COMPILED}
@@ -29,7 +34,7 @@ _BY_GRAPH = 50  # networks of the graph-by-graph comparison
 
 
 def measure(genotypes: int, repeats: int) -> dict[str, float]:
-    """Seconds and rates by space and semantics, then seconds of each network of the zoo."""
+    """Seconds and rates by space and semantics, then seconds of all published cells and of the zoo."""
     result: dict[str, float] = {"genotypes": genotypes}
     for name, space in SPACES.items():
         points = space.sample(genotypes, np.random.default_rng(0))
@@ -47,8 +52,16 @@ def measure(genotypes: int, repeats: int) -> dict[str, float]:
             result[f"{key}_genotypes_per_s"] = genotypes / result[f"{key}_s"]
             result[f"{key}_distinct_per_s"] = result[f"{key}_distinct"] / result[f"{key}_s"]
             result[f"{key}_graphs_per_s"] = _BY_GRAPH / _median_seconds(graphs, repeats)
-    for known in ZOO:
-        result[f"zoo_{known.name}_s"] = _median_seconds(lambda name=known.name: layer_table([network(name)]), repeats)
+    published = CellSpace()
+    cells = np.array(list(product(range(len(OPERATIONS)), repeat=len(EDGES))), np.int64)
+    for runtime, semantics in SEMANTICS.items():
+        everything = partial(published.lower, cells, semantics)
+        everything()
+        result[f"nasbench201_{runtime}_cells"] = len(cells)
+        result[f"nasbench201_{runtime}_s"] = _median_seconds(everything, repeats)
+    result["resnet50_s"] = _median_seconds(lambda: layer_table([network("resnet50")]), max(repeats, 20))
+    result["zoo_networks"] = len(ZOO)
+    result["zoo_s"] = _seconds(lambda: [layer_table([known.build()]) for known in ZOO])
     return result
 
 

@@ -210,6 +210,8 @@ def _channels(shape: ops.Shape) -> int:
 
 
 def _conv(operator: ops.Conv2d, node: Node, inputs: list[ops.Shape]) -> Operation:
+    if operator.tied:
+        raise SpecError(node.name, "tied weights", "a layer with weights of its own")
     return nn.Conv2d(
         inputs[0][1],
         operator.out_channels,

@@ -13,7 +13,10 @@ __all__ = ["Attention", "Conv2d", "ConvTranspose2d", "Linear", "MatMul", "Recurr
 
 @dataclass(frozen=True, slots=True)
 class Conv2d:
-    """2-D convolution with groups and dilation; depthwise when groups == in_channels."""
+    """2-D convolution with groups and dilation; depthwise when groups == in_channels.
+
+    `tied` weights and bias are those of another convolution, as in heads shared between scales, and counted there.
+    """
 
     out_channels: int
     kernel: tuple[int, int] = (1, 1)
@@ -22,6 +25,7 @@ class Conv2d:
     dilation: tuple[int, int] = (1, 1)
     groups: int = 1
     bias: bool = True
+    tied: bool = False
     is_view: ClassVar[bool] = False
 
     @classmethod
@@ -89,7 +93,7 @@ class Conv2d:
             weight_elements=weights,
             input_elements=prod(inputs[0]),
             output_elements=prod(output),
-            parameters=weights + (self.out_channels if self.bias else 0),
+            parameters=0 if self.tied else weights + (self.out_channels if self.bias else 0),
         )
 
 

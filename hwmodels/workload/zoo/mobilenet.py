@@ -82,12 +82,12 @@ _V2_STAGES = (
 )
 
 
-def _mobilenet_v1(net: Builder, *, width: float) -> str:
+def _mobilenet_v1(net: Builder, *, width: float, classes: int = 1000) -> str:
     x = net.conv_norm_act(net.input, divisible(32 * width), 3, stride=2)
     for channels, stride in _V1_LAYERS:
         x = net.conv_norm_act(x, net.shape(x)[1], 3, stride=stride, groups=net.shape(x)[1])
         x = net.conv_norm_act(x, divisible(channels * width), 1)
-    return classify(net, x)
+    return classify(net, x, classes)
 
 
 def _mobilenet_v2(net: Builder, *, width: float) -> str:
@@ -184,8 +184,17 @@ def _v3(size: str, width: float) -> Entry:
     return Entry(_named(f"mobilenet_v3_{size}", width), write, (3, 224, 224), source, aliases)
 
 
+_VISUAL_WAKE_WORDS = Entry(
+    "mobilenet_v1_025_wake_words",
+    partial(_mobilenet_v1, width=0.25, classes=2),
+    (3, 96, 96),
+    "Howard et al. 2017; Banbury et al. 2021, MLPerf Tiny 1.0, visual wake words",
+    ("MLPerf-Tiny MobileNetV1", "mlperf_tiny_vww"),
+)
+
 ENTRIES = (
     *(_v1(width) for width in (1.0, 0.75, 0.5, 0.25)),
+    _VISUAL_WAKE_WORDS,
     *(_v2(width) for width in (1.0, 0.35, 0.5, 0.75, 1.3, 1.4)),
     *(_v3(size, width) for size in ("large", "small") for width in (1.0, 0.75)),
 )

@@ -16,7 +16,7 @@ from hwmodels.workload.graph import Builder
 from hwmodels.workload.ops import Activation, Pool2d, Rearrange
 from hwmodels.workload.zoo.record import Entry
 
-__all__ = ["ENTRIES"]
+__all__ = ["ENTRIES", "residual_stages"]
 
 _WIDTHS = (64, 128, 256, 512)
 
@@ -63,7 +63,12 @@ def _block(net: Builder, x: str, width: int, stride: int, variant: _Variant) -> 
     return net.add(Activation("relu"), net.residual(y, _shortcut(net, x, out_channels, stride, variant)))
 
 
-def _resnet(net: Builder, variant: _Variant) -> str:
+def residual_stages(net: Builder, depth: int) -> tuple[str, ...]:
+    """Stem and body of a plain ResNet: the outputs of its four stages, a quarter to a thirty-second of the input."""
+    return _stages(net, _PLAIN[depth])
+
+
+def _stages(net: Builder, variant: _Variant) -> tuple[str, ...]:
     if variant.stem:
         x = net.input
         for index, channels in enumerate(variant.stem):
@@ -71,10 +76,16 @@ def _resnet(net: Builder, variant: _Variant) -> str:
     else:
         x = net.conv_norm_act(net.input, 64, 7, stride=2)
     x = net.add(Pool2d("max", 3, 2, 1), x)
+    stages = []
     for stage, (width, depth) in enumerate(zip(_WIDTHS, variant.depths, strict=True)):
         for index in range(depth):
             x = _block(net, x, width, 2 if stage > 0 and index == 0 else 1, variant)
-    return net.linear(net.flatten(net.add(Pool2d("avg"), x)), 1000)
+        stages.append(x)
+    return tuple(stages)
+
+
+def _resnet(net: Builder, variant: _Variant) -> str:
+    return net.linear(net.flatten(net.add(Pool2d("avg"), _stages(net, variant)[-1])), 1000)
 
 
 def _cifar_block(net: Builder, x: str, width: int, stride: int) -> str:

@@ -6,6 +6,7 @@ from itertools import pairwise
 
 import pytest
 
+from hwmodels.workload.ops import Kind
 from hwmodels.workload.zoo import network
 
 # (name, parameters, MACs or None, where the figure is printed)
@@ -82,3 +83,20 @@ def test_fingerprints_by_hand() -> None:
 def test_ds_cnn_by_hand() -> None:
     """125 positions: one 10x4 convolution, four pairs of depthwise 3x3 and 64 x 64, 12 words."""
     assert network("ds_cnn").macs == 125 * (64 * 40 + 4 * (64 * 9 + 64 * 64)) + 64 * 12
+
+
+def test_a_detector_counts_its_shared_heads_once() -> None:
+    """RetinaNet: 34,014,999 published without the backbone's frozen norms; a driving image is half a photo's work."""
+    workload = network("retinanet_resnet50_fpn")
+    backbone_norms = sum(row.parameters for _, row in workload.rows() if row.kind == Kind.NORM)
+    assert workload.parameters - backbone_norms == 34_014_999
+    assert round(workload.macs / 1e9, 2) == 151.54
+    ratio = network("retinanet_resnet50_fpn_driving").macs / workload.macs
+    assert ratio == pytest.approx(384 * 1280 / 800**2, rel=0.01)
+
+
+def test_visual_wake_words() -> None:
+    """221,794 are printed with a bias and two statistics for each of 2,736 normalised channels; 7.49 M MACs."""
+    workload = network("mlperf_tiny_vww")
+    assert workload.parameters + 3 * 2736 == 221_794
+    assert workload.macs == 7_489_664
