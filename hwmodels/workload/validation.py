@@ -12,7 +12,8 @@ timm_infer : networks of the timm results by timm's names, to the printed digits
 
 Some sources count otherwise than this project does, and are held against the same sum: NAS-Bench-201 adds the
 classifier's ten biases to the MACs; timm adds the elementary operations of normalisation (two an element for batch
-norm, five for the others); the FBNet paper and mobile_cv count weights alone as parameters, and mobile_cv adds the
+norm, five for the others); PC-DARTS on ImageNet adds those and one for every activated element (as P-DARTS does, whose
+557 M are then met, too); the FBNet paper and mobile_cv count weights alone as parameters, and mobile_cv adds the
 inputs of poolings to the MACs.
 """
 
@@ -51,6 +52,7 @@ class _Counts(NamedTuple):
     macs: int
     weights: int
     norm_ops: int
+    activation_ops: int
     pooled: int
 
     @classmethod
@@ -61,6 +63,7 @@ class _Counts(NamedTuple):
             macs=workload.macs,
             weights=sum(row.weight_elements for row in rows if not row.dynamic_operand),
             norm_ops=sum(row.vector_ops for row in rows if row.kind == Kind.NORM),
+            activation_ops=sum(row.vector_ops for row in rows if row.kind == Kind.ACTIVATION),
             pooled=sum(row.input_elements for row in rows if row.kind == Kind.POOL),
         )
 
@@ -70,6 +73,8 @@ class _Counts(NamedTuple):
             return self.weights if name.startswith(("FBNet", "mobile_cv")) else self.parameters
         if name.startswith("NB201"):
             return self.macs + _NB201_BIASES
+        if name == "PC-DARTS (ImageNet)":
+            return self.macs + self.norm_ops + self.activation_ops
         return self.macs + (self.pooled if name.startswith("mobile_cv") else 0)
 
 
