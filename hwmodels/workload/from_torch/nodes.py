@@ -1,0 +1,96 @@
+"""What is read off a node of a traced graph: the operator, its arguments by name, shapes, the module that calls it.
+
+Nodes are `torch.fx.Node`s; since torch is imported when it is needed and not before, they are not named here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from hwmodels.errors import SpecError
+from hwmodels.workload.ops import Shape
+
+__all__ = [
+    "FxNode",
+    "arguments_of",
+    "is_node",
+    "is_tensor",
+    "is_zero",
+    "kind_of",
+    "path_of",
+    "shape_of",
+    "shapes_of",
+    "writes_in_place",
+]
+
+FxNode = Any
+"""A `torch.fx.Node`; its own types are too wide to be of use."""
+
+
+def kind_of(node: FxNode) -> str:
+    """The operator without its overload and without the mark of working in place: aten.add_.Tensor -> aten.add."""
+    if not hasattr(node.target, "_schema"):
+        return str(getattr(node.target, "__name__", node.target))
+    packet = str(node.target).rsplit(".", 1)[0]
+    return packet[:-1] if packet.endswith("_") and not packet.endswith("__") else packet
+
+
+def arguments_of(node: FxNode, seen: Callable[[FxNode], FxNode]) -> dict[str, Any]:
+    """Every argument by its name in the operator's schema, defaults included."""
+    values: dict[str, Any] = {}
+    for position, argument in enumerate(node.target._schema.arguments):
+        if position < len(node.args) and not argument.kwarg_only:
+            value: Any = node.args[position]
+        elif argument.name in node.kwargs:
+            value = node.kwargs[argument.name]
+        else:
+            value = argument.default_value if argument.has_default_value() else None
+        values[argument.name] = _resolved(value, seen)
+    return values
+
+
+def _resolved(value: Any, seen: Callable[[FxNode], FxNode]) -> Any:
+    if is_node(value):
+        return seen(value)
+    return [_resolved(item, seen) for item in value] if isinstance(value, list | tuple) else value
+
+
+def is_node(value: Any) -> bool:
+    return hasattr(value, "all_input_nodes")
+
+
+def is_tensor(node: FxNode) -> bool:
+    return hasattr(node.meta.get("val"), "shape")
+
+
+def is_zero(node: FxNode) -> bool:
+    return node.op == "call_function" and kind_of(node) in ("aten.zeros", "aten.zeros_like", "aten.new_zeros")
+
+
+def writes_in_place(node: FxNode) -> bool:
+    """Whether the operator writes into its first operand."""
+    arguments = node.target._schema.arguments
+    return bool(arguments) and arguments[0].alias_info is not None and arguments[0].alias_info.is_write
+
+
+def shape_of(node: FxNode) -> Shape:
+    return _extents(node.name, node.meta["val"])
+
+
+def shapes_of(node: FxNode) -> tuple[Shape | None, ...]:
+    value = node.meta.get("val")
+    values = value if isinstance(value, tuple | list) else (value,)
+    return tuple(_extents(node.name, item) if hasattr(item, "shape") else None for item in values)
+
+
+def _extents(name: str, tensor: Any) -> Shape:
+    if not all(isinstance(extent, int) for extent in tensor.shape):
+        raise SpecError(name, tuple(tensor.shape), "a shape that follows from the shapes of the inputs")
+    return tuple(tensor.shape)
+
+
+def path_of(node: FxNode) -> str:
+    """The innermost module that calls the operator."""
+    stack = node.meta.get("nn_module_stack")
+    return str(list(stack.values())[-1][0]) if stack else ""
