@@ -10,8 +10,9 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from codesign.store import RunStore
     from hwmodels.cost import CostReport
     from hwmodels.families.base import CostModel, Spec
+    from hwmodels.workload.graph import Workload
+    from hwmodels.workload.rewrite import Semantics
 
 __all__ = ["app", "main"]
 
@@ -34,11 +37,33 @@ app = typer.Typer(
     help="Simulate and optimise neural networks and the hardware they run on, together.",
 )
 
+_networks_app = typer.Typer(rich_markup_mode=None, help="List the published networks that are built in; `show` one.")
+app.add_typer(_networks_app, name="networks")
+
 Json = Annotated[bool, typer.Option("--json", help="JSON on standard output, nothing else.")]
 Output = Annotated[Path, typer.Option("-o", "--output", help="Folder of the run: new or empty.")]
 Assignments = Annotated[list[str] | None, typer.Option("--set", help="Override, as slow.trainings=8 (repeatable).")]
 Bits = Annotated[int, typer.Option(help="Bits of weights and activations.", min=1, max=32)]
-Batch = Annotated[int, typer.Option(help="Items a batch.", min=1)]
+LayerBits = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--layer-bits",
+        help="Bits of some layers, as first=8, depthwise=8:16 (weights:activations) or 'layer4*=2' (repeatable).",
+    ),
+]
+Batch = Annotated[int | None, typer.Option(help="Items a batch; 1, or that of the example inputs or the file.", min=1)]
+Runtime = Annotated[str, typer.Option(help="compiled (fused, dead branches dropped) or eager.")]
+FuseAttention = Annotated[bool, typer.Option("--fuse-attention", help="Attention in one kernel, scores never written.")]
+InputShape = Annotated[
+    str | None, typer.Option("--input", help="Input of one item in place of the published one: 3x160x160, or tokens.")
+]
+Past = Annotated[int, typer.Option(help="Tokens that a decoder's cache already holds (--hf-config).", min=0)]
+Torch = Annotated[
+    str | None,
+    typer.Option("--torch", help="module:function or FILE.py:function that returns (torch module, example inputs)."),
+]
+Onnx = Annotated[Path | None, typer.Option("--onnx", help="ONNX file (needs the extra `onnx`).")]
+HfConfig = Annotated[Path | None, typer.Option("--hf-config", help="config.json of a Hugging Face transformer.")]
 
 
 def main() -> None:
@@ -82,15 +107,17 @@ def devices(
     _print_table(("device", "family", "summary"), ((r["name"], r["family"], r["summary"]) for r in records))
 
 
-@app.command()
-def networks(as_json: Json = False) -> None:
-    """List the published networks that are built in."""
+@_networks_app.callback(invoke_without_command=True)
+def networks(context: typer.Context, as_json: Json = False) -> None:
+    """List the published networks that are built in; `show NAME` draws one."""
     from hwmodels.units import format_quantity
-    from hwmodels.workload.zoo import ZOO, network
+    from hwmodels.workload.zoo import ZOO
 
+    if context.invoked_subcommand is not None:
+        return
     records: list[dict[str, Any]] = []
     for known in ZOO:
-        built = network(known.name)
+        built = known.build()
         record = {"name": known.name, "aliases": list(known.aliases), "params": built.parameters}
         records.append(record | {"macs": built.macs, "input": known.input, "source": known.source})
     if as_json:
@@ -104,25 +131,100 @@ def networks(as_json: Json = False) -> None:
     )
 
 
-@app.command()
-def estimate(
-    network: Annotated[str, typer.Argument(help="Published network, see `codesign networks`.")],
-    device: Annotated[str, typer.Option(help="Catalogue device or YAML file, see `codesign devices`.")],
-    batch: Batch = 1,
+@_networks_app.command()
+def show(
+    network: Annotated[str | None, typer.Argument(help="Published network, see `codesign networks`.")] = None,
+    torch: Torch = None,
+    onnx: Onnx = None,
+    hf_config: HfConfig = None,
+    input_shape: InputShape = None,
+    past: Past = 0,
+    batch: Batch = None,
     bits: Bits = 8,
-    runtime: Annotated[str, typer.Option(help="compiled (fused, dead branches dropped) or eager.")] = "compiled",
+    layer_bits: LayerBits = None,
+    runtime: Runtime = "eager",
+    fuse_attention: FuseAttention = False,
+    view: Annotated[str, typer.Option(help="What -o draws: the layer profile or the graph.")] = "profile",
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Picture: .png, .svg or .pdf.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Latency, energy, memory and binding limits of a network on a device."""
+    """One network by kinds of layers, or layer by layer with --json; -o draws its profile or its graph."""
+    from codesign.report.network import figure_of, layer_records, summary_record
+    from hwmodels.units import format_quantity
+
+    if view not in ("profile", "graph"):
+        raise SpecError.unknown("--view", view, ("profile", "graph"))
+    if output is not None and (output.suffix not in (".png", ".svg", ".pdf") or not output.parent.is_dir()):
+        raise SpecError("--output", output, "a .png, .svg or .pdf file in an existing folder")
+    semantics = _semantics(runtime, fuse_attention=fuse_attention)
+    source = _Source(network, torch, onnx, hf_config, input_shape, past)
+    workload = _workload(source, batch=batch, bits=bits, layer_bits=layer_bits, semantics=semantics)
+    if output is not None:
+        figure_of(workload, view=view).savefig(output, dpi=150, bbox_inches="tight", metadata=_no_date(output))
+    record = summary_record(workload) | {"runtime": str(semantics)}
+    if as_json:
+        return _print_json(record | {"layers": layer_records(workload)})
+    print(f"{record['name']}, batch {record['batch']}: {semantics}")
+    for title, key, unit in (
+        ("parameters", "params", ""),
+        ("MACs", "macs", ""),
+        ("weights", "weight_bytes", "B"),
+        ("peak activations", "peak_activation_bytes", "B"),
+        ("keys and values", "kv_cache_bytes", "B"),
+    ):
+        if record[key]:
+            print(f"  {title:16s} {format_quantity(record[key], unit)}")
+    _print_unknown(record["unknown_operators"])
+    _print_table(
+        ("kind", "layers", "MACs", "share", "parameters"),
+        (
+            (
+                group["kind"],
+                str(group["layers"]),
+                format_quantity(group["macs"], ""),
+                f"{100 * group['macs'] / max(record['macs'], 1):.1f} %",
+                format_quantity(group["params"], ""),
+            )
+            for group in record["kinds"]
+        ),
+    )
+    if output is not None:
+        print(f"{view} in {output}")
+
+
+@app.command()
+def estimate(
+    network: Annotated[str | None, typer.Argument(help="Published network, see `codesign networks`.")] = None,
+    device: Annotated[
+        str, typer.Option(help="Catalogue device or YAML file, see `codesign devices`.", show_default=False)
+    ] = ...,  # type: ignore[assignment]
+    torch: Torch = None,
+    onnx: Onnx = None,
+    hf_config: HfConfig = None,
+    input_shape: InputShape = None,
+    past: Past = 0,
+    batch: Batch = None,
+    bits: Bits = 8,
+    layer_bits: LayerBits = None,
+    runtime: Runtime = "compiled",
+    fuse_attention: FuseAttention = False,
+    as_json: Json = False,
+) -> None:
+    """Latency, energy, memory and binding limits of a network on a device: a published one, or your own."""
     from hwmodels.catalog import device as load
     from hwmodels.evaluate import evaluate
+    from hwmodels.workload.coverage import unknown_operators
 
     chosen = load(device)
-    workload = _workload(network, batch=batch, bits=bits, runtime=runtime)
+    semantics = _semantics(runtime, fuse_attention=fuse_attention)
+    source = _Source(network, torch, onnx, hf_config, input_shape, past)
+    workload = _workload(source, batch=batch, bits=bits, layer_bits=layer_bits, semantics=semantics)
     report = evaluate(workload, chosen.model, chosen.spec)
+    unknown = [item._asdict() for item in unknown_operators(workload)]
     if as_json:
-        return _print_json(_estimate_record(report, chosen.model, chosen.spec, chosen.name))
-    _print_estimate(report, chosen.model, chosen.spec, chosen.name)
+        record = _estimate_record(report, chosen.model, chosen.spec, chosen.name)
+        return _print_json(record | {"runtime": str(semantics), "unknown_operators": unknown})
+    _print_estimate(report, chosen.model, chosen.spec, chosen.name, runtime=str(semantics), unknown=unknown)
 
 
 @app.command()
@@ -131,9 +233,11 @@ def sweep(
     family: Annotated[str, typer.Option(help="Hardware family.")],
     knobs: Annotated[list[str], typer.Option("--set", help="knob=value,value,... (repeatable): the grid.")],
     device: Annotated[str | None, typer.Option(help="Device whose other knobs are kept.")] = None,
-    batch: Batch = 1,
+    batch: Batch = None,
     bits: Bits = 8,
-    runtime: Annotated[str, typer.Option(help="compiled or eager.")] = "compiled",
+    layer_bits: LayerBits = None,
+    runtime: Runtime = "compiled",
+    fuse_attention: FuseAttention = False,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Write the whole table as CSV.")] = None,
     as_json: Json = False,
 ) -> None:
@@ -147,7 +251,10 @@ def sweep(
     if not isinstance(base, model.spec):
         raise SpecError("--device", device, f"a device of the family {family}")
     grid = list(base.grid(dict(_grid_axis(item) for item in knobs)))
-    workloads = [_workload(name, batch=batch, bits=bits, runtime=runtime) for name in network]
+    semantics = _semantics(runtime, fuse_attention=fuse_attention)
+    workloads = [
+        _workload(_Source(name), batch=batch, bits=bits, layer_bits=layer_bits, semantics=semantics) for name in network
+    ]
     table = evaluate_grid(workloads, model, grid)
     if output is not None:
         if not output.parent.is_dir():
@@ -278,14 +385,83 @@ def doctor(as_json: Json = False) -> None:
 # Workloads and grids from the command line.
 
 
-def _workload(name: str, *, batch: int, bits: int, runtime: str) -> Any:
-    from hwmodels.workload.ops import Precision
-    from hwmodels.workload.rewrite import RUNTIMES, rewrite
-    from hwmodels.workload.zoo import network as build
+class _Source(NamedTuple):
+    """Where a network comes from: exactly one of the first four."""
+
+    network: str | None = None
+    torch: str | None = None
+    onnx: Path | None = None
+    hf_config: Path | None = None
+    input_shape: str | None = None
+    past: int = 0
+
+
+def _workload(
+    source: _Source, *, batch: int | None, bits: int, layer_bits: list[str] | None, semantics: Semantics
+) -> Workload:
+    """The network that a user names, with its bits, as its runtime executes it."""
+    from hwmodels.workload.precision import PrecisionPolicy, with_precision
+    from hwmodels.workload.rewrite import rewrite
+
+    policy = PrecisionPolicy.parse(bits, layer_bits or ())
+    return rewrite(with_precision(_read(source, batch), policy), semantics)
+
+
+def _read(source: _Source, batch: int | None) -> Workload:
+    given = [name for name in ("network", "torch", "onnx", "hf_config") if getattr(source, name) is not None]
+    if len(given) != 1:
+        raise SpecError("network", " and ".join(given) or "nothing", "one of NAME, --torch, --onnx, --hf-config")
+    shape = _input_shape(source.input_shape)
+    if shape is not None and given[0] in ("torch", "onnx"):
+        raise SpecError("--input", source.input_shape, "for published networks and --hf-config; others bring theirs")
+    if source.past and source.hf_config is None:
+        raise SpecError("--past", source.past, "for --hf-config")
+    if source.torch is not None:
+        from hwmodels.workload.from_torch import load_torch
+
+        return load_torch(source.torch, batch=batch)
+    if source.onnx is not None:
+        from hwmodels.workload.from_onnx import from_onnx
+
+        return from_onnx(source.onnx, batch=batch)
+    if source.hf_config is not None:
+        from hwmodels.workload.from_hf_config import from_hf_config
+
+        tokens = 128 if shape is None else shape[0]
+        return from_hf_config(source.hf_config, batch=batch or 1, tokens=tokens, past=source.past)
+    from hwmodels.workload.zoo import network
+
+    return network(source.network or "", batch=batch or 1, input_shape=shape)
+
+
+def _input_shape(text: str | None) -> tuple[int, ...] | None:
+    """``3x160x160`` or ``512`` as extents."""
+    if text is None:
+        return None
+    words = text.lower().split("x")
+    if not all(word.isdigit() and int(word) > 0 for word in words):
+        raise SpecError("--input", text, "like 3x160x160, or a number of tokens")
+    return tuple(map(int, words))
+
+
+def _semantics(runtime: str, *, fuse_attention: bool) -> Semantics:
+    from hwmodels.workload.rewrite import RUNTIMES
 
     if runtime not in RUNTIMES:
         raise SpecError.unknown("--runtime", runtime, RUNTIMES)
-    return rewrite(build(name, batch=batch, precision=Precision(bits, bits)), RUNTIMES[runtime])
+    return replace(RUNTIMES[runtime], fuse_attention=fuse_attention)
+
+
+def _no_date(output: Path) -> dict[str, None]:
+    """Metadata without the time of writing: the same network gives the same file."""
+    return {".png": {"Software": None}, ".svg": {"Date": None}, ".pdf": {"CreationDate": None}}[output.suffix]
+
+
+def _print_unknown(unknown: Sequence[Mapping[str, Any]]) -> None:
+    """Operators that are counted as data movement, if any."""
+    for item in unknown:
+        share = f"{100 * item['share']:.2g} % of the data moved"
+        print(f"  UNKNOWN operator {item['operator']} x{item['count']}: counted as data movement alone, {share}")
 
 
 def _grid_axis(item: str) -> tuple[str, list[Any]]:
@@ -386,14 +562,23 @@ def _estimate_record(report: CostReport, model: CostModel, spec: Spec, device: s
     }
 
 
-def _print_estimate(report: CostReport, model: CostModel, spec: Spec, device: str) -> None:
+def _print_estimate(
+    report: CostReport,
+    model: CostModel,
+    spec: Spec,
+    device: str,
+    *,
+    runtime: str,
+    unknown: Sequence[Mapping[str, Any]],
+) -> None:
     from hwmodels.families.base import assumptions_of
     from hwmodels.units import format_quantity, split_unit
 
     def shown(name: str) -> str:
         return format_quantity(report.totals[name], split_unit(name)[1])
 
-    print(f"{report.network} on {device} ({report.family}), batch {report.batch}")
+    print(f"{report.network} on {device} ({report.family}), batch {report.batch}: {runtime}")
+    _print_unknown(unknown)
     if report.infeasible:
         print(f"INFEASIBLE: {report.infeasible}")
     print(f"  latency     {shown('latency_s')}   throughput {report.items_per_s:.4g} items/s")
@@ -402,7 +587,8 @@ def _print_estimate(report: CostReport, model: CostModel, spec: Spec, device: st
         for term, value in sorted(report.breakdown().items(), key=lambda item: -item[1])[:4]
     )
     print(f"  energy      {shown('energy_j')}   ({parts})")
-    print(f"  memory      weights {shown('weight_bytes')}, peak activations {shown('peak_activation_bytes')}")
+    kept = f", keys and values {shown('kv_cache_bytes')}" if report.totals["kv_cache_bytes"] else ""
+    print(f"  memory      weights {shown('weight_bytes')}, peak activations {shown('peak_activation_bytes')}{kept}")
     print(f"  area        {shown('area_mm2')}")
     latency = report.totals["latency_s"] or 1.0
     _print_table(

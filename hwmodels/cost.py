@@ -39,8 +39,8 @@ class CostTensor:
 class CostReport:
     """One network on one configuration.
 
-    batch : items. totals : network-level metrics by name. layers : per executed layer, in order, by name of the layer metric.
-    binding : per executed layer the largest of the model's time terms. infeasible : the reason, or None.
+    batch : items. totals : network-level metrics by name. layers : per executed layer, in order, by name of the layer
+    metric. binding : per executed layer the largest of the model's time terms. infeasible : the reason, or None.
     """
 
     network: str

@@ -37,7 +37,7 @@ class SpecError(ValueError):
         self.where, self.got, self.expected, self.hint = where, got, expected, hint
         shown = " ".join(str(got).split())
         tail = f" ({hint})" if hint else ""
-        super().__init__(f"{where}: {shown[:120]} is not {expected}{tail}")
+        super().__init__(f"{' '.join(where.split())}: {shown[:120]} is not {expected}{tail}")
 
     @classmethod
     def unknown(cls, where: str, got: str, choices: Iterable[str]) -> SpecError:

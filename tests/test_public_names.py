@@ -38,7 +38,8 @@ def defined(module: str) -> set[str]:
     names: set[str] = set()
     for node in source_of(module).body:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            if not any(".command" in ast.unparse(decorator) for decorator in node.decorator_list):
+            written = [ast.unparse(decorator) for decorator in node.decorator_list]
+            if not any(".command" in text or ".callback" in text for text in written):
                 names.add(node.name)
         elif isinstance(node, ast.Assign) and not is_alias(node.value):
             names |= {name.id for target in node.targets for name in ast.walk(target) if isinstance(name, ast.Name)}

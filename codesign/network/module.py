@@ -210,8 +210,6 @@ def _channels(shape: ops.Shape) -> int:
 
 
 def _conv(operator: ops.Conv2d, node: Node, inputs: list[ops.Shape]) -> Operation:
-    if operator.tied:
-        raise SpecError(node.name, "tied weights", "a layer with weights of its own")
     return nn.Conv2d(
         inputs[0][1],
         operator.out_channels,
@@ -236,12 +234,6 @@ def _conv_transpose(operator: ops.ConvTranspose2d, node: Node, inputs: list[ops.
         operator.bias,
         operator.dilation,
     )
-
-
-def _linear(operator: ops.Linear, node: Node, inputs: list[ops.Shape]) -> Operation:
-    if operator.tied:
-        raise SpecError(node.name, "tied weights", "a layer with weights of its own")
-    return nn.Linear(inputs[0][-1], operator.out_features, operator.bias)
 
 
 def _attend(query: Tensor, key: Tensor, value: Tensor, *beside: Tensor) -> Tensor:
@@ -332,7 +324,7 @@ def _reduce(operator: ops.Reduce, node: Node, inputs: list[ops.Shape]) -> Operat
 _BUILDERS: dict[type, Callable[..., Operation]] = {
     ops.Conv2d: _conv,
     ops.ConvTranspose2d: _conv_transpose,
-    ops.Linear: _linear,
+    ops.Linear: lambda op, node, inputs: nn.Linear(inputs[0][-1], op.out_features, op.bias),
     ops.MatMul: lambda op, node, inputs: torch.matmul,
     ops.Recurrent: lambda op, node, inputs: _Recurrent(op, inputs[0][-1]),
     ops.Pool2d: _pool,

@@ -22,6 +22,7 @@ from hwmodels.workload.ops import (
     MatMul,
     Norm,
     Shape,
+    Shared,
     Softmax,
     Zeros,
 )
@@ -180,8 +181,10 @@ def _all(node: Node, stands_for: dict[str, str]) -> tuple[str, ...]:
 
 
 def _absorbs(host: Node, node: Node) -> bool:
-    if not isinstance(host.operator, Conv2d | ConvTranspose2d | Linear):
+    is_shared = isinstance(host.operator, Shared)
+    operator = host.operator.operator if isinstance(host.operator, Shared) else host.operator
+    if not isinstance(operator, Conv2d | ConvTranspose2d | Linear):
         return False
-    if isinstance(node.operator, Norm):
-        return node.operator.mode == "batch"
+    if isinstance(node.operator, Norm):  # which would scale the weights: impossible where others run on them
+        return node.operator.mode == "batch" and not is_shared
     return isinstance(node.operator, Activation)

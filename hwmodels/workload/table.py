@@ -157,24 +157,25 @@ def _edges(workload: Workload, position: dict[str, int]) -> list[tuple[int, int,
     """Edges between rows, looking through views; a tensor read twice is two edges."""
     found: list[tuple[int, int, int]] = []
     inputs = [node.name for node in workload if isinstance(node.operator, Input)]
-
-    def producers(name: str, elements: int) -> Iterable[tuple[int, int]]:
-        """(producer, elements) behind a tensor; a view of an input keeps the whole input alive."""
-        node = workload[name]
-        if name in position:
-            return ((position[name], elements),)
-        if isinstance(node.operator, Input):
-            return ((-1 - inputs.index(name), prod(node.shape)),)
-        return tuple(found for source in node.inputs for found in producers(source, elements))
-
+    behind: dict[str, tuple[tuple[int, int | None], ...]] = {}  # (producer, elements or those of the tensor read)
     for node in workload:
-        if node.name not in position:
-            continue
-        for source in node.inputs:
-            found.extend((p, position[node.name], n) for p, n in producers(source, prod(workload[source].shape)))
+        if node.name in position:
+            for source in node.inputs:
+                found.extend(_read(behind[source], position[node.name], prod(workload[source].shape)))
+            behind[node.name] = ((position[node.name], None),)
+        elif isinstance(node.operator, Input):  # a view of an input keeps the whole input alive
+            behind[node.name] = ((-1 - inputs.index(node.name), prod(node.shape)),)
+        else:
+            behind[node.name] = tuple(producer for source in node.inputs for producer in behind[source])
     for output in workload.outputs:
-        found.extend((p, -1, n) for p, n in producers(output, prod(workload[output].shape)))
+        found.extend(_read(behind[output], -1, prod(workload[output].shape)))
     return found
+
+
+def _read(
+    producers: Iterable[tuple[int, int | None]], destination: int, elements: int
+) -> Iterable[tuple[int, int, int]]:
+    return ((producer, destination, elements if whole is None else whole) for producer, whole in producers)
 
 
 def layer_table(workloads: Sequence[Workload]) -> LayerTable:

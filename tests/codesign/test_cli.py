@@ -41,7 +41,10 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
         ("devices",),
         ("devices", "--family", "crossbar"),
         ("networks",),
+        ("networks", "show", "resnet18"),
+        ("networks", "show", "gpt2_decode", "--runtime", "compiled", "--fuse-attention", "--layer-bits", "linear=4:8"),
         ("estimate", "resnet18", "--device", "isaac"),
+        ("estimate", "resnet18", "--device", "isaac", "--input", "3x64x64", "--layer-bits", "first=16"),
         ("estimate", "bert_base", "--device", "tpu_v1", "--batch", "4", "--runtime", "eager", "--bits", "16"),
         ("sweep", "resnet18", "vgg16", "--family", "crossbar", "--set", "adc_bits=4,8", "--set", "array_rows=64,128"),
         ("validate", "crossbar"),
@@ -71,6 +74,77 @@ def test_estimate_names_what_a_user_asks_for(run):
         assert word in shown
 
 
+def test_networks_names_what_a_benchmark_needs(run):
+    """Fields are fixed; names and aliases are unique."""
+    records = json.loads(run("networks", "--json")[1])
+    assert all(set(record) == {"name", "aliases", "params", "macs", "input", "source"} for record in records)
+    assert all(record["params"] > 0 and record["macs"] > 0 and record["source"] for record in records)
+    names = [name for record in records for name in (record["name"], *record["aliases"])]
+    assert len(set(names)) == len(names) > 300
+
+
+def test_the_runtime_of_an_estimate_is_shown(run):
+    arguments = ("estimate", "vit_b_16", "--device", "systolic_edge", "--fuse-attention")
+    code, shown, _ = run(*arguments)
+    assert code == 0
+    assert "dead branches dropped, norm and activation fused, attention fused" in shown
+    record = json.loads(run(*arguments, "--json")[1])
+    assert record["runtime"].endswith("attention fused")
+    assert record["unknown_operators"] == []
+    plain = json.loads(run(*arguments[:-1], "--json")[1])
+    assert record["totals"]["energy_j"] < plain["totals"]["energy_j"]
+    assert record["totals"]["macs"] == plain["totals"]["macs"]
+
+
+OWN_MODEL = """
+import torch
+from torch import nn
+
+class Gate(nn.Module):
+    def forward(self, x):
+        return torch.fft.fft(x).real + x
+
+def model():
+    net = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), Gate(), nn.Flatten(), nn.Linear(8 * 36, 10))
+    return net, torch.zeros(2, 3, 8, 8)
+"""
+
+
+def test_an_own_torch_model_is_estimated_and_its_unknown_operators_are_named(run, tmp_path: Path):
+    path = tmp_path / "mine.py"
+    path.write_text(OWN_MODEL)
+    arguments = ("estimate", "--torch", f"{path}:model", "--device", "tpu_v1")
+    record = json.loads(run(*arguments, "--json")[1])
+    assert record["batch"] == 2
+    assert record["totals"]["macs"] == 2 * (36 * 8 * 27 + 8 * 36 * 10)
+    assert [item["operator"] for item in record["unknown_operators"]] != []
+    assert "UNKNOWN operator" in run(*arguments)[1]
+    five = json.loads(run(*arguments, "--batch", "5", "--json")[1])
+    assert five["totals"]["macs"] * 2 == record["totals"]["macs"] * 5
+
+
+def test_a_hugging_face_configuration_is_estimated_with_its_cache(run, tmp_path: Path):
+    path = tmp_path / "config.json"
+    path.write_text('{"model_type": "gpt2", "n_layer": 2}')
+    arguments = ("estimate", "--hf-config", path, "--input", "1", "--past", "99", "--device", "tpu_v1")
+    record = json.loads(run(*arguments, "--json")[1])
+    assert record["totals"]["kv_cache_bytes"] == 2 * 2 * 768 * 100
+    assert "keys and values 307 kB" in run(*arguments)[1]
+
+
+@pytest.mark.parametrize("view", ["profile", "graph"])
+@pytest.mark.parametrize("ending", ["png", "svg", "pdf"])
+def test_a_picture_of_a_network_is_the_same_every_time(run, tmp_path: Path, view: str, ending: str):
+    first, second = tmp_path / f"a.{ending}", tmp_path / f"b.{ending}"
+    for path in (first, second):
+        code, out, err = run("networks", "show", "mobilenet_v2", "--view", view, "-o", path)
+        assert (code, err) == (0, "")
+        assert str(path) in out
+    assert first.stat().st_size > 5000
+    if ending != "svg":  # matplotlib numbers the clips of an SVG at random
+        assert first.read_bytes() == second.read_bytes()
+
+
 def test_a_sweep_is_the_grid(run, tmp_path: Path):
     table = tmp_path / "grid.csv"
     arguments = ("sweep", "resnet18", "--family", "spatial", "--set", "array_rows=8,16", "--set", "dataflow=os,ws,is")
@@ -90,6 +164,21 @@ def test_a_sweep_is_the_grid(run, tmp_path: Path):
         (("estimate", "resnet50", "--device", "isac"), ["isac", "did you mean isaac?"]),
         (("estimate", "resnet50", "--device", "nowhere.yaml"), ["nowhere.yaml", "there"]),
         (("estimate", "resnet50", "--device", "isaac", "--runtime", "lazy"), ["--runtime", "lazy"]),
+        (("estimate", "--device", "isaac"), ["network: nothing", "NAME, --torch, --onnx, --hf-config"]),
+        (("estimate", "resnet50", "--onnx", "x.onnx", "--device", "isaac"), ["network and onnx", "one of"]),
+        (("estimate", "resnet50", "--input", "3x64", "--device", "isaac"), ["resnet50: input", "3x64", "3x224x224"]),
+        (("estimate", "resnet50", "--input", "3x0x8", "--device", "isaac"), ["--input", "3x0x8"]),
+        (("estimate", "resnet50", "--past", "8", "--device", "isaac"), ["--past", "--hf-config"]),
+        (("estimate", "resnet50", "--layer-bits", "conv", "--device", "isaac"), ["bits: conv", "first=8"]),
+        (("estimate", "resnet50", "--layer-bits", "conv9=4", "--device", "isaac"), ["resnet50: bits", "conv9"]),
+        (("estimate", "--torch", "no.such:model", "--device", "isaac"), ["no.such"]),
+        (("estimate", "--onnx", "none.onnx", "--device", "isaac"), ["none.onnx"]),
+        (("estimate", "--onnx", "none.onnx", "--input", "8", "--device", "isaac"), ["--input", "others bring theirs"]),
+        (("estimate", "--hf-config", "none.json", "--device", "isaac"), ["none.json", "No such file"]),
+        (("networks", "show", "resnet51"), ["resnet51", "did you mean resnet50?"]),
+        (("networks", "show", "resnet50", "--view", "grape"), ["--view", "did you mean graph?"]),
+        (("networks", "show", "resnet50", "-o", "picture.gif"), ["--output", "picture.gif", ".svg"]),
+        (("networks", "show", "resnet50", "-o", "/no/such/folder/x.png"), ["--output", "existing folder"]),
         (("sweep", "vgg16", "--family", "spatal", "--set", "array_rows=8"), ["spatal", "did you mean spatial?"]),
         (("sweep", "vgg16", "--family", "spatial", "--set", "array_row=8"), ["array_row", "did you mean array_rows?"]),
         (("sweep", "vgg16", "--family", "spatial", "--set", "array_rows=0"), ["array_rows", "0"]),

@@ -10,7 +10,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from hwmodels.workload.from_torch import convolution, einsum, movement, pointwise, products, recurrent
-from hwmodels.workload.from_torch.call import Shared
 from hwmodels.workload.from_torch.loading import call_target
 from hwmodels.workload.from_torch.program import export_program
 from hwmodels.workload.from_torch.translation import translate
@@ -20,7 +19,7 @@ from hwmodels.workload.ops import Precision
 if TYPE_CHECKING:
     from torch.nn import Module
 
-__all__ = ["Shared", "from_torch", "load_torch"]
+__all__ = ["from_torch", "load_torch"]
 
 _RULES = {
     **movement.RULES,

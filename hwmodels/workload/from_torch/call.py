@@ -3,38 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from hwmodels.errors import SpecError
 from hwmodels.workload.from_torch.nodes import FxNode, is_node, is_tensor, kind_of, shape_of, shapes_of
-from hwmodels.workload.ops import Operator, Permute, Reshape, Row, Shape, View
+from hwmodels.workload.ops import Operator, Permute, Reshape, Shape, Shared, View
 
 if TYPE_CHECKING:
     from hwmodels.workload.from_torch.translation import Translation
 
-__all__ = ["Call", "Rule", "Shared", "Value"]
+__all__ = ["Call", "Rule", "Value"]
 
 Value = str | tuple[str | None, ...]
 """The node of a result, or the nodes of several; None stands for one that no tensor is."""
-
-
-@dataclass(frozen=True, slots=True)
-class Shared:
-    """An operator whose stored weights are not all its own: another node's, or fixed rather than learned.
-
-    `parameters` are those that count here; shape and work are the operator's.
-    """
-
-    operator: Operator
-    parameters: int = 0
-    is_view: ClassVar[bool] = False
-
-    def infer(self, *inputs: Shape) -> Shape:
-        return self.operator.infer(*inputs)
-
-    def row(self, inputs: tuple[Shape, ...], output: Shape) -> Row:
-        return self.operator.row(inputs, output)._replace(parameters=self.parameters)
 
 
 class Call:

@@ -23,7 +23,7 @@ def project(call: Call, source: str, weight: Any, features: int, *, bias: Any = 
     stored = call.claim(weight)
     is_vector = bias is not None and call.is_weight(bias) and prod(call.shape_of(bias)) == features
     shift = call.claim(bias) if is_vector else 0
-    operator = Linear(features, bias=shift > 0, tied=stored == 0)
+    operator = Linear(features, bias=shift > 0)
     result = call.place(operator, tokens(call, source), parameters=stored + shift)
     return call.reshape(result, (*shape[:-1], features))
 

@@ -1,7 +1,8 @@
 """The operator vocabulary: shape inference, MACs, parameters and the cost-model row of each operator.
 
 `row` says what a cost model sees and how it is counted; `products` holds the operators with multiply-accumulates,
-`pointwise` those that compute without, `movement` those that move, store or only view data.
+`pointwise` those that compute without, `movement` those that move, store or only view data; `shared` wraps one that
+runs on another's weights.
 
 Not modelled: data-dependent shapes, sparsity, complex numbers, convolutions of three and more dimensions.
 """
@@ -34,6 +35,7 @@ from hwmodels.workload.ops.pointwise import (
 )
 from hwmodels.workload.ops.products import Attention, Conv2d, ConvTranspose2d, Linear, MatMul, Recurrent
 from hwmodels.workload.ops.row import Kind, Operator, Precision, Row, Shape
+from hwmodels.workload.ops.shared import Shared
 
 __all__ = [
     "Activation",
@@ -63,6 +65,7 @@ __all__ = [
     "Row",
     "Select",
     "Shape",
+    "Shared",
     "Softmax",
     "Split",
     "Unknown",

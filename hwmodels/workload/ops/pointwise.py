@@ -20,7 +20,7 @@ __all__ = [
     "Softmax",
 ]
 
-Pair = int | tuple[int, int]
+_Pair = int | tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +28,9 @@ class Pool2d:
     """Max or average pooling; `kernel=None` pools globally to 1 x 1. A pair is (height, width)."""
 
     mode: Literal["max", "avg"]
-    kernel: Pair | None = None
-    stride: Pair | None = None
-    padding: Pair = 0
+    kernel: _Pair | None = None
+    stride: _Pair | None = None
+    padding: _Pair = 0
     ceil_mode: bool = False
     is_view: ClassVar[bool] = False
 
@@ -59,7 +59,7 @@ class Pool2d:
         )
 
 
-def _pair(value: Pair) -> tuple[int, int]:
+def _pair(value: _Pair) -> tuple[int, int]:
     return value if isinstance(value, tuple) else (value, value)
 
 
@@ -161,7 +161,9 @@ class Elementwise:
 
     def row(self, inputs: tuple[Shape, ...], output: Shape) -> Row:
         ops = prod(output) * max(len(inputs) - 1, 1)
-        return plain_row(Kind.ELEMENTWISE, inputs, output, vector_ops=ops)
+        # Operands commute: the geometry is that of the result, whichever of them is broadcast.
+        row = plain_row(Kind.ELEMENTWISE, (output,), output, vector_ops=ops)
+        return row._replace(input_elements=sum(prod(shape) for shape in inputs))
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,10 +13,7 @@ __all__ = ["Attention", "Conv2d", "ConvTranspose2d", "Linear", "MatMul", "Recurr
 
 @dataclass(frozen=True, slots=True)
 class Conv2d:
-    """2-D convolution with groups and dilation; depthwise when groups == in_channels.
-
-    `tied` weights and bias are those of another convolution, as in heads shared between scales, and counted there.
-    """
+    """2-D convolution with groups and dilation; depthwise when groups == in_channels."""
 
     out_channels: int
     kernel: tuple[int, int] = (1, 1)
@@ -25,7 +22,6 @@ class Conv2d:
     dilation: tuple[int, int] = (1, 1)
     groups: int = 1
     bias: bool = True
-    tied: bool = False
     is_view: ClassVar[bool] = False
 
     @classmethod
@@ -93,7 +89,7 @@ class Conv2d:
             weight_elements=weights,
             input_elements=prod(inputs[0]),
             output_elements=prod(output),
-            parameters=0 if self.tied else weights + (self.out_channels if self.bias else 0),
+            parameters=weights + (self.out_channels if self.bias else 0),
         )
 
 
@@ -166,11 +162,10 @@ class ConvTranspose2d:
 
 @dataclass(frozen=True, slots=True)
 class Linear:
-    """y = x W^T + b over the last axis; `tied` weights are stored elsewhere in the network and counted there."""
+    """y = x W^T + b over the last axis."""
 
     out_features: int
     bias: bool = True
-    tied: bool = False
     is_view: ClassVar[bool] = False
 
     def infer(self, *inputs: Shape) -> Shape:
@@ -193,7 +188,7 @@ class Linear:
             weight_elements=n * k,
             input_elements=m * k,
             output_elements=m * n,
-            parameters=(0 if self.tied else n * k) + (n if self.bias else 0),
+            parameters=n * k + (n if self.bias else 0),
         )
 
 

@@ -8,7 +8,7 @@ non-maximum suppression, which depend on the data.
 from __future__ import annotations
 
 from hwmodels.workload.graph import Builder
-from hwmodels.workload.ops import Activation, Conv2d, Upsample
+from hwmodels.workload.ops import Activation, Conv2d, Shared, Upsample
 from hwmodels.workload.zoo.record import Entry
 from hwmodels.workload.zoo.resnet import residual_stages
 
@@ -35,9 +35,10 @@ def _pyramid(net: Builder, stages: tuple[str, ...]) -> list[str]:
 def _head(net: Builder, x: str, out_channels: int, *, tied: bool) -> str:
     """Four 3x3 convolutions with activation, and one that predicts for every anchor."""
     for _ in range(4):
-        conv = Conv2d(_FEATURES, (3, 3), padding=(1, 1), tied=tied)
-        x = net.add(Activation("relu"), net.add(conv, x))
-    return net.add(Conv2d(_ANCHORS * out_channels, (3, 3), padding=(1, 1), tied=tied), x)
+        conv = Conv2d.square(_FEATURES, 3, bias=True)
+        x = net.add(Activation("relu"), net.add(Shared(conv) if tied else conv, x))
+    conv = Conv2d.square(_ANCHORS * out_channels, 3, bias=True)
+    return net.add(Shared(conv) if tied else conv, x)
 
 
 def _retinanet(net: Builder) -> tuple[str, ...]:

@@ -30,6 +30,7 @@ from hwmodels.workload.ops import (
     Permute,
     Reshape,
     Select,
+    Shared,
     Softmax,
     Split,
 )
@@ -103,12 +104,18 @@ def transformer(shape: Transformer, past: int = 0) -> Callable[[Builder], str | 
         if shape.pre_norm:
             x = net.add(Norm(shape.norm), x)
         if shape.causal:
-            return net.add(Linear(shape.vocabulary, bias=shape.head_bias, tied=shape.tied_head), x)
+            return _head(net, shape, x)
         if shape.pooler:
             return net.add(Activation("tanh"), net.linear(net.add(Select(axis=1), x), shape.features)), x
         return x
 
     return write
+
+
+def _head(net: Builder, shape: Transformer, x: str) -> str:
+    """A score a word; tied to the table of word vectors, it stores its bias alone."""
+    head = Linear(shape.vocabulary, bias=shape.head_bias)
+    return net.add(Shared(head, shape.vocabulary * shape.head_bias) if shape.tied_head else head, x)
 
 
 def _check(net: Builder, shape: Transformer, past: int) -> None:

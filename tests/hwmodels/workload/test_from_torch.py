@@ -22,7 +22,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from codesign.network import to_module
 from hwmodels.errors import SpecError
 from hwmodels.workload.coverage import UnknownOperator, unknown_operators
-from hwmodels.workload.from_torch import Shared, from_torch, load_torch
+from hwmodels.workload.from_torch import from_torch, load_torch
 from hwmodels.workload.from_torch.call import Call
 from hwmodels.workload.graph import Builder, Node, Workload
 from hwmodels.workload.ops import (
@@ -39,6 +39,7 @@ from hwmodels.workload.ops import (
     Precision,
     Recurrent,
     Row,
+    Shared,
     Softmax,
     Unknown,
     View,
@@ -351,7 +352,7 @@ def test_what_is_written_into_a_tensor_is_read_from_it() -> None:
 def test_a_tied_head_counts_once() -> None:
     workload = from_torch(*made("decoder"))
     assert operators(workload, Embedding) == [Embedding(50, 32)]
-    assert workload["head"].operator == Linear(50, bias=False, tied=True)
+    assert workload["head"].operator == Shared(Linear(50, bias=False))
 
 
 def test_a_shared_layer_works_twice_and_stores_once() -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from hwmodels.workload.graph import Builder, Workload
-from hwmodels.workload.ops import Precision, Reshape, Row
+from hwmodels.workload.ops import Linear, Precision, Reshape, Row
 from hwmodels.workload.table import Layers, LayerTable, RowBank, layer_table
 from hwmodels.workload.zoo import network
 
@@ -91,3 +91,13 @@ def test_a_bank_gives_equal_rows_one_id() -> None:
     assert [bank.id(row) for row in (Row(0), Row(1), Row(0), Row(0, batch=2))] == [0, 1, 0, 2]
     assert len(bank) == 3
     assert bank.rows == [Row(0), Row(1), Row(0, batch=2)]
+
+
+def test_a_long_chain_of_views_is_looked_through() -> None:
+    """Deeper than Python's stack."""
+    net = Builder("views", (1, 4))
+    x = net.add(Linear(4), net.input)
+    for _ in range(3000):
+        x = net.add(Reshape((4, 1) if net.shape(x) == (1, 4) else (1, 4)), x)
+    table = layer_table([net.finish(x)])
+    assert table.edges(0).tolist() == [[-1, 0, 4], [0, -1, 4]]

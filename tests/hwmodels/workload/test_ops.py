@@ -406,7 +406,7 @@ def test_pooling_with_pairs_is_torchs(
         (ops.Activation("prelu"), nn.PReLU(6)),
         (ops.Recurrent("rnn", 7), nn.RNN(6, 7)),
         (ops.Recurrent("gru", 7, bias=False), nn.GRU(6, 7, bias=False)),
-        (ops.Linear(9, tied=True), None),
+        (ops.Shared(ops.Linear(9), 9), None),
     ],
 )
 def test_learned_tensors_beside_the_weights(operator: Operator, twin: nn.Module | None) -> None:
@@ -437,6 +437,12 @@ def test_a_rearrangement_reads_no_more_than_it_needs() -> None:
     assert row_of(ops.Rearrange("gather", (4,)), (100,)).input_elements == 4
     row = row_of(ops.Rearrange("pad", (1, 1, 12, 12)), (1, 1, 10, 10))
     assert (row.input_elements, row.output_elements) == (100, 144)
+
+
+def test_elementwise_rows_do_not_depend_on_the_order_of_their_operands() -> None:
+    """A gate of one number a channel before or after the image that it scales."""
+    image, gate = (2, 8, 5, 5), (2, 8, 1, 1)
+    assert row_of(ops.Elementwise("mul"), image, gate) == row_of(ops.Elementwise("mul"), gate, image)
 
 
 def test_an_unknown_operator_is_data_movement() -> None:

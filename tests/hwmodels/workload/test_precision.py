@@ -45,6 +45,9 @@ def test_weight_activation_and_accumulator_bits_are_apart() -> None:
     workload = with_precision(tiny(), PrecisionPolicy.parse(8, ["conv2d*=2:6:24"]))
     assert workload["conv2d2"].precision == Precision(2, 6, 24)
     assert workload["linear1"].precision == Precision(8, 8, 32)
+    assert PrecisionPolicy.parse(8, ["linear=4"]).rules == (
+        ("linear", Precision(4, 4, 32)),
+    )  # the weights' if not said
 
 
 def test_bytes_follow_the_bits_of_each_layer() -> None:

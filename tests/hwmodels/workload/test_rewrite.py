@@ -22,6 +22,7 @@ from hwmodels.workload.ops import (
     Norm,
     Pool2d,
     Reshape,
+    Shared,
     Softmax,
     Zeros,
 )
@@ -250,3 +251,13 @@ def test_a_transposed_convolution_absorbs_its_norm() -> None:
 def test_semantics_say_what_was_done() -> None:
     assert str(EAGER) == "every operator as written"
     assert str(COMPILED) == "dead branches dropped, norm and activation fused"
+
+
+def test_a_shared_layer_absorbs_its_activation_and_no_norm() -> None:
+    """A norm would scale weights on which another layer runs, too."""
+    net = Builder("net", SHAPE)
+    x = net.add(Shared(Conv2d.square(4, 3)), net.input)
+    assert kinds(fuse(net.finish(net.add(Activation("relu"), x)))) == ["Shared"]
+    net = Builder("net", SHAPE)
+    x = net.add(Shared(Conv2d.square(4, 3)), net.input)
+    assert kinds(fuse(net.finish(net.add(Norm("batch"), x)))) == ["Shared", "Norm"]

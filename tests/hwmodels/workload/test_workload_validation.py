@@ -105,6 +105,11 @@ def test_nas_bench_201_counts_the_biases_of_its_classes(tmp_path: Path, macs: st
     assert [found.value for found in validate(tables)] == [1.0, share]
 
 
+def test_pc_darts_counts_norms_and_activations(tmp_path: Path) -> None:
+    tables = folder(tmp_path, [("PC-DARTS (ImageNet)", "5300000", "597000000", "rounded as published")])
+    assert [found.value for found in validate(tables)] == [1.0, 1.0]
+
+
 def test_timm_counts_the_operations_of_norms(tmp_path: Path) -> None:
     """ResNet-50: 4.089 GMACs and two operations for each of 11.1 M normalised elements; another size is left out."""
     (tmp_path / "nas").mkdir()

@@ -1,0 +1,83 @@
+"""Own models on the command line: a timm-style and a Hugging-Face-style one, as torch modules and as ONNX files."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from codesign.cli import main
+from hwmodels.workload.from_torch import from_torch
+
+WORKLOADS = Path(__file__).parents[1] / "hwmodels/workload"
+
+
+def neighbour(name: str) -> ModuleType:
+    """A module of the workload's tests, which are no package."""
+    spec = importlib.util.spec_from_file_location(name, WORKLOADS / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+TARGETS = """
+import importlib.util, sys
+spec = importlib.util.spec_from_file_location("torch_models_here", {path!r})
+models = importlib.util.module_from_spec(spec)
+sys.modules["torch_models_here"] = models
+spec.loader.exec_module(models)
+
+def timm_style():
+    return models.MODELS["mobilenet"]()
+
+def hugging_face_style():
+    return models.MODELS["decoder"]()
+"""
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    def call(*arguments: object) -> dict:
+        monkeypatch.setattr(sys, "argv", ["codesign", *map(str, arguments), "--json"])
+        with pytest.raises(SystemExit) as caught:
+            main()
+        printed = capsys.readouterr()
+        assert (caught.value.code or 0, printed.err) == (0, "")
+        return json.loads(printed.out)
+
+    return call
+
+
+@pytest.mark.parametrize("style", ["timm_style", "hugging_face_style"])
+def test_through_torch(run, tmp_path: Path, style: str) -> None:
+    path = tmp_path / "mine.py"
+    path.write_text(TARGETS.format(path=str(WORKLOADS / "torch_models.py")))
+    record = run("estimate", "--torch", f"{path}:{style}", "--device", "systolic_edge")
+    models = neighbour("torch_models")
+    module, inputs = models.MODELS[{"timm_style": "mobilenet", "hugging_face_style": "decoder"}[style]]()
+    assert record["totals"]["macs"] == from_torch(module, inputs).macs
+    assert record["unknown_operators"] == []
+    assert record["totals"]["latency_s"] > 0
+
+
+@pytest.mark.parametrize(("style", "name"), [("timm", "mobilenet_v3_small"), ("hugging face", "bert_base")])
+def test_through_onnx(run, tmp_path: Path, style: str, name: str) -> None:
+    """The same figures as the built-in network of which the file is."""
+    onnx = pytest.importorskip("onnx")
+    writer = neighbour("onnx_writer")
+    from hwmodels.workload.zoo import network
+
+    path = tmp_path / "mine.onnx"
+    onnx.save(writer.to_onnx(network(name)), path)
+    ours = run("estimate", "--onnx", path, "--device", "systolic_edge")
+    built_in = run("estimate", name, "--device", "systolic_edge")
+    assert ours["totals"] == pytest.approx(built_in["totals"])
+    shown = run("networks", "show", "--onnx", path)
+    assert (shown["macs"], shown["params"]) == (network(name).macs, network(name).parameters)
