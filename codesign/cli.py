@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from hwmodels.cost import CostReport
     from hwmodels.families.base import CostModel, Spec
     from hwmodels.workload.graph import Workload
+    from hwmodels.workload.ops import Precision
     from hwmodels.workload.rewrite import Semantics
 
 __all__ = ["app", "main"]
@@ -43,7 +44,9 @@ app.add_typer(_networks_app, name="networks")
 Json = Annotated[bool, typer.Option("--json", help="JSON on standard output, nothing else.")]
 Output = Annotated[Path, typer.Option("-o", "--output", help="Folder of the run: new or empty.")]
 Assignments = Annotated[list[str] | None, typer.Option("--set", help="Override, as slow.trainings=8 (repeatable).")]
-Bits = Annotated[int, typer.Option(help="Bits of weights and activations.", min=1, max=32)]
+Bits = Annotated[
+    int, typer.Option(help="Bits of weights and activations, where an ONNX file does not say.", min=1, max=32)
+]
 LayerBits = Annotated[
     list[str] | None,
     typer.Option(
@@ -400,14 +403,15 @@ def _workload(
     source: _Source, *, batch: int | None, bits: int, layer_bits: list[str] | None, semantics: Semantics
 ) -> Workload:
     """The network that a user names, with its bits, as its runtime executes it."""
+    from hwmodels.workload.ops import Precision
     from hwmodels.workload.precision import PrecisionPolicy, with_precision
     from hwmodels.workload.rewrite import rewrite
 
-    policy = PrecisionPolicy.parse(bits, layer_bits or ())
-    return rewrite(with_precision(_read(source, batch), policy), semantics)
+    rules = PrecisionPolicy.parse(None, layer_bits or ())
+    return rewrite(with_precision(_read(source, batch, Precision(bits, bits)), rules), semantics)
 
 
-def _read(source: _Source, batch: int | None) -> Workload:
+def _read(source: _Source, batch: int | None, precision: Precision) -> Workload:
     given = [name for name in ("network", "torch", "onnx", "hf_config") if getattr(source, name) is not None]
     if len(given) != 1:
         raise SpecError("network", " and ".join(given) or "nothing", "one of NAME, --torch, --onnx, --hf-config")
@@ -419,19 +423,19 @@ def _read(source: _Source, batch: int | None) -> Workload:
     if source.torch is not None:
         from hwmodels.workload.from_torch import load_torch
 
-        return load_torch(source.torch, batch=batch)
+        return load_torch(source.torch, batch=batch, precision=precision)
     if source.onnx is not None:
         from hwmodels.workload.from_onnx import from_onnx
 
-        return from_onnx(source.onnx, batch=batch)
+        return from_onnx(source.onnx, batch=batch, precision=precision)
     if source.hf_config is not None:
         from hwmodels.workload.from_hf_config import from_hf_config
 
         tokens = 128 if shape is None else shape[0]
-        return from_hf_config(source.hf_config, batch=batch or 1, tokens=tokens, past=source.past)
+        return from_hf_config(source.hf_config, batch=batch or 1, tokens=tokens, past=source.past, precision=precision)
     from hwmodels.workload.zoo import network
 
-    return network(source.network or "", batch=batch or 1, input_shape=shape)
+    return network(source.network or "", batch=batch or 1, precision=precision, input_shape=shape)
 
 
 def _input_shape(text: str | None) -> tuple[int, ...] | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
 from hwmodels.errors import SpecError
@@ -24,7 +24,7 @@ _RULE = re.compile(r"(?P<layers>[^=]+)=(?P<weight>\d+)(?::(?P<activation>\d+)(?:
 
 @dataclass(frozen=True)
 class PrecisionPolicy:
-    """Bits by layer: `default`, and rules of which the last that fits a layer decides.
+    """Bits by layer: `default`, None to leave the layer's own, and rules of which the last that fits a layer decides.
 
     A rule's key is "first" or "last" (the first and the last layer with MACs), "depthwise", a kind of layer such as
     "conv" or "linear", or a pattern of layer names such as "layer4*".
@@ -34,18 +34,18 @@ class PrecisionPolicy:
     ('linear', Precision(weight_bits=8, activation_bits=16, accumulator_bits=32))
     """
 
-    default: Precision = field(default_factory=Precision)
+    default: Precision | None = None
     rules: tuple[tuple[str, Precision], ...] = ()
 
     @classmethod
-    def parse(cls, bits: int, rules: Iterable[str]) -> PrecisionPolicy:
-        """From `bits` of weights and activations, and rules ``layers=weight[:activation[:accumulator]]``.
+    def parse(cls, bits: int | None, rules: Iterable[str]) -> PrecisionPolicy:
+        """From `bits` of weights and activations, if any, and rules ``layers=weight[:activation[:accumulator]]``.
 
         Raises
         ------
         SpecError : a rule that is none, or bits outside 1 to 32 (accumulators to 64).
         """
-        return cls(Precision(bits, bits), tuple(_parse(rule) for rule in rules))
+        return cls(None if bits is None else Precision(bits, bits), tuple(_parse(rule) for rule in rules))
 
 
 def with_precision(workload: Workload, policy: Precision | PrecisionPolicy) -> Workload:
@@ -58,7 +58,7 @@ def with_precision(workload: Workload, policy: Precision | PrecisionPolicy) -> W
     if isinstance(policy, Precision):
         policy = PrecisionPolicy(policy)
     rows = dict(_rows(workload))
-    bits = dict.fromkeys((node.name for node in workload), policy.default)
+    bits = {node.name: policy.default or node.precision for node in workload}
     for layers, precision in policy.rules:
         fits = _selector(layers, rows)
         chosen = [node.name for node in workload if fits(node)]

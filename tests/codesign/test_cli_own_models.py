@@ -81,3 +81,31 @@ def test_through_onnx(run, tmp_path: Path, style: str, name: str) -> None:
     assert ours["totals"] == pytest.approx(built_in["totals"])
     shown = run("networks", "show", "--onnx", path)
     assert (shown["macs"], shown["params"]) == (network(name).macs, network(name).parameters)
+
+
+def test_a_quantised_file_keeps_its_bits(run, tmp_path: Path) -> None:
+    """16-bit images and 8-bit weights in the file; --bits is for what the file leaves in floating point."""
+    onnx = pytest.importorskip("onnx")
+    from onnx import TensorProto, helper
+
+    def scaled(source: str, kind: int, made: str) -> list:
+        stored.append(helper.make_tensor(f"{made}_zero", kind, (), [0]))
+        parts = [source, "scale", f"{made}_zero"]
+        quantise = [helper.make_node("QuantizeLinear", parts, [f"{made}_q"])]
+        return [*quantise, helper.make_node("DequantizeLinear", [f"{made}_q", *parts[1:]], [made])]
+
+    stored = [helper.make_tensor("scale", TensorProto.FLOAT, (), [1.0])]
+    stored += [helper.make_tensor(n, TensorProto.FLOAT, (4, 3, 3, 3), [0.0] * 108) for n in ("w",)]
+    nodes = [*scaled("x", TensorProto.UINT16, "x16"), *scaled("w", TensorProto.INT8, "w8")]
+    nodes += [helper.make_node("Conv", ["x16", "w8"], ["y"]), helper.make_node("Sin", ["y"], ["z"])]
+    ends = [
+        helper.make_tensor_value_info(n, TensorProto.FLOAT, s) for n, s in (("x", (1, 3, 8, 8)), ("z", (1, 4, 6, 6)))
+    ]
+    graph = helper.make_graph(nodes, "g", ends[:1], ends[1:], stored)
+    path = tmp_path / "quantised.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)]), path)
+    layers = run("networks", "show", "--onnx", path, "--bits", "4")["layers"]
+    (conv,) = (layer for layer in layers if layer["kind"].startswith("conv"))
+    assert (conv["weight_bits"], conv["activation_bits"]) == (8, 16)
+    (sine,) = (layer for layer in layers if layer["kind"] == "activation")
+    assert sine["activation_bits"] == 4

@@ -92,3 +92,9 @@ def test_a_rule_that_is_none_is_refused(rule: str, message: str) -> None:
 def test_a_rule_that_fits_no_layer_is_refused() -> None:
     with pytest.raises(SpecError, match="tiny: bits: recurrent is not"):
         with_precision(tiny(), PrecisionPolicy.parse(8, ["recurrent=4"]))
+
+
+def test_without_a_default_layers_keep_their_own_bits() -> None:
+    own = with_precision(tiny(), Precision(3, 5))
+    found = bits(with_precision(own, PrecisionPolicy.parse(None, ["last=8"])))
+    assert (found["conv2d1"], found["linear1"]) == (3, 8)
