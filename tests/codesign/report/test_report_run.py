@@ -26,7 +26,7 @@ from codesign.report.summary import Summary, summarise
 from codesign.report.tables import ledger_table, pareto_table
 from codesign.store import EvaluatedPair, RunStore
 from hwmodels.numerics import Numerics
-from hwmodels.workload.rewrite import COMPILED
+from hwmodels.workload.rewrite import COMPILED, RUNTIMES
 
 CONFIG = {
     "seed": 3,
@@ -282,6 +282,11 @@ def test_page_is_whole_and_fetches_nothing(written: Path) -> None:
     assert {"front", "knee", "assumptions", "plot-costs", "plot-roofline"} <= set(page.ids)
     assert text.count("plotly.js v") == 1
     assert "a random sample of" in text
+
+
+def test_the_page_says_how_networks_were_executed(report: Report, written: Path) -> None:
+    text = (written / "report.html").read_text(encoding="utf-8")
+    assert f"{report.config.runtime} runtime ({RUNTIMES[report.config.runtime]})" in text
 
 
 def test_every_reason_stands_in_the_ledger(report: Report) -> None:
