@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Any
@@ -11,15 +12,20 @@ from codesign.config import (
     CellConfig,
     DataConfig,
     EvolutionConfig,
+    ExecutorConfig,
     RandomConfig,
+    RayConfig,
     RunConfig,
+    SerialConfig,
     StrategyConfig,
 )
 from codesign.data import Dataset
+from codesign.executor.base import Executor, cores
+from codesign.executor.serial import SerialExecutor
 from codesign.explore.archive import Archive
 from codesign.explore.fast import FastLevel
 from codesign.explore.loop import Budget, Search
-from codesign.explore.slow import SlowLevel
+from codesign.explore.slow import CarriedWeights, SlowLevel, Trainings
 from codesign.space.architecture import ArchitectureSpace
 from codesign.space.base import Space
 from codesign.space.cell import OPERATIONS, CellSpace
@@ -35,12 +41,14 @@ from hwmodels.catalog import device
 from hwmodels.errors import SpecError
 from hwmodels.evaluate import NETWORK_METRICS
 from hwmodels.families.base import CostModel
+from hwmodels.workload.graph import Workload
 from hwmodels.workload.rewrite import RUNTIMES
 
 __all__ = [
     "architecture_space",
     "check_metrics",
     "dataset_of",
+    "executor_of",
     "joint_space",
     "manifest",
     "search_of",
@@ -104,11 +112,38 @@ def strategy_of(config: StrategyConfig, space: Space) -> Strategy:
     return NSGA2(space, population=config.population, crossover=config.crossover, immigrants=config.immigrants)
 
 
-def search_of(config: RunConfig, space: JointSpace, data: Dataset, store: RunStore) -> Search:
+def executor_of(config: ExecutorConfig) -> Executor:
+    """Where trainings run; nothing is started yet.
+
+    Raises
+    ------
+    SpecError : Ray is asked for and not installed.
+    """
+    if isinstance(config, RayConfig):
+        from codesign.executor.ray import RayExecutor
+
+        return RayExecutor(config.workers, retries=config.retries, address=config.address)
+    # Worker processes inherit a socket, which Windows does not know.
+    if isinstance(config, SerialConfig) or (config.workers or cores()) == 1 or os.name != "posix":
+        return SerialExecutor()
+    from codesign.executor.process import ProcessExecutor
+
+    return ProcessExecutor(config.workers or cores(), retries=config.retries)
+
+
+def search_of(
+    config: RunConfig, space: JointSpace, data: Dataset, store: RunStore, *, executor: Executor | None = None
+) -> Search:
     """All parts of a run over its store."""
     from codesign.estimate.estimator import TrainingEstimator
+    from codesign.estimate.train import training_key
 
-    estimator = TrainingEstimator(data, config.slow.recipe, store, draws=config.slow.draws)
+    recipe, weights = config.slow.recipe, CarriedWeights()
+    estimator = TrainingEstimator(data, recipe, weights, draws=config.slow.draws)
+
+    def key(workload: Workload, fidelity: float, seed: int) -> str:
+        return training_key(workload, data, recipe, fidelity, seed)
+
     objectives = tuple(config.objectives)
     return Search(
         space=space,
@@ -119,7 +154,15 @@ def search_of(config: RunConfig, space: JointSpace, data: Dataset, store: RunSto
             objectives=objectives,
             constraints=config.constraints,
         ),
-        slow=SlowLevel(space.architecture, estimator, store, fidelity=config.slow.fidelity, seed=config.seed),
+        slow=SlowLevel(
+            space.architecture,
+            estimator,
+            store,
+            fidelity=config.slow.fidelity,
+            seed=config.seed,
+            trainings=Trainings(key, weights),
+            executor=executor or executor_of(config.executor),
+        ),
         archive=Archive(space, objectives, least_accuracy=config.least_accuracy),
         budget=Budget(
             generations=config.generations,
@@ -147,10 +190,11 @@ def check_metrics(config: RunConfig, model: CostModel) -> None:
 
 
 def manifest(config: RunConfig, data: Dataset, space: JointSpace) -> Mapping[str, Any]:
-    """What a run depends on, for its manifest."""
+    """What a run depends on, for its manifest; where its trainings run is told apart, and binds nobody."""
     packages = ("codesign", "numpy", "numba", "torch", "scikit-learn", "pymoo")
     return {
-        "config": config.model_dump(mode="json"),
+        "config": config.model_dump(mode="json", exclude={"executor"}),
+        "executor": config.executor.model_dump(mode="json"),
         "seed": config.seed,
         "data": data.fingerprint,
         "space": space.architecture.fingerprint,

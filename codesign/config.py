@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from codesign.estimate.recipe import Recipe
 from hwmodels.errors import SpecError, nearest
@@ -22,11 +22,15 @@ __all__ = [
     "ChainConfig",
     "DataConfig",
     "EvolutionConfig",
+    "ExecutorConfig",
     "FastConfig",
     "HardwareConfig",
     "NSGA2Config",
+    "ProcessConfig",
     "RandomConfig",
+    "RayConfig",
     "RunConfig",
+    "SerialConfig",
     "SlowConfig",
     "StrategyConfig",
     "load_config",
@@ -122,6 +126,32 @@ class SlowConfig(_Section):
     recipe: Recipe = Recipe()
 
 
+class SerialConfig(_Section):
+    """Trainings in the process of the search."""
+
+    name: Literal["serial"]
+
+
+class ProcessConfig(_Section):
+    """Trainings in worker processes on this machine."""
+
+    name: Literal["process"] = "process"
+    workers: int | None = Field(None, ge=1, le=1024, description="all cores by default; 1 trains in the search's own")
+    retries: int = Field(2, ge=0, le=100, description="how often a training is tried again when its worker was lost")
+
+
+class RayConfig(_Section):
+    """Trainings on a Ray cluster; needs the extra `ray`."""
+
+    name: Literal["ray"]
+    workers: int | None = Field(None, ge=1, le=100_000, description="all CPUs of the cluster by default, never more")
+    retries: int = Field(2, ge=0, le=100, description="how often a training is tried again when its worker was lost")
+    address: str | None = Field(None, description="running cluster; none starts one on this machine")
+
+
+ExecutorConfig = SerialConfig | ProcessConfig | RayConfig
+
+
 class RunConfig(_Section):
     """A two-level co-design run."""
 
@@ -137,6 +167,13 @@ class RunConfig(_Section):
     strategy: Annotated[StrategyConfig, Field(discriminator="name")] = NSGA2Config()
     fast: FastConfig = FastConfig()
     slow: SlowConfig = SlowConfig()
+    executor: Annotated[ExecutorConfig, Field(discriminator="name")] = ProcessConfig()
+
+    @field_validator("executor", mode="before")
+    @classmethod
+    def _process_by_default(cls, value: Any) -> Any:
+        """``executor: {workers: 2}`` says enough."""
+        return {"name": "process", **value} if isinstance(value, dict) else value
 
 
 def parse_quantity(value: Any, name: str, where: str) -> float:
@@ -224,6 +261,7 @@ class _Choice(NamedTuple):
 _CHOSEN_BY = {
     "architecture": _Choice("space", {"cell": CellConfig, "chain": ChainConfig}),
     "strategy": _Choice("name", {"random": RandomConfig, "evolution": EvolutionConfig, "nsga2": NSGA2Config}),
+    "executor": _Choice("name", {"serial": SerialConfig, "process": ProcessConfig, "ray": RayConfig}),
 }
 _BOUNDS = {
     "greater_than": ("gt", ">"),

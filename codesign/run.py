@@ -15,6 +15,7 @@ from hwmodels.errors import SpecError
 if TYPE_CHECKING:
     from codesign.config import RunConfig
     from codesign.data import Dataset
+    from codesign.executor.base import Executor
     from codesign.explore.loop import Event
     from codesign.report.summary import Summary
     from codesign.space.joint import JointSpace
@@ -26,17 +27,20 @@ __all__ = ["Run", "begin", "reopen", "search"]
 class Run:
     """A run that is ready: `go` executes what its store does not hold yet."""
 
-    def __init__(self, config: RunConfig, space: JointSpace, data: Dataset, store: RunStore) -> None:
+    def __init__(
+        self, config: RunConfig, space: JointSpace, data: Dataset, store: RunStore, executor: Executor
+    ) -> None:
         from codesign.assemble import search_of
 
         self.config, self.store = config, store
-        self.parts = search_of(config, space, data, store)
+        self.parts = search_of(config, space, data, store, executor=executor)
 
     def go(self, report: Callable[[Event], None] = lambda event: None) -> None:
         """Run to the end; interrupt at will."""
         from codesign.explore.loop import explore
 
-        explore(self.parts, self.store, report=report)
+        with self.parts.slow:
+            explore(self.parts, self.store, report=report)
 
 
 def begin(config: RunConfig, folder: Path) -> Run:
@@ -46,35 +50,42 @@ def begin(config: RunConfig, folder: Path) -> Run:
     ------
     SpecError : bad input or an occupied folder; nothing is written then.
     """
-    from codesign.assemble import dataset_of, joint_space, manifest
+    from codesign.assemble import dataset_of, executor_of, joint_space, manifest
     from codesign.store import RunStore
 
     data = dataset_of(config.data)
     space = joint_space(config, data)
-    return Run(config, space, data, RunStore.create(folder, manifest(config, data, space)))
+    executor = executor_of(config.executor)
+    return Run(config, space, data, RunStore.create(folder, manifest(config, data, space)), executor)
 
 
-def reopen(folder: Path) -> Run:
+def reopen(folder: Path, *, executor: Mapping[str, Any] | None = None) -> Run:
     """An existing run, to be gone on with.
+
+    Parameters
+    ----------
+    executor : where its trainings run from now on, as ``{"workers": 4}``; as it began by default. The run ends the
+        same either way.
 
     Raises
     ------
     SpecError : no run, or one begun with other data, spaces or versions, which could not end the same.
     """
-    from codesign.assemble import dataset_of, joint_space, manifest
+    from codesign.assemble import dataset_of, executor_of, joint_space, manifest
     from codesign.config import parse_config
     from codesign.store import RunStore
 
     store = RunStore.open(folder)
     began = store.manifest
-    config = parse_config(began["config"], where=str(folder / "manifest.json"))
+    where = {"executor": dict(began.get("executor", {}) if executor is None else executor)}
+    config = parse_config({**began["config"], **where}, where=str(folder / "manifest.json"))
     data = dataset_of(config.data)
     space = joint_space(config, data)
     now = manifest(config, data, space)
     for key in ("data", "space", "family", "model_version", "device", "versions"):
         if began[key] != now[key]:
             raise SpecError(f"{folder / 'manifest.json'}: {key}", now[key], f"what the run began with: {began[key]}")
-    return Run(config, space, data, store)
+    return Run(config, space, data, store, executor_of(config.executor))
 
 
 def search(config: str | Path | Mapping[str, Any], output: str | Path, *, overrides: Sequence[str] = ()) -> Summary:

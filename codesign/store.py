@@ -6,8 +6,9 @@ Layout::
     run.sqlite       weights, estimates, evaluated pairs, one row a finished generation (WAL mode)
     fast/00000.parquet   every pair of a generation: genotype, reason, costs
 
-A finished training or estimate is durable at once; a generation's pairs, ledger and strategy state are committed in
-one transaction, after its Parquet file. So a killed run loses at most the work in flight.
+A finished training is durable at once; an estimate survives the end of the process at once, and a loss of power from
+the next training or generation on. A generation's pairs, ledger and strategy state are committed in one transaction,
+after its Parquet file. So a killed run loses at most the work in flight.
 """
 
 from __future__ import annotations
@@ -113,7 +114,10 @@ class RunStore:
         return None if found is None else _estimate(found[0])
 
     def keep_estimate(self, key: str, estimate: Estimate) -> None:
+        # Milliseconds of waiting for the disk an estimate, for what its training can answer again: see the module.
+        self._db.execute("PRAGMA synchronous=NORMAL")
         self._db.execute("INSERT OR REPLACE INTO estimates VALUES (?, ?)", (key, json.dumps(asdict(estimate))))
+        self._db.execute("PRAGMA synchronous=FULL")
 
     # Generations: all or nothing.
 

@@ -19,6 +19,9 @@ _HOME = {
     "device_names": "hwmodels.catalog",
     "families": "hwmodels.families.base",
     "family": "hwmodels.families.base",
+    "from_hf_config": "hwmodels.workload.from_hf_config",
+    "from_onnx": "hwmodels.workload.from_onnx",
+    "from_torch": "hwmodels.workload.from_torch",
     "layer_table": "hwmodels.workload.table",
     "network": "hwmodels.workload.zoo",
 }
@@ -29,6 +32,9 @@ __all__ = [
     "device_names",
     "families",
     "family",
+    "from_hf_config",
+    "from_onnx",
+    "from_torch",
     "layer_table",
     "network",
 ]

@@ -25,6 +25,11 @@ def test_the_search_in_python_compiles() -> None:
     compile(blocks("python")[1], "README.md", "exec")
 
 
+def test_the_own_network_in_python_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    exec(compile(blocks("python")[2], "README.md", "exec"), {})
+    assert int(capsys.readouterr().out.split()[0]) == 109 * 109 * 64 * 147 + 107 * 107 * 64 * 576
+
+
 def test_every_command_of_the_readme_exists() -> None:
     from codesign.cli import app
 

@@ -15,7 +15,7 @@ import json
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, is_dataclass
+from dataclasses import fields, is_dataclass
 from typing import Any
 
 import numpy as np
@@ -44,11 +44,19 @@ def structure(workload: Workload) -> list[Any]:
     described = []
     for node in nodes:
         operator = node.operator
-        fields: dict[str, Any] = asdict(operator) if is_dataclass(operator) else {"repr": repr(operator)}
+        described_by: dict[str, Any] = _fields(operator) if is_dataclass(operator) else {"repr": repr(operator)}
         if isinstance(operator, (Input, ops.Reshape)):
-            fields = {"shape": list(node.shape[1:])}
-        described.append([type(operator).__name__, fields, [position[source] for source in node.inputs]])
+            described_by = {"shape": list(node.shape[1:])}
+        described.append([type(operator).__name__, described_by, [position[source] for source in node.inputs]])
     return [described, [position[output] for output in workload.outputs]]
+
+
+def _fields(operator: Any) -> dict[str, Any]:
+    """The fields of a dataclass as `dataclasses.asdict` gives them; that copies every number, which costs more."""
+    return {
+        field.name: _fields(value) if is_dataclass(value := getattr(operator, field.name)) else value
+        for field in fields(operator)
+    }
 
 
 def training_key(workload: Workload, dataset: Dataset, recipe: Recipe, fidelity: float, seed: int) -> str:

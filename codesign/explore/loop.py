@@ -92,9 +92,13 @@ def explore(search: Search, store: RunStore, *, report: Callable[[Event], None] 
         clock = time.perf_counter()
         networks_before = {known.architecture for known in search.archive.classes}
         wanted = _choose(search, verdicts, _generator(search.seed, generation, 1))
-        for done, accuracy_class in enumerate(wanted):
-            report(Event(generation, "slow", done, len(wanted)))
-            search.archive.classes[accuracy_class] = search.slow.evaluate(accuracy_class)
+        report(Event(generation, "slow", 0, len(wanted)))
+        found = {}
+        for accuracy_class, answer in search.slow.evaluate(wanted):
+            found[accuracy_class] = answer
+            report(Event(generation, "slow", len(found), len(wanted)))
+        # In the order asked, whoever was ready first.
+        search.archive.classes.update((accuracy_class, found[accuracy_class]) for accuracy_class in wanted)
         slow_seconds = time.perf_counter() - clock
 
         positions, members = _evaluated(search, verdicts, generation)
