@@ -272,6 +272,55 @@ def sweep(
         print(f"{len(table)} rows in {output}")
 
 
+@app.command(name="enumerate")
+def enumerate_whole(
+    config: Annotated[Path, typer.Argument(help="Run configuration (YAML): its spaces, objectives and constraints.")],
+    output: Output,
+    overrides: Assignments = None,
+    accuracy: Annotated[
+        Path | None, typer.Option(help="Accuracy of each network: a CSV (genotype, accuracy) or NAS-Bench-201 .npz.")
+    ] = None,
+    score: Annotated[
+        str | None, typer.Option(help="In place of accuracies, more is better: macs or parameters.")
+    ] = None,
+    no_bounds: Annotated[bool, typer.Option("--no-bounds", help="Cost every pair, rule none out by bounds.")] = False,
+    survivors: Annotated[bool, typer.Option("--survivors", help="Write the front of each round as Parquet.")] = False,
+    as_json: Json = False,
+) -> None:
+    """The exact front of a whole joint space: every network on every design, without training."""
+    from codesign.config import load_config
+    from codesign.explore.whole import enumerate_run
+
+    settings = load_config(config, list(overrides or ()))
+    try:
+        with _counting() as show:
+            summary = enumerate_run(
+                settings,
+                output,
+                progress=show,
+                accuracy=accuracy,
+                score=score,
+                bounds=not no_bounds,
+                survivors=survivors,
+            )
+    except KeyboardInterrupt:
+        print("codesign: interrupted; the same command goes on", file=sys.stderr)
+        sys.exit(1)
+    if as_json:
+        return _print_json(summary)
+    print(
+        f"{summary['networks']:,} networks ({summary['groups']:,} that cost apart) x {summary['designs']:,} designs: "
+        f"{summary['pairs']:,} pairs in {summary['seconds']:.3g} s"
+    )
+    for name, count in summary["counts"].items():
+        print(f"  {count:>16,}  {name}")
+    for note in summary["notes"]:
+        print(f"note: {note}")
+    print(
+        f"front of {summary['front']} pairs over {', '.join(summary['objectives'])}; results in {output / 'front.csv'}"
+    )
+
+
 @app.command()
 def search(
     config: Annotated[Path, typer.Argument(help="Run configuration (YAML).")],
@@ -289,11 +338,17 @@ def search(
 
 
 @app.command()
-def resume(folder: Annotated[Path, typer.Argument(help="Folder of a run.")], as_json: Json = False) -> None:
+def resume(
+    folder: Annotated[Path, typer.Argument(help="Folder of a run.")],
+    workers: Annotated[
+        int | None, typer.Option(help="Train in this many processes from now on; as it began by default.", min=1)
+    ] = None,
+    as_json: Json = False,
+) -> None:
     """Go on with a run that was interrupted; it ends as an uninterrupted one would."""
     from codesign.run import reopen
 
-    _explore(reopen(folder), as_json=as_json)
+    _explore(reopen(folder, executor=None if workers is None else {"workers": workers}), as_json=as_json)
 
 
 @app.command()
@@ -493,11 +548,16 @@ def _parts(data: Any) -> Iterator[Any]:
 
 
 def _explore(run: Run, *, as_json: bool) -> None:
+    from codesign.executor.base import WorkerLost
+
     try:
         with _progress(run.config.generations) as show:
             run.go(show)
     except KeyboardInterrupt:
         print(f"codesign: interrupted; `codesign resume {run.store.folder}` goes on", file=sys.stderr)
+        sys.exit(1)
+    except WorkerLost as error:
+        print(f"codesign: {error}; `codesign resume {run.store.folder}` goes on", file=sys.stderr)
         sys.exit(1)
     _report(run.store, as_json=as_json)
 
@@ -522,6 +582,22 @@ def _progress(generations: int) -> Iterator[Callable[[Event], None]]:
             bar.update(whole, completed=event.generation)
             label = {"fast": "FAST: pairs by cost", "slow": "SLOW: accuracies"}.get(event.level, "done")
             bar.update(inner, description=label, completed=event.done, total=event.total or None)
+
+        yield show
+
+
+@contextmanager
+def _counting() -> Iterator[Callable[[Any], None]]:
+    """A progress bar of pairs on standard error, with the time left."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task("pairs", total=None)
+
+        def show(progress: Any) -> None:
+            bar.update(task, completed=progress.pairs, total=progress.total)
 
         yield show
 
