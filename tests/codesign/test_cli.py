@@ -18,6 +18,7 @@ hardware:
   knobs: {array_rows: [8, 16], array_cols: [8, 16], dataflow: [os, ws]}
 fast: {pairs: 100}
 slow: {trainings: 2, classes: 1, recipe: {epochs: 1, batch_size: 128}}
+executor: {name: serial}
 """
 
 

@@ -24,6 +24,7 @@ hardware:
 objectives: [energy_j, area_mm2]
 fast: {pairs: 500}
 slow: {trainings: 2, classes: 2, draws: 1, recipe: {epochs: 1, batch_size: 64}}
+executor: {name: serial}
 """
 COMMAND = (sys.executable, "-c", "from codesign.cli import main; main()")
 
