@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -96,13 +96,18 @@ def group_networks(counts: npt.NDArray[Any], columns: Sequence[F64] = (), score:
     >>> group_networks(np.array([[1, 2], [3, 4], [1, 2]]), score=np.array([0.3, 0.1, 0.2])).first.tolist()
     [2, 1]
     """
-    table = np.column_stack([counts, *columns]) if columns else np.asarray(counts)
     # Each row becomes one word by random multipliers; that rows of one word are equal is then checked, not hoped.
-    words = np.ascontiguousarray(table, np.float64).view(np.uint64)
-    words = words ^ (words >> np.uint64(31))
-    odd = np.random.default_rng(0).integers(0, 2**63, table.shape[1], dtype=np.uint64) * np.uint64(2) + np.uint64(1)
-    _, first, of = np.unique((words * odd).sum(axis=1, dtype=np.uint64), return_index=True, return_inverse=True)
-    if not np.array_equal(table, table[first][of]):
+    odd = np.random.default_rng(0).integers(0, 2**63, counts.shape[1] + len(columns), dtype=np.uint64) * 2 + 1
+    code = np.empty(len(counts), np.uint64)
+    for part in _parts(counts):
+        words = (
+            np.column_stack([counts[part], *(column[part] for column in columns)]).astype(np.float64).view(np.uint64)
+        )
+        code[part] = ((words ^ (words >> np.uint64(31))) * odd).sum(axis=1, dtype=np.uint64)
+    _, first, of = np.unique(code, return_index=True, return_inverse=True)
+    alike = all(np.array_equal(column, column[first][of]) for column in columns)
+    if not alike or any((counts[part] != counts[first[of[part]]]).any() for part in _parts(counts)):
+        table = np.column_stack([counts, *columns])
         _, first, of = np.unique(table, axis=0, return_index=True, return_inverse=True)
     rank = np.empty(first.size, np.int64)
     rank[np.argsort(first)] = np.arange(first.size)
@@ -278,7 +283,8 @@ class _Enumerator:
             sample = self.tables.costs_of(self.designs[:: max(self.designs.size // 64, 1)])
             for name in self.wanted.pair:
                 layers = sample[:, :, self.tables.metrics.index(name)].mean(axis=0)
-                cheap += self.tables.counts[self.networks] @ layers / (layers.sum() or 1.0)
+                for part in _parts(self.tables.counts, self.networks.size):
+                    cheap[part] += self.tables.counts[self.networks[part]] @ layers / (layers.sum() or 1.0)
         first = self.rows[self.networks, 0] if self.rows.shape[1] else cheap
         return self.networks[np.lexsort((cheap, first))]
 
@@ -361,6 +367,12 @@ class _Enumerator:
             digest.update(str(values.shape).encode())
             digest.update(np.ascontiguousarray(values).data)
         return digest.hexdigest()
+
+
+def _parts(counts: npt.NDArray[Any], size: int | None = None) -> Iterator[slice]:
+    """Slices of `size` networks (all by default) whose counts fit into memory as float64."""
+    height = max(_COUNTS // max(counts.shape[1], 1), 1)
+    return (slice(at, at + height) for at in range(0, len(counts) if size is None else size, height))
 
 
 def _within(candidates: I64, columns: Mapping[str, F64], limits: Mapping[str, float]) -> I64:

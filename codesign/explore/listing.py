@@ -45,7 +45,7 @@ I64 = npt.NDArray[np.int64]
 LISTABLE = 20_000_000
 """Points of a space that can be listed."""
 _COUNT_BYTES = 1 << 30
-"""Bytes of the counts of all networks that can be listed."""
+"""Networks times layer shapes that can be listed, a byte each as a rule."""
 _CHUNK = 50_000
 _KERNEL_VALUES = 1 << 20
 """Values of a kernel's output made by a thread at a time."""
@@ -91,33 +91,38 @@ def list_networks(space: ArchitectureSpace, semantics: Semantics) -> ListedNetwo
 
     Raises
     ------
-    SpecError : more points than `LISTABLE`, or counts beyond a gigabyte.
+    SpecError : more points than `LISTABLE`, or more than 2^30 counts.
     """
     _check_size("architecture", space)
     rows: dict[Row, int] = {}
     genotypes, counts, columns = [], [], []
-    n_bytes = 0
+    n_networks = 0
     for part in _chunks(space, semantics):
         lowered = space.lower(part, semantics)
         table = lowered.table
         at = np.array([rows.setdefault(table.layers.row(i), len(rows)) for i in range(table.n_layers)], np.int64)
-        placed = np.zeros((table.n_networks, len(rows)), np.uint16)
-        placed[:, at] = table.counts()
+        counted = table.counts()
+        placed = np.zeros((table.n_networks, len(rows)), np.uint8 if counted.max(initial=0) < 256 else np.uint16)
+        placed[:, at] = counted
         genotypes.append(part)
         counts.append(placed[lowered.network])
         columns.append({name: values[lowered.network] for name, values in network_metrics(table).items()})
-        n_bytes += counts[-1].nbytes
-        if n_bytes > _COUNT_BYTES:
+        n_networks += len(part)
+        if n_networks * len(rows) > _COUNT_BYTES:
             raise SpecError("architecture", f"{space.size} points of {len(rows)} layer shapes and more", "listable")
     if not genotypes:
         raise SpecError("architecture", "no valid network", "a space with at least one")
-    widened = [np.pad(part, ((0, 0), (0, len(rows) - part.shape[1]))) for part in counts]
+    whole = np.zeros((n_networks, len(rows)), np.result_type(*counts))
+    while counts:
+        part = counts.pop()
+        whole[n_networks - len(part) : n_networks, : part.shape[1]] = part
+        n_networks -= len(part)
     return ListedNetworks(
         space,
         semantics,
         np.concatenate(genotypes),
         Layers.of(list(rows)),
-        np.concatenate(widened),
+        whole,
         {name: np.concatenate([part[name] for part in columns]) for name in columns[0]},
     )
 

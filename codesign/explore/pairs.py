@@ -70,7 +70,7 @@ class PairTables:
             for name, values in columns.items():
                 if np.shape(values) != (size,) or not np.isfinite(values).all():
                     raise SpecError(f"{where}: {name}", np.shape(values), f"({size},) finite numbers")
-        if not np.isfinite(self.counts).all():
+        if self.counts.dtype.kind == "f" and not np.isfinite(self.counts).all():
             raise SpecError("counts", "not a number or infinite", "finite")
 
     @property

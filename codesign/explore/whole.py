@@ -23,8 +23,16 @@ import numpy as np
 import numpy.typing as npt
 
 from codesign.explore.enumerate import Settings
-from codesign.explore.listing import ListedNetworks, SpaceFront, enumerate_space, list_designs, list_networks
-from codesign.explore.sweep import Front, Progress, write_whole
+from codesign.explore.listing import (
+    ListedNetworks,
+    SpaceFront,
+    enumerate_space,
+    list_designs,
+    list_networks,
+    pair_tables,
+)
+from codesign.explore.parquet import PairParts, write_pairs
+from codesign.explore.sweep import Progress, write_whole
 from codesign.space.architecture import ArchitectureSpace
 from hwmodels.errors import SpecError
 from hwmodels.workload.rewrite import RUNTIMES
@@ -52,15 +60,17 @@ def enumerate_run(
     score: str | None = None,
     bounds: bool = True,
     survivors: bool = False,
+    all_pairs: bool = False,
     lanes: int | None = None,
 ) -> dict[str, Any]:
     """Write the exact front of a configuration's joint space into a new or empty folder; returns its summary.
 
     Parameters
     ----------
-    accuracy : a CSV or npz file, see `read_accuracies`. score : one of `SCORES` in its place; with neither the front is
-        one of costs. bounds : rule out tiles of designs by their least costs. survivors : write every pair that was on
-        the front of its round as Parquet, too, one file a round. lanes : threads.
+    accuracy : a CSV or npz file, see `read_accuracies`. score : one of `SCORES` in its place; with neither the front
+        is one of costs. bounds : rule out tiles of designs by their least costs. survivors, all_pairs : write Parquet,
+        too: the pairs that were on the front of their round, a file a round; every pair, in a pass of its own.
+        lanes : threads.
 
     Raises
     ------
@@ -72,16 +82,16 @@ def enumerate_run(
     began = perf_counter()
     if score is not None and (accuracy is not None or score not in SCORES):
         raise SpecError.unknown("score", score, SCORES if accuracy is None else ["no score beside accuracies"])
-    if config.least_accuracy > 0 and accuracy is None:
-        raise SpecError("least_accuracy", config.least_accuracy, "0 without a table of accuracies")
     _check_folder(folder)
     space = joint_space(config, dataset_of(config.data))
+    if all_pairs and space.hardware.model.composition != "sum":
+        raise SpecError("all pairs", space.hardware.model.composition, "to be had of families whose layers add up")
     semantics = RUNTIMES[config.runtime]
     designs = list_designs(space.hardware)
     networks = list_networks(space.architecture, semantics)
     minimised = _minimised(networks, accuracy, score)
     limits = dict(config.constraints)
-    if minimised is not None and config.least_accuracy > 0:
+    if accuracy is not None and minimised is not None and config.least_accuracy > 0:
         networks, minimised = _at_least(networks, minimised, 1.0 - config.least_accuracy)
     folder.mkdir(parents=True, exist_ok=True)
     name = "error" if accuracy is not None else f"minus_{score}"
@@ -98,13 +108,19 @@ def enumerate_run(
             lanes=lanes,
             progress=progress,
             checkpoint=folder / _CHECKPOINT,
-            sink=_Parquet(folder / "pairs", _objective_names(config, minimised, name)) if survivors else None,
+            sink=PairParts(folder / "pairs", _objective_names(config, minimised, name)) if survivors else None,
         ),
     )
+    if all_pairs:
+        (folder / "pairs").mkdir(exist_ok=True)
+        tables = pair_tables(networks, designs, score=minimised, score_name=name)
+        write_pairs(folder / "pairs" / "all.parquet", tables, _objective_names(config, minimised, name))
     summary = _summary(config, space, networks, result, accuracy, score)
     classes = np.unique(space.hardware.numerics(designs.genotypes), axis=0)
     if minimised is not None and len(classes) > 1:
         summary["notes"].append(f"one score a network on all designs, though they have {len(classes)} numerics")
+    if accuracy is None and config.least_accuracy > 0:
+        summary["notes"].append(f"least_accuracy {config.least_accuracy:g} is not applied: no accuracies are given")
     summary["seconds"] = round(perf_counter() - began, 3)
     _write(folder, space, result, summary, score)
     return summary
@@ -218,23 +234,6 @@ def _at_least(networks: ListedNetworks, error: F64, largest: float) -> tuple[Lis
         ),
         error[kept],
     )
-
-
-class _Parquet:
-    """Writes the pairs that each round adds, one file a round, whole or not at all."""
-
-    def __init__(self, folder: Path, names: tuple[str, ...]) -> None:
-        self.folder, self.names = folder, names
-
-    def __call__(self, part: int, pairs: Front) -> None:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
-        columns: dict[str, npt.NDArray[Any]] = {"network": pairs.network, "design": pairs.design}
-        columns |= {name: pairs.values[:, i] for i, name in enumerate(self.names)}
-        self.folder.mkdir(exist_ok=True)
-        table = pa.table(columns)
-        write_whole(self.folder / f"{part:05d}.parquet", lambda path: pq.write_table(table, path, compression="zstd"))
 
 
 def _check_folder(folder: Path) -> None:

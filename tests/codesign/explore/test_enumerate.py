@@ -439,6 +439,22 @@ def test_a_run_writes_its_front(tmp_path) -> None:
         enumerate_run(run_config(), folder)
 
 
+def test_all_pairs_as_parquet_hold_the_front(tmp_path) -> None:
+    import pyarrow.parquet as pq
+
+    summary = enumerate_run(run_config(), tmp_path / "a", score="macs", all_pairs=True)
+    table = pq.read_table(tmp_path / "a/pairs/all.parquet").to_pandas()
+    assert len(table) == summary["pairs"] == summary["networks"] * summary["designs"]
+    assert not table.duplicated(["network", "design"]).any()
+    table = table[~table["infeasible"]]
+    kept = non_dominated(table[summary["objectives"]].to_numpy())
+    assert kept.sum() == summary["front"]
+    enumerate_run(run_config(), tmp_path / "b", score="macs", survivors=True)
+    parts = [pq.read_table(path).to_pandas() for path in sorted((tmp_path / "b/pairs").glob("*.parquet"))]
+    survivors = {tuple(row) for part in parts for row in part[summary["objectives"]].to_numpy().tolist()}
+    assert {tuple(row) for row in table[kept][summary["objectives"]].to_numpy().tolist()} <= survivors
+
+
 def test_scores_in_place_of_accuracies(tmp_path) -> None:
     scored = enumerate_run(run_config(), tmp_path / "a", score="macs")
     records = json.loads((tmp_path / "a/front.json").read_text())
@@ -446,6 +462,9 @@ def test_scores_in_place_of_accuracies(tmp_path) -> None:
     costs = enumerate_run(run_config(), tmp_path / "b")
     assert costs["objectives"] == ["energy_j", "latency_s", "area_mm2"]
     assert costs["front"] < scored["front"]
+    unused = enumerate_run(run_config(least_accuracy=0.5), tmp_path / "c")
+    assert unused["front"] == costs["front"]
+    assert "least_accuracy 0.5 is not applied" in unused["notes"][0]
 
 
 def test_bad_input_writes_nothing(tmp_path) -> None:
@@ -463,11 +482,16 @@ def test_bad_input_writes_nothing(tmp_path) -> None:
         table.write_text(content)
         with pytest.raises(SpecError, match=message):
             enumerate_run(config, folder, accuracy=table)
-    for arguments in ({"score": "mac"}, {"score": "macs", "accuracy": table}, {"accuracy": tmp_path / "none.csv"}):
+    for arguments in (
+        {"score": "mac"},
+        {"score": "macs", "accuracy": table},
+        {"accuracy": tmp_path / "none.csv"},
+    ):
         with pytest.raises(SpecError):
             enumerate_run(config, folder, **arguments)
+    table.write_text("index,accuracy\n" + "".join(f"{i},0.5\n" for i in range(729)))
     with pytest.raises(SpecError, match="least_accuracy"):
-        enumerate_run(run_config(least_accuracy=0.5), folder)
+        enumerate_run(run_config(least_accuracy=0.6), folder, accuracy=table)
     with pytest.raises(SpecError, match="listable"):
         enumerate_run(run_config(architecture={"space": "chain", "stages": 5}), folder)
     assert not folder.exists()
