@@ -285,6 +285,7 @@ def enumerate_whole(
     ] = None,
     no_bounds: Annotated[bool, typer.Option("--no-bounds", help="Cost every pair, rule none out by bounds.")] = False,
     survivors: Annotated[bool, typer.Option("--survivors", help="Write the front of each round as Parquet.")] = False,
+    all_pairs: Annotated[bool, typer.Option("--all-pairs", help="Write every pair as Parquet.")] = False,
     as_json: Json = False,
 ) -> None:
     """The exact front of a whole joint space: every network on every design, without training."""
@@ -302,6 +303,7 @@ def enumerate_whole(
                 score=score,
                 bounds=not no_bounds,
                 survivors=survivors,
+                all_pairs=all_pairs,
             )
     except KeyboardInterrupt:
         print("codesign: interrupted; the same command goes on", file=sys.stderr)

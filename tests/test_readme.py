@@ -30,6 +30,12 @@ def test_the_own_network_in_python_runs(capsys: pytest.CaptureFixture[str]) -> N
     assert int(capsys.readouterr().out.split()[0]) == 109 * 109 * 64 * 147 + 107 * 107 * 64 * 576
 
 
+def test_the_number_of_networks_is_the_zoos() -> None:
+    from hwmodels.workload.zoo import ZOO
+
+    assert f"{len(ZOO)} published networks are built in" in README.read_text(encoding="utf-8")
+
+
 def test_every_command_of_the_readme_exists() -> None:
     from codesign.cli import app
 

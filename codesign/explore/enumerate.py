@@ -14,7 +14,6 @@ Not modelled: a score that depends on the design. One number a network holds on 
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +22,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from codesign.executor.base import cores
 from codesign.explore.dominance import BEATEN, OVER, SKIPPED_BEATEN, SKIPPED_OVER
 from codesign.explore.pairs import NeedsPairs, PairColumns, PairTables, dense_columns, listed_columns
 from codesign.explore.passes import Bounded, Evaluator, Exact, Pass, Problem, Tiled
@@ -170,7 +170,7 @@ def enumerate_blocks(
         designs_of=(0, n_designs),
         pass_of=lambda slab: way,
         n_objectives=len(objectives),
-        lanes=settings.lanes or os.cpu_count() or 1,
+        lanes=settings.lanes or cores(),
         checkpoint=Checkpoint(settings.checkpoint, fingerprint),
         progress=settings.progress,
         sink=settings.sink,
@@ -257,7 +257,7 @@ class _Enumerator:
             designs_of=starts,
             pass_of=lambda slab: self._pass(starts[slab], starts[slab + 1]),
             n_objectives=len(self.wanted.names),
-            lanes=settings.lanes or os.cpu_count() or 1,
+            lanes=settings.lanes or cores(),
             checkpoint=Checkpoint(settings.checkpoint, "" if settings.checkpoint is None else self._fingerprint()),
             confirm=self._runs if self.late else None,
             progress=settings.progress,

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from codesign.executor.base import cores
 from codesign.explore.enumerate import Enumeration, Settings, enumerate_blocks, enumerate_pairs
 from codesign.explore.pairs import PairTables
 from codesign.space.architecture import ArchitectureSpace, unique_rows
@@ -164,7 +165,7 @@ def pair_tables(
 
 
 def kernel_costs(model: CostModel, layers: Layers, configs: Any) -> F64:
-    """Layer costs of all of `configs`, (C, L, M), two threads over chunks of them."""
+    """Layer costs of all of `configs`, (C, L, M), a thread a core over chunks of them."""
     n_configs, n_layers = configs[0].size, layers.kind.size
     height = max(_KERNEL_VALUES // max(n_layers * len(model.layer_metrics), 1), 1)
     nothing, start = np.zeros(0, np.int64), np.zeros(1, np.int64)
@@ -175,7 +176,7 @@ def kernel_costs(model: CostModel, layers: Layers, configs: Any) -> F64:
         part = np.arange(first, min(first + height, n_configs))
         out[part] = layer_costs(model, alone, _rows_of(configs, part)).values
 
-    with ThreadPoolExecutor(2) as pool:
+    with ThreadPoolExecutor(cores()) as pool:
         list(pool.map(fill, range(0, n_configs, height)))
     return out
 

@@ -51,7 +51,6 @@ _BOXES_A_LINE = 12
 class Profile:
     """The S executed layers of one network: names, rows, and the activations alive during each, bytes per batch."""
 
-    network: str
     names: tuple[str, ...]
     rows: tuple[Row, ...]
     live_bytes: F64
@@ -69,7 +68,6 @@ def profile_of(workload: Workload) -> Profile:
     """What each executed layer computes, stores and keeps alive."""
     layers = list(workload.rows())
     return Profile(
-        workload.name,
         tuple(node.name for node, _ in layers),
         tuple(row for _, row in layers),
         live_activation_bytes(layer_table([workload])),
@@ -111,12 +109,13 @@ def figure_of(workload: Workload, *, view: str = "profile") -> Figure:
     """One figure: the layer "profile" in three panels, or the "graph"."""
     from matplotlib.figure import Figure
 
-    profile = profile_of(workload)
     if view == "graph":
-        lines = -(-len(profile.rows) // _BOXES_A_LINE)
-        figure = Figure(figsize=(1.5 * min(_BOXES_A_LINE, len(profile.rows)) + 1, 1.15 * lines + 1.2))
+        boxes = len(list(workload.rows()))
+        lines = -(-boxes // _BOXES_A_LINE)
+        figure = Figure(figsize=(1.5 * min(_BOXES_A_LINE, boxes) + 1, 1.15 * lines + 1.2))
         plot_graph(workload, figure.subplots())
         return figure
+    profile = profile_of(workload)
     figure = Figure(figsize=(11, 8), layout="constrained")
     panels = figure.subplots(3, 1, sharex=True)
     plot_layer_macs(profile, panels[0])

@@ -18,7 +18,6 @@ from hwmodels.workload.ops import Kind, Precision, Row
 __all__ = ["PrecisionPolicy", "with_precision"]
 
 _KINDS = {kind.name.lower(): kind for kind in Kind}
-_PLACES = ("first", "last", "depthwise")
 _RULE = re.compile(r"(?P<layers>[^=]+)=(?P<weight>\d+)(?::(?P<activation>\d+)(?::(?P<accumulator>\d+))?)?")
 
 
@@ -57,7 +56,7 @@ def with_precision(workload: Workload, policy: Precision | PrecisionPolicy) -> W
     """
     if isinstance(policy, Precision):
         policy = PrecisionPolicy(policy)
-    rows = dict(_rows(workload))
+    rows = {node.name: row for node, row in workload.rows()}
     bits = {node.name: policy.default or node.precision for node in workload}
     for layers, precision in policy.rules:
         fits = _selector(layers, rows)
@@ -68,10 +67,6 @@ def with_precision(workload: Workload, policy: Precision | PrecisionPolicy) -> W
         bits.update(dict.fromkeys(chosen, precision))
     nodes = tuple(replace(node, precision=bits[node.name]) for node in workload)
     return Workload(workload.name, nodes, workload.outputs)
-
-
-def _rows(workload: Workload) -> Iterable[tuple[str, Row]]:
-    return ((node.name, row) for node, row in workload.rows())
 
 
 def _selector(layers: str, rows: dict[str, Row]) -> Callable[[Node], bool]:

@@ -95,7 +95,7 @@ def test_a_quantised_file_keeps_its_bits(run, tmp_path: Path) -> None:
         return [*quantise, helper.make_node("DequantizeLinear", [f"{made}_q", *parts[1:]], [made])]
 
     stored = [helper.make_tensor("scale", TensorProto.FLOAT, (), [1.0])]
-    stored += [helper.make_tensor(n, TensorProto.FLOAT, (4, 3, 3, 3), [0.0] * 108) for n in ("w",)]
+    stored.append(helper.make_tensor("w", TensorProto.FLOAT, (4, 3, 3, 3), [0.0] * 108))
     nodes = [*scaled("x", TensorProto.UINT16, "x16"), *scaled("w", TensorProto.INT8, "w8")]
     nodes += [helper.make_node("Conv", ["x16", "w8"], ["y"]), helper.make_node("Sin", ["y"], ["z"])]
     ends = [

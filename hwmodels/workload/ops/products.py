@@ -58,39 +58,11 @@ class Conv2d:
         return (batch, self.out_channels, size[0], size[1])
 
     def row(self, inputs: tuple[Shape, ...], output: Shape) -> Row:
-        batch, channels, height, width = image(inputs[0], "Conv2d")
+        batch, channels, _, _ = image(inputs[0], "Conv2d")
         _, _, out_h, out_w = output
         k = channels // self.groups * self.kernel[0] * self.kernel[1]
         n = self.out_channels // self.groups
-        m = batch * out_h * out_w
-        weights = self.groups * n * k
-        return Row(
-            kind=Kind.CONV,
-            batch=batch,
-            groups=self.groups,
-            in_channels=channels,
-            out_channels=self.out_channels,
-            in_h=height,
-            in_w=width,
-            out_h=out_h,
-            out_w=out_w,
-            kernel_h=self.kernel[0],
-            kernel_w=self.kernel[1],
-            stride_h=self.stride[0],
-            stride_w=self.stride[1],
-            pad_h=self.padding[0],
-            pad_w=self.padding[1],
-            dilation_h=self.dilation[0],
-            dilation_w=self.dilation[1],
-            m=m,
-            n=n,
-            k=k,
-            macs=m * weights,
-            weight_elements=weights,
-            input_elements=prod(inputs[0]),
-            output_elements=prod(output),
-            parameters=weights + (self.out_channels if self.bias else 0),
-        )
+        return _convolution_row(self, Kind.CONV, inputs[0], output, m=batch * out_h * out_w, n=n, k=k)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,34 +102,42 @@ class ConvTranspose2d:
         batch, channels, height, width = image(inputs[0], "ConvTranspose2d")
         m, k = batch * height * width, channels // self.groups
         n = self.out_channels // self.groups * self.kernel[0] * self.kernel[1]
-        weights = self.groups * n * k
-        return Row(
-            kind=Kind.CONV_TRANSPOSE,
-            batch=batch,
-            groups=self.groups,
-            in_channels=channels,
-            out_channels=self.out_channels,
-            in_h=height,
-            in_w=width,
-            out_h=output[2],
-            out_w=output[3],
-            kernel_h=self.kernel[0],
-            kernel_w=self.kernel[1],
-            stride_h=self.stride[0],
-            stride_w=self.stride[1],
-            pad_h=self.padding[0],
-            pad_w=self.padding[1],
-            dilation_h=self.dilation[0],
-            dilation_w=self.dilation[1],
-            m=m,
-            n=n,
-            k=k,
-            macs=m * weights,
-            weight_elements=weights,
-            input_elements=prod(inputs[0]),
-            output_elements=prod(output),
-            parameters=weights + (self.out_channels if self.bias else 0),
-        )
+        return _convolution_row(self, Kind.CONV_TRANSPOSE, inputs[0], output, m=m, n=n, k=k)
+
+
+def _convolution_row(
+    operator: Conv2d | ConvTranspose2d, kind: Kind, source: Shape, output: Shape, *, m: int, n: int, k: int
+) -> Row:
+    """The window's geometry, and what follows from the GEMM view m, n, k of one group."""
+    batch, channels, height, width = source
+    weights = operator.groups * n * k
+    return Row(
+        kind=kind,
+        batch=batch,
+        groups=operator.groups,
+        in_channels=channels,
+        out_channels=operator.out_channels,
+        in_h=height,
+        in_w=width,
+        out_h=output[2],
+        out_w=output[3],
+        kernel_h=operator.kernel[0],
+        kernel_w=operator.kernel[1],
+        stride_h=operator.stride[0],
+        stride_w=operator.stride[1],
+        pad_h=operator.padding[0],
+        pad_w=operator.padding[1],
+        dilation_h=operator.dilation[0],
+        dilation_w=operator.dilation[1],
+        m=m,
+        n=n,
+        k=k,
+        macs=m * weights,
+        weight_elements=weights,
+        input_elements=prod(source),
+        output_elements=prod(output),
+        parameters=weights + (operator.out_channels if operator.bias else 0),
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -92,18 +92,7 @@ def test_a_batch_below_one_is_refused() -> None:
         network("resnet18", batch=0)
 
 
-def reference(relative: str) -> Path:
-    """A reference file, or a skip with its reason."""
-    folder = os.environ.get("CODESIGN_REFERENCE")
-    if not folder:
-        pytest.skip("CODESIGN_REFERENCE is not set: the reference tables are not here")
-    path = Path(folder) / relative
-    if not path.is_file():
-        pytest.skip(f"{relative} is not in CODESIGN_REFERENCE")
-    return path
-
-
-def test_rows_of_the_published_table() -> None:
+def test_rows_of_the_published_table(reference: Callable[[str], Path]) -> None:
     """Rows that say so have exact parameters, and MACs exact to 0.001 G where the row is from torchvision."""
     with reference("nas/networks.csv").open(newline="", encoding="utf-8") as handle:
         rows = list(csv.DictReader(handle))

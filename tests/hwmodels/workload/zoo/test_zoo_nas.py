@@ -5,8 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import json
-import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -328,17 +327,7 @@ def test_a_configuration_that_does_not_fit_is_refused() -> None:
 # Against the reference tables.
 
 
-def reference(relative: str) -> Path:
-    folder = os.environ.get("CODESIGN_REFERENCE")
-    if not folder:
-        pytest.skip("CODESIGN_REFERENCE is not set: the reference tables are not here")
-    path = Path(folder) / relative
-    if not path.is_file():
-        pytest.skip(f"{relative} is not in CODESIGN_REFERENCE")
-    return path
-
-
-def test_specialised_networks_to_the_digit() -> None:
+def test_specialised_networks_to_the_digit(reference: Callable[[str], Path]) -> None:
     """Parameters and MACs of the 34 published once-for-all networks and the 4 of ProxylessNAS."""
     with reference("nas/ofa_specialized.csv").open(newline="", encoding="utf-8") as handle:
         rows = list(csv.DictReader(handle))
@@ -370,7 +359,7 @@ def check_block(rows: Iterator[Row], layer: dict[str, Any]) -> None:
     assert conv(next(rows)) == (mid, layer["c_out"], 1, 1, 1, out_size, out_size)
 
 
-def test_every_layer_of_every_specialised_network() -> None:
+def test_every_layer_of_every_specialised_network(reference: Callable[[str], Path]) -> None:
     networks = json.loads(reference("nas/ofa_specialized_layers.json").read_text(encoding="utf-8"))
     assert len(networks) == 38
     for name, listed in networks.items():
@@ -424,7 +413,7 @@ UNMET = {
 UNKNOWN = {"MnasNet-A3", "ProxylessNAS-G", "NAS-RL v3 (Zoph 2017)", "Large-scale evolution (Real 2017)"}
 
 
-def test_rounded_rows_of_the_published_table() -> None:
+def test_rounded_rows_of_the_published_table(reference: Callable[[str], Path]) -> None:
     """Every row that is rounded is met to half a unit, or stands in `UNMET` and is indeed not met."""
     with reference("nas/networks.csv").open(newline="", encoding="utf-8") as handle:
         rows = [row for row in csv.DictReader(handle) if row["exactness"] == "rounded as published"]
@@ -454,7 +443,7 @@ TIMM = {
 }  # fmt: skip
 
 
-def test_rows_of_timm() -> None:
+def test_rows_of_timm(reference: Callable[[str], Path]) -> None:
     """timm prints parameters and MACs with two decimals; its MACs add two a normalised element."""
     with gzip.open(reference("nas/timm_infer.csv.gz"), "rt", encoding="utf-8", newline="") as handle:
         rows = [row for row in csv.DictReader(handle) if row["model"].partition(".")[0] in TIMM and row["gmacs"]]

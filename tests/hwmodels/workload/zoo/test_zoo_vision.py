@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import csv
 import gzip
-import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from math import prod
 from pathlib import Path
@@ -241,18 +240,7 @@ def test_convmixer_has_depthwise_products_that_timm_does_not_count(name: str, pa
     assert agrees(timm_gmacs(workload) - depthwise / 1e9, gmacs)
 
 
-def reference(relative: str) -> Path:
-    """A reference file, or a skip with its reason."""
-    folder = os.environ.get("CODESIGN_REFERENCE")
-    if not folder:
-        pytest.skip("CODESIGN_REFERENCE is not set: the reference tables are not here")
-    path = Path(folder) / relative
-    if not path.is_file():
-        pytest.skip(f"{relative} is not in CODESIGN_REFERENCE")
-    return path
-
-
-def test_every_row_of_the_published_table() -> None:
+def test_every_row_of_the_published_table(reference: Callable[[str], Path]) -> None:
     with reference("nas/networks.csv").open(newline="", encoding="utf-8") as handle:
         rows = [row for row in csv.DictReader(handle) if row["name"].lower() in KNOWN or row["name"] in KNOWN]
     assert len(rows) >= 44
@@ -263,7 +251,7 @@ def test_every_row_of_the_published_table() -> None:
         assert round(workload.macs / 1e9, digits) == int(row["macs"]) / 1e9, row["name"]
 
 
-def test_every_row_of_the_timm_results_of_a_known_name() -> None:
+def test_every_row_of_the_timm_results_of_a_known_name(reference: Callable[[str], Path]) -> None:
     with gzip.open(reference("nas/timm_infer.csv.gz"), "rt", newline="", encoding="utf-8") as handle:
         rows = [row for row in csv.DictReader(handle) if row["model"] in KNOWN and row["gmacs"]]
     assert len({row["model"] for row in rows}) >= 120
