@@ -590,18 +590,23 @@ def _progress(generations: int) -> Iterator[Callable[[Event], None]]:
 
 @contextmanager
 def _counting() -> Iterator[Callable[[Any], None]]:
-    """A progress bar of pairs on standard error, with the time left."""
+    """A progress bar of pairs on standard error, with the time left; none before the first pair."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task("pairs", total=None)
+    bar = Progress(*columns, console=Console(stderr=True))
+    task = bar.add_task("pairs", total=None)
 
-        def show(progress: Any) -> None:
-            bar.update(task, completed=progress.pairs, total=progress.total)
+    def show(progress: Any) -> None:
+        bar.start()
+        bar.update(task, completed=progress.pairs, total=progress.total)
 
+    try:
         yield show
+    finally:
+        if bar.live.is_started:
+            bar.stop()
 
 
 def _report(store: RunStore, *, as_json: bool) -> None:

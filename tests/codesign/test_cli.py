@@ -201,6 +201,19 @@ def test_bad_input_is_one_line_and_exit_code_2(run, arguments, words):
         assert word in err
 
 
+def test_an_enumeration_is_exact_and_refuses_in_one_line(run, tmp_path: Path):
+    config = tmp_path / "tiny.yaml"
+    config.write_text(TINY)
+    folder = tmp_path / "front"
+    code, out, err = run("enumerate", config, "-o", folder, "--score", "mac")
+    assert (code, out, err.count("\n"), folder.exists()) == (2, "", 1, False)
+    assert "did you mean macs?" in err
+    summary = json.loads(run("enumerate", config, "-o", folder, "--score", "macs", "--all-pairs", "--json")[1])
+    assert len((folder / "front.csv").read_text().splitlines()) == 1 + summary["front"]
+    assert summary["pairs"] == summary["networks"] * summary["designs"]
+    assert (folder / "pairs/all.parquet").is_file()
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
