@@ -24,6 +24,7 @@ from codesign.executor.base import Executor, cores
 from codesign.executor.serial import SerialExecutor
 from codesign.explore.archive import Archive
 from codesign.explore.fast import FastLevel
+from codesign.explore.inner_hardware import InnerHardware
 from codesign.explore.loop import Budget, Search
 from codesign.explore.slow import CarriedWeights, SlowLevel, Trainings
 from codesign.space.architecture import ArchitectureSpace
@@ -112,6 +113,19 @@ def strategy_of(config: StrategyConfig, space: Space) -> Strategy:
     return NSGA2(space, population=config.population, crossover=config.crossover, immigrants=config.immigrants)
 
 
+def _pair_strategy(config: RunConfig, space: JointSpace) -> Strategy:
+    """Who proposes pairs: a strategy over both sides, or one over networks with hardware searched for each."""
+    if config.hardware.search == "joint":
+        return strategy_of(config.strategy, space)
+    return InnerHardware(
+        space,
+        strategy_of(config.strategy, space.architecture),
+        RUNTIMES[config.runtime],
+        objectives=tuple(config.objectives),
+        constraints=config.constraints,
+    )
+
+
 def executor_of(config: ExecutorConfig) -> Executor:
     """Where trainings run; nothing is started yet.
 
@@ -147,12 +161,13 @@ def search_of(
     objectives = tuple(config.objectives)
     return Search(
         space=space,
-        strategy=strategy_of(config.strategy, space),
+        strategy=_pair_strategy(config, space),
         fast=FastLevel(
             space,
             RUNTIMES[config.runtime],
             objectives=objectives,
             constraints=config.constraints,
+            aggressive=config.fast.pruning == "aggressive",
         ),
         slow=SlowLevel(
             space.architecture,
@@ -169,6 +184,7 @@ def search_of(
             pairs=config.fast.pairs,
             trainings=config.slow.trainings,
             classes=config.slow.classes,
+            audits=config.fast.audits,
             selection=config.slow.selection,
         ),
         seed=config.seed,

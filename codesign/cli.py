@@ -623,6 +623,9 @@ def _report(store: RunStore, *, as_json: bool) -> None:
     for reason, count in sorted(ledger.pruned.items(), key=lambda item: -item[1]):
         print(f"  pruned {count:>9,}  {reason}")
     seconds = ", ".join(f"{level.upper()} {value:.1f} s" for level, value in ledger.seconds.items())
+    if ledger.audited:
+        rate = f"{ledger.misjudged} of {ledger.audited} audited, {ledger.misjudged / ledger.audited:.1%}"
+        print(f"false prunes of the guess by capacity: {rate}")
     print(f"trained {ledger.trained} networks, {ledger.estimates} accuracies; {seconds}")
     page = next((path for path in paths if path.name == "report.html"), store.folder)
     print(f"front of {len(summary.front)} pairs; results in {page}")

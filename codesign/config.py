@@ -46,8 +46,8 @@ class _Section(BaseModel):
 class DataConfig(_Section):
     """Images to train on."""
 
-    name: Literal["digits", "fashion-mnist", "cifar10"] = Field("digits", description="data set")
-    root: Path | None = Field(None, description="folder of its files; digits needs none")
+    name: Literal["digits", "noisy-digits", "fashion-mnist", "cifar10"] = Field("digits", description="data set")
+    root: Path | None = Field(None, description="folder of its files; the digits need none")
 
 
 class CellConfig(_Section):
@@ -77,6 +77,7 @@ class HardwareConfig(_Section):
 
     device: str = Field(description="catalogue name, or a YAML file")
     knobs: dict[str, list[Any]] = Field(default_factory=dict, description="knob -> values; none fixes the hardware")
+    search: Literal["joint", "inner"] = Field("joint", description="sampled with the network, or optimised for each")
 
 
 ArchitectureConfig = CellConfig | ChainConfig
@@ -113,6 +114,8 @@ class FastConfig(_Section):
     """Cost only."""
 
     pairs: int = Field(100_000, ge=1, le=10_000_000, description="pairs a generation")
+    pruning: Literal["sound", "aggressive"] = Field("sound", description="aggressive guesses by capacity, too")
+    audits: int = Field(2, ge=0, le=10_000, description="guessed-away pairs trained a generation, to measure the loss")
 
 
 class SlowConfig(_Section):
@@ -120,7 +123,9 @@ class SlowConfig(_Section):
 
     trainings: int = Field(4, ge=1, le=10_000, description="networks trained a generation")
     classes: int = Field(4, ge=1, le=10_000, description="numerics evaluated a network and generation")
-    selection: Literal["stratified", "random"] = Field("stratified", description="which survivors are trained")
+    selection: Literal["surrogate", "stratified", "random"] = Field(
+        "stratified", description="which survivors are trained"
+    )
     fidelity: float = Field(1.0, gt=0, le=1, description="share of the full training")
     draws: int = Field(3, ge=1, le=1000, description="draws of the hardware's variation")
     recipe: Recipe = Recipe()

@@ -1,4 +1,4 @@
-"""Data sets with frozen splits: scikit-learn's digits, and Fashion-MNIST and CIFAR-10 from local files.
+"""Data sets with frozen splits: scikit-learn's digits, plain and noisy, Fashion-MNIST and CIFAR-10 from local files.
 
 Splits are stratified by a fixed seed that belongs to the data set and not to the run, so accuracies of different
 runs compare. Training chooses on validation; test is only reported. Images are float32 NCHW, standardised per
@@ -32,6 +32,7 @@ I64 = npt.NDArray[np.int64]
 U8 = npt.NDArray[np.uint8]
 
 _SPLIT_SEED = 20240229  # frozen: changing it changes every accuracy
+_NOISE = 0.3  # of noisy-digits; frozen likewise
 _VALIDATION_FRACTION = 0.1  # of the official training files; digits has no official split and takes 20 %
 
 
@@ -74,9 +75,9 @@ def load(name: str, root: Path | str | None = None) -> Dataset:
 
     Parameters
     ----------
-    name : "digits", "fashion-mnist" or "cifar10".
-    root : folder that holds the files of Fashion-MNIST or CIFAR-10, or a parent of the customary folder; digits
-        comes with scikit-learn and needs none.
+    name : "digits", "noisy-digits", "fashion-mnist" or "cifar10".
+    root : folder that holds the files of Fashion-MNIST or CIFAR-10, or a parent of the customary folder; the digits
+        come with scikit-learn and need none.
 
     Raises
     ------
@@ -88,8 +89,8 @@ def load(name: str, root: Path | str | None = None) -> Dataset:
     """
     if name not in _READERS:
         raise SpecError.unknown("data: name", name, _READERS)
-    if name == "digits" and root is not None:
-        raise SpecError("data: root", root, "needed: digits comes with scikit-learn")
+    if _READERS[name] in (_digits, _noisy_digits) and root is not None:
+        raise SpecError("data: root", root, f"needed: {name} comes with scikit-learn")
     return _READERS[name](name, None if root is None else Path(root))
 
 
@@ -144,13 +145,29 @@ def _with_official_test(name: str, train: tuple[U8, I64], test: tuple[U8, I64]) 
 
 
 def _digits(name: str, root: Path | None) -> Dataset:
+    images, labels = _digit_images()
+    parts = [Part(images[index], labels[index]) for index in _stratified(labels, (0.6, 0.2))]
+    return _standardised(name, parts[0], parts[1], parts[2], classes=10)
+
+
+def _noisy_digits(name: str, root: Path | None) -> Dataset:
+    """Digits under white noise, in thirds: hard enough that small networks differ by tens of percent.
+
+    Noise of standard deviation 0.3 of the ink's full range, drawn once, on all three splits.
+    """
+    images, labels = _digit_images()
+    noise = np.random.Generator(np.random.PCG64(_SPLIT_SEED)).standard_normal(images.shape)
+    images = (images + _NOISE * noise).astype(np.float32)
+    parts = [Part(images[index], labels[index]) for index in _stratified(labels, (1 / 3, 1 / 3))]
+    return _standardised(name, parts[0], parts[1], parts[2], classes=10)
+
+
+def _digit_images() -> tuple[F32, I64]:
+    """1,797 images (B, 1, 8, 8) in [0, 1] and their labels."""
     from sklearn.datasets import load_digits
 
     bundle = load_digits()
-    images = (bundle.images / 16).astype(np.float32)[:, None]
-    labels = bundle.target.astype(np.int64)
-    parts = [Part(images[index], labels[index]) for index in _stratified(labels, (0.6, 0.2))]
-    return _standardised(name, parts[0], parts[1], parts[2], classes=10)
+    return (bundle.images / 16).astype(np.float32)[:, None], bundle.target.astype(np.int64)
 
 
 _FASHION_FILES = (
@@ -261,4 +278,5 @@ _READERS: dict[str, Callable[[str, Path | None], Dataset]] = {
     "cifar10": _cifar10,
     "digits": _digits,
     "fashion-mnist": _fashion_mnist,
+    "noisy-digits": _noisy_digits,
 }

@@ -2,7 +2,7 @@
 
 Order of work, cheapest proof first: duplicates and invalid points; constraints on what one side alone decides (area
 of the hardware, weights of the network); lower bounds over the whole hardware grid; the full cost of what is left and
-its constraints; dominance. Nothing here knows an accuracy that was not measured.
+its constraints; dominance. Nothing here knows an accuracy that was not measured; aggressive pruning guesses one, last.
 """
 
 from __future__ import annotations
@@ -13,7 +13,14 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from codesign.explore.prune import KEPT, Reasons, dominated_by_known, dominated_in_class
+from codesign.explore.prune import (
+    GUESS,
+    KEPT,
+    Reasons,
+    dominated_at_capacity,
+    dominated_by_known,
+    dominated_in_class,
+)
 from codesign.space.architecture import find_rows, unique_rows
 from codesign.space.base import Genotypes
 from codesign.space.joint import JointSpace
@@ -88,6 +95,7 @@ class FastLevel:
     Parameters
     ----------
     objectives : names of the minimised cost metrics. constraints : metric -> largest allowed value.
+    aggressive : drop pairs by a guess at their accuracy, too, see `codesign.explore.prune`.
     grid_evaluations : the lower bound is used while (grid size x layer shapes) stays below this.
     """
 
@@ -98,12 +106,14 @@ class FastLevel:
         *,
         objectives: tuple[str, ...],
         constraints: Mapping[str, float],
+        aggressive: bool = False,
         grid_evaluations: int = 2_000_000,
     ) -> None:
         self.space, self.semantics = space, semantics
         self.model = space.hardware.model
         self.objectives, self.constraints = objectives, dict(constraints)
         self.reasons = Reasons(constraints=constraints, infeasible=self.model.infeasible_reasons)
+        self.aggressive = aggressive
         self._grid_evaluations = grid_evaluations
         self._least: dict[Row, F64] = {}
 
@@ -229,6 +239,11 @@ class FastLevel:
         least_error = self._least_error(classes, verdicts, known)
         beaten = dominated_by_known(points, least_error, known.costs, known.error)
         verdicts.reason[alive[beaten]] = self.reasons["dominated by a proven accuracy"]
+        if self.aggressive:
+            alive, points = alive[~beaten], points[~beaten]
+            capacity = verdicts.costs["weight_bytes"][alive]
+            beaten = dominated_at_capacity(points, capacity, verdicts.numerics_id[alive])
+            verdicts.reason[alive[beaten]] = self.reasons[GUESS]
 
     def _least_error(self, classes: I64, verdicts: Verdicts, known: Known) -> F64:
         """Exact error of classes evaluated before, 0 for the others, (P,)."""

@@ -8,6 +8,8 @@ from typing import Any
 
 __all__ = ["Ledger"]
 
+_COUNTS = ("considered", "evaluated", "deferred", "trained", "estimates", "violating", "audited", "misjudged")
+
 
 @dataclass
 class Ledger:
@@ -15,7 +17,8 @@ class Ledger:
 
     considered == sum of pruned + evaluated + deferred. `evaluated` pairs have an accuracy; `deferred` ones survived
     FAST but were not chosen for SLOW. `trained` counts networks, `estimates` accuracies measured (one a network and
-    Numerics); `violating` evaluated pairs miss an accuracy constraint.
+    Numerics); `violating` evaluated pairs miss an accuracy constraint. Of the pairs that aggressive pruning had guessed
+    away, `audited` were evaluated all the same, and `misjudged` of these were on the front of their generation.
     """
 
     considered: int = 0
@@ -25,13 +28,15 @@ class Ledger:
     trained: int = 0
     estimates: int = 0
     violating: int = 0
+    audited: int = 0
+    misjudged: int = 0
     seconds: dict[str, float] = field(default_factory=dict)
 
     @classmethod
     def total(cls, parts: Iterable[Ledger]) -> Ledger:
         whole = cls()
         for part in parts:
-            for name in ("considered", "evaluated", "deferred", "trained", "estimates", "violating"):
+            for name in _COUNTS:
                 setattr(whole, name, getattr(whole, name) + getattr(part, name))
             for reason, count in part.pruned.items():
                 whole.pruned[reason] = whole.pruned.get(reason, 0) + count

@@ -21,12 +21,14 @@ import numpy.typing as npt
 from codesign.explore.archive import Archive, Member, class_arrays
 from codesign.explore.fast import FastLevel, Verdicts
 from codesign.explore.ledger import Ledger
-from codesign.explore.select import spread, stratified
-from codesign.explore.slow import AccuracyClass, SlowLevel
+from codesign.explore.prune import GUESS, KEPT
+from codesign.explore.select import Evidence, features, promising, spread, stratified
+from codesign.explore.slow import AccuracyClass, AccuracyLevel
 from codesign.space.architecture import find_rows
 from codesign.space.joint import JointSpace
 from codesign.store import RunStore
 from codesign.strategy.base import Strategy
+from hwmodels.evaluate import network_metrics
 
 __all__ = ["Budget", "Event", "Outcome", "Search", "explore"]
 
@@ -34,18 +36,23 @@ F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
 
 
+_LEARNABLE = 8  # accuracies from which a model of them is worth a draw
+
+
 @dataclass(frozen=True)
 class Budget:
     """How much each level may do.
 
     generations : batches. pairs : pairs a batch. trainings : networks trained a batch.
-    classes : numerics evaluated a network and batch. selection : `stratified` or `random` choice of survivors.
+    classes : numerics evaluated a network and batch. audits : pairs a batch that are evaluated though aggressive
+    pruning guessed them away. selection : `surrogate`, `stratified` or `random` choice.
     """
 
     generations: int
     pairs: int
     trainings: int
     classes: int
+    audits: int = 0
     selection: str = "stratified"
 
 
@@ -56,7 +63,7 @@ class Search:
     space: JointSpace
     strategy: Strategy
     fast: FastLevel
-    slow: SlowLevel
+    slow: AccuracyLevel
     archive: Archive
     budget: Budget
     seed: int
@@ -86,12 +93,14 @@ def explore(search: Search, store: RunStore, *, report: Callable[[Event], None] 
         report(Event(generation, "fast", 0, search.budget.pairs))
         proposal = search.strategy.ask(search.budget.pairs, _generator(search.seed, generation, 0))
         verdicts = search.fast.evaluate(proposal.genotypes, search.archive.known())
+        audited = _audit(search, verdicts, _generator(search.seed, generation, 2))
         store.write_fast(generation, verdicts.genotypes, verdicts.reason, verdicts.costs)
         fast_seconds = time.perf_counter() - clock
 
         clock = time.perf_counter()
         networks_before = {known.architecture for known in search.archive.classes}
-        wanted = _choose(search, verdicts, _generator(search.seed, generation, 1))
+        chosen = _choose(search, verdicts, _generator(search.seed, generation, 1))
+        wanted = list(dict.fromkeys([*chosen, *_unknown_classes(search, verdicts, audited)]))
         report(Event(generation, "slow", 0, len(wanted)))
         found = {}
         for accuracy_class, answer in search.slow.evaluate(wanted):
@@ -105,6 +114,7 @@ def explore(search: Search, store: RunStore, *, report: Callable[[Event], None] 
         objectives, violation = _objectives(search, verdicts, positions, members)
         for member in members:
             search.archive.add(member)
+        front = {member.genotype for member in search.archive.front()} if len(audited) else set()
         search.strategy.tell(proposal, objectives, violation, verdicts.reason)
         ledger = Ledger(
             considered=len(verdicts.reason),
@@ -114,6 +124,8 @@ def explore(search: Search, store: RunStore, *, report: Callable[[Event], None] 
             trained=len({known.architecture for known in wanted} - networks_before),
             estimates=len(wanted),
             violating=int((violation[positions, -1] > 0).sum()),
+            audited=len(audited),
+            misjudged=sum(tuple(genotype) in front for genotype in verdicts.genotypes[audited].tolist()),
             seconds={"fast": fast_seconds, "slow": slow_seconds},
         )
         store.commit(generation, [member.stored for member in members], search.strategy.state(), ledger)
@@ -146,6 +158,8 @@ def _choose(search: Search, verdicts: Verdicts, rng: np.random.Generator) -> lis
     if budget.selection == "random":
         names = np.unique(verdicts.architecture_id[fresh])
         new = np.sort(rng.permutation(names)[: budget.trainings])
+    elif budget.selection == "surrogate" and len(search.archive.classes) >= _LEARNABLE and len(fresh):
+        new = _promising(search, verdicts, fresh, rng)
     else:
         first_cost, capacity = verdicts.costs[search.fast.objectives[0]][fresh], verdicts.costs["weight_bytes"][fresh]
         new = stratified(first_cost, capacity, verdicts.architecture_id[fresh], budget.trainings, rng)
@@ -153,6 +167,49 @@ def _choose(search: Search, verdicts: Verdicts, rng: np.random.Generator) -> lis
     on_front = find_rows(front, verdicts.architectures, cardinalities)
     again = np.unique(on_front[on_front >= 0])[: budget.trainings]
     return [known for a in (*new, *again) for known in _new_classes(search, verdicts, int(a))]
+
+
+def _promising(search: Search, verdicts: Verdicts, fresh: I64, rng: np.random.Generator) -> I64:
+    """The networks, by number in the batch, that a model of the accuracies so far finds worth a training."""
+    space, known = search.space.architecture, search.archive.known()
+    arithmetics = np.unique(np.concatenate([known.class_numerics, verdicts.numerics]), axis=0)
+    place = {tuple(row): i for i, row in enumerate(arithmetics.tolist())}
+
+    def described(genotypes: I64, numerics: F64) -> F64:
+        table, network = space.lower(genotypes, search.fast.semantics)
+        size = network_metrics(table)["weight_bytes"][network]
+        labels = np.array([place[tuple(row)] for row in numerics.tolist()], np.int64)
+        return features(genotypes, space.cardinalities, size, labels, len(place))
+
+    classes, class_of = np.unique(verdicts.class_id[fresh], return_inverse=True)
+    architecture, numerics = np.divmod(classes, len(verdicts.numerics))
+    members = search.archive.front()
+    return promising(
+        Evidence(described(known.class_architecture, known.class_numerics), known.class_error,
+                 search.archive.points(members)),
+        described(verdicts.architectures[architecture], verdicts.numerics[numerics]),
+        class_of.reshape(-1),
+        np.column_stack([verdicts.costs[name][fresh] for name in search.fast.objectives]),
+        verdicts.architecture_id[fresh],
+        search.budget.trainings,
+        rng,
+    )  # fmt: skip
+
+
+def _audit(search: Search, verdicts: Verdicts, rng: np.random.Generator) -> I64:
+    """Some pairs that were guessed away, drawn at random, made survivors; returns their positions."""
+    guessed = np.flatnonzero(verdicts.reason == search.fast.reasons[GUESS])
+    drawn = np.sort(rng.permutation(guessed)[: search.budget.audits])
+    verdicts.reason[drawn] = KEPT
+    return drawn
+
+
+def _unknown_classes(search: Search, verdicts: Verdicts, positions: I64) -> list[AccuracyClass]:
+    """Classes of pairs, as far as they are not evaluated yet."""
+    networks = verdicts.architectures[verdicts.architecture_id[positions]].tolist()
+    numerics = verdicts.numerics[verdicts.numerics_id[positions]].tolist()
+    classes = [AccuracyClass(tuple(g), tuple(n)) for g, n in zip(networks, numerics, strict=True)]
+    return [known for known in classes if known not in search.archive.classes]
 
 
 def _new_classes(search: Search, verdicts: Verdicts, architecture: int) -> list[AccuracyClass]:

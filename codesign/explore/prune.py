@@ -4,6 +4,10 @@ Sound pruning rests on three facts only: a cost constraint is violated; a lower 
 another pair is no worse in every cost and its accuracy is known to be at least as high: because it is the same network
 under the same Numerics, or because its accuracy reaches a proven upper bound. Fewer ADC bits always cost less, so cost
 dominance across Numerics proves nothing.
+
+Aggressive pruning adds a guess: of two networks under the same Numerics the one with more weights is no less accurate.
+A pair that costs as much as another one of at least its capacity is dropped. Nothing proves that, so the loop audits:
+some of the pairs guessed away are trained all the same, and the ledger says how many of them were wrong to drop.
 """
 
 from __future__ import annotations
@@ -15,10 +19,11 @@ import numpy.typing as npt
 
 from codesign.pareto import dominated_by, non_dominated
 
-__all__ = ["KEPT", "Reasons", "dominated_by_known", "dominated_in_class"]
+__all__ = ["GUESS", "KEPT", "Reasons", "dominated_at_capacity", "dominated_by_known", "dominated_in_class"]
 
 F64 = npt.NDArray[np.float64]
 KEPT = 0
+GUESS = "dominated at its capacity, a guess"
 
 
 class Reasons:
@@ -40,6 +45,7 @@ class Reasons:
             *(f"bound {name}" for name in constraints),
             "dominated in its accuracy class",
             "dominated by a proven accuracy",
+            GUESS,
         )
         self.first_infeasible = self.names.index("invalid architecture or hardware") + 1
 
@@ -55,6 +61,11 @@ class Reasons:
 def dominated_in_class(costs: F64, classes: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
     """Pairs that another pair of the same accuracy class dominates in cost; (P, K) costs, (P,) classes."""
     return ~non_dominated(costs, classes)
+
+
+def dominated_at_capacity(costs: F64, capacity: F64, numerics: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    """Pairs that another pair of the same numerics and at least their capacity dominates; (P, K), (P,), (P,)."""
+    return ~non_dominated(np.column_stack([costs, -capacity]), numerics)
 
 
 def dominated_by_known(costs: F64, error_at_best: F64, known_costs: F64, known_error: F64) -> npt.NDArray[np.bool_]:

@@ -26,6 +26,7 @@ from hwmodels.workload.rewrite import prune_dead_branches
 
 __all__ = [
     "AccuracyClass",
+    "AccuracyLevel",
     "CarriedWeights",
     "EstimateStore",
     "Measure",
@@ -51,6 +52,18 @@ class AccuracyClass(NamedTuple):
 
     architecture: tuple[int, ...]
     numerics: tuple[float, ...]
+
+
+class AccuracyLevel(Protocol):
+    """What the loop asks of its SLOW level: it trains, or looks up; a context manager that holds its workers."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def evaluate(self, wanted: Sequence[AccuracyClass]) -> Iterator[tuple[AccuracyClass, tuple[str, Estimate]]]:
+        """(class, (key, estimate)) of every class, as they come."""
+        ...
 
 
 class CarriedWeights:

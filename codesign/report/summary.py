@@ -98,6 +98,8 @@ class Summary:
             "deferred": ledger.deferred,
             "evaluated": ledger.evaluated,
             "violating": ledger.violating,
+            "audited": ledger.audited,
+            "misjudged": ledger.misjudged,
             "trained": ledger.trained,
             "estimates": ledger.estimates,
             "seconds": ledger.seconds,

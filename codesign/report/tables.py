@@ -147,7 +147,8 @@ def ledger_table(summary: Summary) -> Table:
     counts = {"considered": [float(one.considered) for one in parts]}
     for reason in summary.ledger.pruned:
         counts[f"pruned, {reason}"] = [float(one.pruned.get(reason, 0)) for one in parts]
-    for name, words in _LEDGER_WORDS.items():
+    words_of = _LEDGER_WORDS | (_AUDIT_WORDS if summary.ledger.audited else {})
+    for name, words in words_of.items():
         counts[words] = [float(getattr(one, name)) for one in parts]
     seconds = {f"{level} level (s)": [one.seconds.get(level, 0.0) for one in parts] for level in summary.ledger.seconds}
     shown = [[f"{value:,.0f}" for value in line] for line in counts.values()]
@@ -168,6 +169,10 @@ _LEDGER_WORDS = {
     "violating": "of these below the least accuracy",
     "trained": "networks trained",
     "estimates": "accuracies measured",
+}
+_AUDIT_WORDS = {
+    "audited": "guessed away, and evaluated to check the guess",
+    "misjudged": "of these on the front of their generation: false prunes",
 }
 
 

@@ -55,7 +55,8 @@ class Space:
 
     def enumerate(self) -> Genotypes:
         """Every point, valid or not, the last gene varying fastest, (size, G)."""
-        return np.array(list(np.ndindex(*self.cardinalities.tolist())), dtype=np.int64).reshape(-1, self.n_genes)
+        points = np.array(list(np.ndindex(*self.cardinalities.tolist())), dtype=np.int64)
+        return points.reshape(self.size, self.n_genes)
 
     def valid(self, genotypes: Genotypes) -> npt.NDArray[np.bool_]:
         """Which points mean something, (P,)."""

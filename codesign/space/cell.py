@@ -76,6 +76,20 @@ class CellSpace(ArchitectureSpace):
         representative = np.where(found >= 0, found, code)
         return representative[:, None] // self._weights % self.cardinalities
 
+    @property
+    def representatives(self) -> npt.NDArray[np.int64]:
+        """Numbers of the cells that stand for all connected ones, each a network of its own."""
+        return np.unique(self._classes[self._classes >= 0])
+
+    def number_of(self, genotypes: Genotypes) -> npt.NDArray[np.int64]:
+        """Cells (P, 6) as numbers: their positions, the last edge varying fastest."""
+        numbers: npt.NDArray[np.int64] = genotypes @ self._weights
+        return numbers
+
+    def genotype_of(self, number: int) -> npt.NDArray[np.int64]:
+        """The inverse of `number_of` for one cell."""
+        return number // self._weights % self.cardinalities
+
     @cached_property
     def _weights(self) -> npt.NDArray[np.int64]:
         base = int(self.cardinalities[0])

@@ -70,6 +70,16 @@ def test_digits_are_split_once_and_for_all(digits: Dataset) -> None:
     assert not rest & {image.tobytes() for image in digits.test.images}
 
 
+def test_noisy_digits_are_the_digits_under_noise_in_thirds() -> None:
+    noisy = load("noisy-digits")
+    assert [len(part.labels) for part in (noisy.train, noisy.validation, noisy.test)] == [599, 599, 599]
+    assert noisy.fingerprint == load("noisy-digits").fingerprint != load("digits").fingerprint
+    # Every image is noisy: of the digits many pixels are equal, here hardly any are.
+    assert len(np.unique(noisy.train.images)) > 0.99 * noisy.train.images.size
+    with pytest.raises(SpecError, match="needed"):
+        load("noisy-digits", "anywhere")
+
+
 def test_splits_are_stratified(digits: Dataset) -> None:
     whole = np.bincount(np.concatenate([digits.train.labels, digits.validation.labels, digits.test.labels]))
     for part, share in ((digits.train, 0.6), (digits.validation, 0.2), (digits.test, 0.2)):

@@ -72,16 +72,25 @@ def toy_search(
     least_accuracy: float = 0.0,
     generations: int = 4,
     pairs: int = 400,
+    aggressive: bool = False,
+    selection: str = "stratified",
 ) -> Search:
     space = toy_space()
     objectives = ("energy_j", "latency_s", "area_mm2")
     return Search(
         space=space,
         strategy=STRATEGIES[strategy](space),
-        fast=FastLevel(space, COMPILED, objectives=objectives, constraints=constraints or {}),
+        fast=FastLevel(space, COMPILED, objectives=objectives, constraints=constraints or {}, aggressive=aggressive),
         slow=SlowLevel(space.architecture, estimator or FormulaEstimator(), store, fidelity=1.0, seed=3),
         archive=Archive(space, objectives, least_accuracy=least_accuracy),
-        budget=Budget(generations=generations, pairs=pairs, trainings=3, classes=3),
+        budget=Budget(
+            generations=generations,
+            pairs=pairs,
+            trainings=3,
+            classes=3,
+            audits=2 if aggressive else 0,
+            selection=selection,
+        ),
         seed=3,
     )
 

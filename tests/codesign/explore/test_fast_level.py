@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from codesign.explore.archive import Archive, Member, class_arrays
 from codesign.explore.fast import FastLevel
-from codesign.explore.prune import KEPT, Reasons, dominated_by_known
+from codesign.explore.prune import KEPT, Reasons, dominated_at_capacity, dominated_by_known
 from codesign.explore.slow import AccuracyClass
 from codesign.pareto import non_dominated
 from codesign.space.cell import CellSpace
@@ -192,3 +192,10 @@ def test_class_arrays_of_nothing_have_the_right_width():
     architectures, numerics = class_arrays([], 6)
     assert architectures.shape == (0, 6)
     assert numerics.shape[0] == 0
+
+
+def test_a_guess_by_capacity_needs_equal_numerics_and_a_lower_cost():
+    costs = np.array([[1.0, 1.0], [2.0, 2.0], [2.0, 2.0], [2.0, 2.0]])
+    capacity = np.array([10.0, 10.0, 11.0, 5.0])
+    numerics = np.array([0, 0, 0, 1])
+    assert dominated_at_capacity(costs, capacity, numerics).tolist() == [False, True, False, False]

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from codesign.explore.archive import Archive
+from codesign.explore.fast import FastLevel
 from codesign.explore.loop import explore
+from codesign.explore.prune import GUESS
 from codesign.store import RunStore
+from hwmodels.workload.rewrite import COMPILED
 
 from .conftest import STRATEGIES, FormulaEstimator, toy_search
 
@@ -86,3 +92,40 @@ def test_impossible_constraints_prune_everything_and_say_why(new_store):
     reasons = {"bound energy_j", "constraint energy_j", "duplicate", "invalid architecture or hardware"}
     assert set(outcome.ledger.pruned) <= reasons
     assert sum(outcome.ledger.pruned.values()) == outcome.ledger.considered
+
+
+def test_aggressive_pruning_is_audited_and_its_losses_are_counted(new_store):
+    store = new_store("run")
+    ledger = explore(toy_search(store, aggressive=True), store).ledger
+    assert ledger.considered == sum(ledger.pruned.values()) + ledger.evaluated + ledger.deferred
+    assert ledger.pruned[GUESS] > 0
+    assert 0 < ledger.audited <= 4 * 2
+    assert 0 <= ledger.misjudged <= ledger.audited
+
+
+def test_a_wrong_guess_is_found_out(new_store):
+    class SmallIsBetter(FormulaEstimator):
+        """The guess by capacity is wrong for every pair of networks."""
+
+        def __call__(self, workload, numerics, fidelity, seed):
+            known = super().__call__(workload, numerics, fidelity, seed)
+            accuracy = 1.0 - workload.macs / (workload.macs + 2e5)
+            return replace(known, accuracy=accuracy, draws=(accuracy,))
+
+    store = new_store("run")
+    # Cheap and small is best in everything here, so what costs more and holds more is rightly dropped; on the
+    # objective of area alone small networks are dropped for larger ones on the same chip, which is wrong.
+    search = toy_search(store, aggressive=True, estimator=SmallIsBetter())
+    fast = FastLevel(search.space, COMPILED, objectives=("area_mm2",), constraints={}, aggressive=True)
+    outcome = explore(replace(search, fast=fast, archive=Archive(search.space, ("area_mm2",))), store)
+    assert outcome.ledger.misjudged > 0
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_a_choice_by_the_model_of_accuracies_is_reproducible(new_store, strategy):
+    runs = []
+    for name in ("one", "two"):
+        store = new_store(name)
+        explore(toy_search(store, strategy=strategy, selection="surrogate", generations=5), store)
+        runs.append(content(store))
+    assert runs[0] == runs[1]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from codesign.explore.select import spread, stratified
+from codesign.explore.select import Evidence, features, promising, spread, stratified
 
 
 def test_one_candidate_a_stratum_and_in_it_the_most_capable():
@@ -38,3 +38,46 @@ def test_spread_takes_the_ends_and_even_steps_between():
     assert spread(cost, label, 2).tolist() == [1, 9]
     assert spread(cost, label, 10).tolist() == [1, 2, 3, 4, 5, 9]
     assert spread(cost[:0], label[:0], 3).size == 0
+
+
+def test_features_hold_each_choice_and_each_pair_of_choices_once():
+    genotypes = np.array([[0, 1], [1, 2]])
+    rows = features(genotypes, np.array([2, 3]), np.array([np.e, 1.0]), np.array([0, 1]), 2)
+    assert rows.shape == (2, 1 + 2 + 2 + 3 + 6)
+    assert rows[:, 0].tolist() == [1.0, 0.0]
+    assert rows[:, 1:].sum(axis=1).tolist() == [4.0, 4.0]  # arithmetic, two choices, one pair of choices
+
+
+def test_promising_prefers_what_the_evidence_says_is_accurate():
+    # One gene of four choices; the error falls with the choice, and all cost the same.
+    cardinalities = np.array([4, 2])
+    seen = np.array([[g, h] for g in (0, 1, 2, 3) for h in (0, 1)] * 4)
+    error = 0.4 - 0.1 * seen[:, 0]
+    none = np.zeros(len(seen), np.int64)
+    evidence = Evidence(features(seen, cardinalities, np.ones(len(seen)), none, 1), error, np.array([[0.4, 2.0]]))
+    asked = np.array([[0, 0], [1, 0], [2, 0], [3, 0]])
+    rows = features(asked, cardinalities, np.ones(4), np.zeros(4, np.int64), 1)
+    costs = np.array([[1.0], [1.0], [1.0], [1.0], [3.0]])
+    which = np.array([0, 1, 2, 3, 3])
+    for seed in range(5):
+        chosen = promising(evidence, rows, which, costs, 10 + which, 1, np.random.default_rng(seed))
+        assert chosen.tolist() == [13]
+
+
+def test_promising_spreads_over_costs_and_takes_all_of_few():
+    # Two choices, equally accurate where both are cheap: the second training goes where the first adds nothing.
+    cardinalities = np.array([3, 2])
+    seen = np.array([[g, h] for g in (0, 1, 2) for h in (0, 1)] * 4)
+    error = 0.3 - 0.1 * seen[:, 0]
+    evidence = Evidence(
+        features(seen, cardinalities, np.ones(len(seen)), np.zeros(len(seen), np.int64), 1),
+        error,
+        np.array([[0.35, 30.0]]),
+    )
+    asked = np.array([[2, 0], [2, 1], [1, 0]])
+    rows = features(asked, cardinalities, np.ones(3), np.zeros(3, np.int64), 1)
+    costs = np.array([[20.0], [20.0], [1.0]])
+    chosen = promising(evidence, rows, np.arange(3), costs, np.arange(3), 2, np.random.default_rng(0))
+    assert 2 in chosen.tolist()
+    everything = promising(evidence, rows, np.arange(3), costs, np.arange(3), 3, np.random.default_rng(0))
+    assert everything.tolist() == [0, 1, 2]

@@ -79,3 +79,10 @@ def test_a_column_out_of_bounds_is_refused() -> None:
     found = device("systolic_edge")
     with pytest.raises(SpecError, match="array_rows: 0 is not in"):
         type(found.spec).table_from(found.spec, {"array_rows": np.array([8, 0])})
+
+
+def test_a_device_without_knobs_is_a_space_of_one_point():
+    chip = device("rram_edge")
+    space = HardwareSpace(chip.model, chip.spec, {})
+    assert space.size == 1
+    assert space.enumerate().shape == (1, 0)

@@ -1,0 +1,226 @@
+"""Ways to search a benchmark, each giving a trace of its quality against the number of networks trained.
+
+`two_level` is the loop of `codesign.explore.loop` with accuracies from the table. `one_level` is the same strategy
+without the FAST level: whatever it proposes is trained. `in_turn` finds networks first, on one design or on none, and
+their hardware afterwards. Where hardware is optimised for the networks at hand, that is exact.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from codesign.benchmark.score import COMPILED, Fronts
+from codesign.explore.archive import Archive
+from codesign.explore.fast import FastLevel
+from codesign.explore.ledger import Ledger
+from codesign.explore.loop import Budget, Search, explore
+from codesign.explore.tabulated import TabulatedLevel
+from codesign.pareto import non_dominated
+from codesign.space.base import Genotypes, Space
+from codesign.space.joint import JointSpace
+from codesign.store import RunStore
+from codesign.strategy.base import Strategy
+from codesign.strategy.evolution import RegularisedEvolution
+from codesign.strategy.nsga2 import NSGA2
+from codesign.strategy.random import RandomSearch
+from hwmodels.evaluate import evaluate_pairs
+from hwmodels.families.base import numerics_of
+
+__all__ = ["NOTHING_MET", "STRATEGIES", "Effort", "Recall", "Trace", "in_turn", "one_level", "two_level"]
+
+F64 = npt.NDArray[np.float64]
+
+STRATEGIES: Mapping[str, Callable[[Space], Strategy]] = {
+    "random": RandomSearch,
+    "evolution": RegularisedEvolution,
+    "nsga2": NSGA2,
+}
+
+
+class Effort(NamedTuple):
+    """What a two-level search may spend: batches, pairs and networks a batch, numerics a network and batch."""
+
+    generations: int = 12
+    pairs: int = 20_000
+    trainings: int = 4
+    classes: int = 5
+    selection: str = "surrogate"
+
+
+class Recall(NamedTuple):
+    """Pairs of the true front that FAST met, and those of them that it pruned."""
+
+    met: int
+    lost: int
+
+
+NOTHING_MET = Recall(0, 0)
+
+
+@dataclass(frozen=True)
+class Trace:
+    """Quality of the best known pairs after each batch: share of the true hypervolume, and regret in accuracy.
+
+    trainings : networks trained so far. inner : the quality after exact hardware search for the networks trained; NaN
+    where it was not asked for.
+    """
+
+    trainings: tuple[int, ...]
+    quality: tuple[float, ...]
+    inner: tuple[float, ...]
+    regret: tuple[float, ...]
+    recall: Recall = NOTHING_MET
+    ledger: Ledger | None = None
+
+    def reaches(self, share: float, *, inner: bool = False) -> int | None:
+        """Trainings after which the quality was at least `share`; None where it never was."""
+        values = self.inner if inner else self.quality
+        return next((n for n, value in zip(self.trainings, values, strict=True) if value >= share), None)
+
+
+def two_level(
+    fronts: Fronts, strategy: str, seed: int, effort: Effort | None = None, *, aggressive: bool = False
+) -> Trace:
+    """FAST and SLOW with one strategy over all pairs."""
+    effort = effort or Effort()
+    definition = fronts.definition
+    search = _search(
+        fronts, fronts.space, strategy, seed, effort, definition.objectives, definition.constraints, aggressive
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        store = RunStore.create(Path(folder) / "run", {})
+        explore(search, store)
+        ledgers = [generation.ledger for generation in store.generations()]
+        recall = _recall(fronts, search, store)
+        store.close()
+    trainings, quality, inner, regret = [], [], [], []
+    known: list[tuple[int, ...]] = []
+    networks: set[tuple[int, ...]] = set()
+    trained = 0
+    for generation, ledger in enumerate(ledgers):
+        fresh = [member for member in search.archive.members if member.generation == generation]
+        known += [member.genotype for member in fresh]
+        networks |= {search.archive.class_of(member).architecture for member in fresh}
+        points = search.archive.points([m for m in search.archive.members if m.generation <= generation])
+        trained += ledger.trained
+        trainings.append(trained)
+        quality.append(fronts.true.quality(points))
+        regret.append(fronts.true.regret(points))
+        inner.append(fronts.true.quality(fronts.of(networks).points) if networks else 0.0)
+    return Trace(tuple(trainings), tuple(quality), tuple(inner), tuple(regret), recall, Ledger.total(ledgers))
+
+
+def one_level(fronts: Fronts, strategy: str, seed: int, *, trainings: int, batch: int = 4) -> Trace:
+    """The strategy alone: every connected network that it proposes is trained, whatever it costs."""
+    space, definition, table = fronts.space, fronts.definition, fronts.table
+    sampler = STRATEGIES[strategy](space)
+    seen: set[int] = set()
+    points = np.empty((0, 1 + len(definition.objectives)))
+    done, quality, regret = [], [], []
+    n_batches = 0
+    while len(seen) < trainings and n_batches < 20 * trainings // batch:
+        proposal = sampler.ask(batch, np.random.default_rng(np.random.SeedSequence([seed, n_batches])))
+        found, violation = _evaluated(space, fronts, proposal.genotypes)
+        sampler.tell(proposal, found, violation, np.zeros(batch, np.int8))
+        rows = table.rows(space.split(proposal.genotypes)[0])
+        seen |= set(rows[rows >= 0].tolist())
+        points = np.concatenate([points, found[(violation.sum(axis=1) == 0) & ~np.isnan(found[:, 0])]])
+        points = points[non_dominated(points)] if len(points) else points
+        n_batches += 1
+        done.append(len(seen))
+        quality.append(fronts.true.quality(points))
+        regret.append(fronts.true.regret(points))
+    return Trace(tuple(done), tuple(quality), (float("nan"),) * len(done), tuple(regret))
+
+
+def in_turn(
+    fronts: Fronts, kind: Literal["phased", "separate"], strategy: str, seed: int, effort: Effort | None = None
+) -> Trace:
+    """Networks first, hardware afterwards, for the networks of the first front.
+
+    phased : networks are found on the starting design, by its costs and limits. separate : without hardware, by their
+    MACs. Then each is given every design of the grid.
+    """
+    effort, definition = effort or Effort(), fronts.definition
+    space = definition.software_space(fronts.table)
+    objectives = definition.objectives[:1] if kind == "phased" else ("macs",)
+    limits = definition.constraints if kind == "phased" else {}
+    search = _search(fronts, space, strategy, seed, effort, objectives, limits, False)
+    with tempfile.TemporaryDirectory() as folder:
+        store = RunStore.create(Path(folder) / "run", {})
+        ledger = explore(search, store).ledger
+        store.close()
+    networks = {search.archive.class_of(member).architecture for member in search.archive.front()}
+    found = fronts.of(networks).points if networks else np.empty((0, 1 + len(definition.objectives)))
+    share, regret = fronts.true.quality(found), fronts.true.regret(found)
+    return Trace((ledger.trained,), (share,), (share,), (regret,), ledger=ledger)
+
+
+def _search(
+    fronts: Fronts,
+    space: JointSpace,
+    strategy: str,
+    seed: int,
+    effort: Effort,
+    objectives: tuple[str, ...],
+    constraints: Mapping[str, float],
+    aggressive: bool,
+) -> Search:
+    return Search(
+        space=space,
+        strategy=STRATEGIES[strategy](space),
+        fast=FastLevel(space, COMPILED, objectives=objectives, constraints=constraints, aggressive=aggressive),
+        slow=TabulatedLevel(fronts.table),
+        archive=Archive(space, objectives),
+        budget=Budget(
+            generations=effort.generations,
+            pairs=effort.pairs,
+            trainings=effort.trainings,
+            classes=effort.classes,
+            audits=2 if aggressive else 0,
+            selection=effort.selection,
+        ),
+        seed=seed,
+    )
+
+
+def _recall(fronts: Fronts, search: Search, store: RunStore) -> Recall:
+    """What became of the pairs of the true front that FAST saw; a duplicate has a copy that stays."""
+    genes = [f"gene_{i}" for i in range(fronts.space.n_genes)]
+    columns = store.read_fast([*genes, "reason"])
+    genotypes = np.stack([columns[name] for name in genes], axis=1).astype(np.int64)
+    counted = columns["reason"] != search.fast.reasons["duplicate"]
+    on_front = fronts.true.holds(genotypes[counted])
+    return Recall(int(on_front.sum()), int((on_front & (columns["reason"][counted] != 0)).sum()))
+
+
+def _evaluated(space: JointSpace, fronts: Fronts, genotypes: Genotypes) -> tuple[F64, F64]:
+    """Objectives (P, 1 + K) and violations of all proposals; NaN for a cell that is not connected."""
+    definition, table = fronts.definition, fronts.table
+    costed = space.canonical(genotypes)
+    networks, devices = space.split(costed)
+    rows = table.rows(networks)
+    objectives = np.full((len(genotypes), 1 + len(definition.objectives)), np.nan)
+    violation = np.zeros((len(genotypes), len(definition.constraints) + 1))
+    valid = np.flatnonzero((rows >= 0) & space.valid(costed))
+    if not valid.size:
+        return objectives, violation
+    lowered, place = space.architecture.lower(networks[valid], COMPILED)
+    configs = space.hardware.table(devices[valid])
+    costs = evaluate_pairs(space.hardware.model, lowered, configs, network=place, config=np.arange(valid.size))
+    for k, (name, limit) in enumerate(definition.constraints.items()):
+        violation[valid, k] = np.maximum(costs.columns[name] / limit - 1.0, 0.0)
+    violation[valid, -1] = costs.infeasible > 0
+    for position, numerics in zip(valid, space.hardware.numerics(devices[valid]), strict=True):
+        column = table.column(numerics_of(numerics))
+        objectives[position, 0] = 1.0 - table.validation[rows[position], :, 0, column].mean()
+    for k, name in enumerate(definition.objectives):
+        objectives[valid, 1 + k] = costs.columns[name]
+    return objectives, violation

@@ -1,0 +1,122 @@
+"""The pairs benchmarks: fronts equal brute force, scores mean what they say, every search approaches the front."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from codesign.benchmark.compare import STRATEGIES, Effort, Trace, in_turn, one_level, two_level
+from codesign.benchmark.definition import BENCHMARKS, benchmark
+from codesign.benchmark.score import COMPILED, Fronts, TrueFront
+from codesign.estimate.table import digits_cells
+from codesign.pareto import non_dominated
+from hwmodels.errors import SpecError
+from hwmodels.evaluate import evaluate_pairs
+from hwmodels.families.base import numerics_of
+
+
+@pytest.fixture(scope="module")
+def fronts() -> Fronts:
+    """pairs-digits on 24 crossbar designs: small enough for brute force."""
+    knobs = {"array_rows": [64, 256], "array_cols": [32, 128], "adc_bits": [5, 7, 10], "tiles": [1, 8]}
+    small = replace(benchmark("pairs-digits", "crossbar"), knobs=knobs, constraints={"latency_s": 200e-6})
+    return Fronts(small, digits_cells())
+
+
+def brute_force(fronts: Fronts) -> np.ndarray:
+    """The points of the front, every pair evaluated."""
+    space, table, definition = fronts.space, fronts.table, fronts.definition
+    networks = np.stack([table.space.genotype_of(int(cell)) for cell in table.cells])
+    designs = space.hardware.enumerate()
+    lowered, place = space.architecture.lower(networks, COMPILED)
+    network, config = np.divmod(np.arange(len(networks) * len(designs)), len(designs))
+    costs = evaluate_pairs(
+        space.hardware.model, lowered, space.hardware.table(designs), network=place[network], config=config
+    )
+    errors = np.stack([1 - table.accuracy(numerics_of(row)) for row in space.hardware.numerics(designs)])
+    allowed = costs.infeasible == 0
+    for name, limit in definition.constraints.items():
+        allowed &= costs.columns[name] <= limit
+    points = np.column_stack([errors[config, network], *(costs.columns[name] for name in definition.objectives)])
+    assert 0 < allowed.sum() < len(allowed)  # the limits decide something
+    points = points[allowed]
+    return points[non_dominated(points)]
+
+
+def test_the_true_front_is_that_of_brute_force(fronts: Fronts) -> None:
+    expected, found = brute_force(fronts), fronts.true.points
+    assert found.shape == expected.shape
+    assert np.allclose(found[np.lexsort(found.T)], expected[np.lexsort(expected.T)], rtol=1e-12)
+    assert fronts.true.pairs == 1010 * 24
+
+
+def test_definitions_are_large_enough_and_joint_networks_run_somewhere() -> None:
+    for definition in BENCHMARKS:
+        designs = np.prod([len(values) for values in definition.knobs.values()])
+        assert designs >= 8640
+        assert set(definition.starting) <= set(definition.knobs)
+    with pytest.raises(SpecError, match="benchmark"):
+        benchmark("pairs-digit", "crossbar")
+    with pytest.raises(SpecError, match="npz"):
+        benchmark("pairs-201", "spatial").table()
+
+
+def test_quality_is_the_share_of_hypervolume_in_logarithms() -> None:
+    # Costs span a decade, errors 0.1 to 0.3: (0, 1) and (1, 0) scaled. Corner 1.1: 1.1 x 0.1 twice less the overlap.
+    front = TrueFront(np.array([[0, 0], [1, 1]]), np.array([[0.1, 10.0], [0.3, 1.0]]), 4)
+    assert front.quality(front.points) == pytest.approx(1.0)
+    whole = 2 * 1.1 * 0.1 - 0.1**2
+    assert front.quality(front.points[:1]) == pytest.approx(1.1 * 0.1 / whole)
+    middle = np.array([[0.2, 10**0.5]])
+    assert front.quality(middle) == pytest.approx(0.6**2 / whole)
+    assert front.quality(front.points[:0]) == 0.0
+    assert front.regret(front.points[1:]) == pytest.approx(0.2)
+    assert front.regret(front.points[:0]) == 1.0
+    assert front.holds(np.array([[1, 1], [0, 1]])).tolist() == [True, False]
+
+
+def test_a_trace_tells_when_it_arrived() -> None:
+    trace = Trace((4, 8, 12), (0.1, 0.96, 0.94), (0.95, 0.96, 0.97), (0.0, 0.0, 0.0))
+    assert (trace.reaches(0.95), trace.reaches(0.95, inner=True), trace.reaches(0.99)) == (8, 4, None)
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_two_levels_approach_the_front_and_lose_none_of_it(fronts: Fronts, strategy: str) -> None:
+    effort = Effort(generations=4, pairs=2_000, trainings=6)
+    trace = two_level(fronts, strategy, 0, effort)
+    again = two_level(fronts, strategy, 0, effort)
+    assert trace.quality == again.quality
+    assert list(trace.trainings) == sorted(trace.trainings)
+    assert trace.trainings[-1] <= 4 * 6
+    assert list(trace.quality) == sorted(trace.quality)
+    assert all(share <= inner + 1e-9 for share, inner in zip(trace.quality, trace.inner, strict=True))
+    assert 0.3 < trace.quality[-1] <= 1.0
+    assert trace.recall.met > 0
+    assert trace.recall.lost == 0
+
+
+def test_all_networks_on_all_designs_are_the_whole_front(fronts: Fronts) -> None:
+    everything = [tuple(fronts.table.space.genotype_of(int(cell)).tolist()) for cell in fronts.table.cells]
+    assert fronts.true.quality(fronts.of(everything).points) == pytest.approx(1.0)
+    some = fronts.of(everything[500:550])
+    assert 0 < fronts.true.quality(some.points) < 1
+    assert set(map(tuple, some.genotypes[:, :6].tolist())) <= set(everything[500:550])
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_one_level_trains_what_it_proposes(fronts: Fronts, strategy: str) -> None:
+    trace = one_level(fronts, strategy, 0, trainings=300)
+    assert trace.trainings[0] <= 4
+    assert 300 <= trace.trainings[-1] < 304
+    assert list(trace.quality) == sorted(trace.quality)
+    assert 0 < trace.quality[-1] < 1
+    assert list(trace.regret) == sorted(trace.regret, reverse=True)
+
+
+@pytest.mark.parametrize("kind", ["phased", "separate"])
+def test_networks_first_then_hardware(fronts: Fronts, kind: str) -> None:
+    trace = in_turn(fronts, kind, "nsga2", 0, Effort(generations=3, pairs=300, trainings=6))
+    assert trace.trainings[-1] <= 18
+    assert 0 < trace.quality[-1] <= 1
