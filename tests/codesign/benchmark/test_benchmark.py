@@ -103,6 +103,9 @@ def test_all_networks_on_all_designs_are_the_whole_front(fronts: Fronts) -> None
     some = fronts.of(everything[500:550])
     assert 0 < fronts.true.quality(some.points) < 1
     assert set(map(tuple, some.genotypes[:, :6].tolist())) <= set(everything[500:550])
+    numerics = fronts.space.hardware.numerics(some.genotypes[:, 6:])
+    for genotype, row, point in zip(some.genotypes, numerics, some.points, strict=True):
+        assert point[0] == pytest.approx(1 - fronts.table.estimate(genotype[:6], numerics_of(row)).accuracy)
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
