@@ -1,0 +1,1 @@
+"""Central processing units: phones, boards, microcontrollers, servers and desktops."""
