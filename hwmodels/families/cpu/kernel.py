@@ -483,7 +483,10 @@ def _parallel(one_thread: float, shares: float, device: _Device) -> float:
 def _norm(a: float, b: float, p: float) -> float:
     """(a^p + b^p)^(1/p)."""
     high, low = max(a, b), min(a, b)
-    return high if low == 0.0 else float(high * (1.0 + (low / high) ** p) ** (1.0 / p))
+    if low == 0.0:
+        return high
+    norm: float = high * (1.0 + (low / high) ** p) ** (1.0 / p)
+    return norm
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -526,7 +529,7 @@ def _overhead(row: _Row, device: _Device) -> float:
 def _product_cost(row: _Row, p: _Product, algorithm: int, device: _Device) -> Cost:
     """One algorithm's cost on a layer with MACs."""
     efficiency = device.gemm_efficiency
-    if algorithm == _GEMM or algorithm == _IM2COL:
+    if algorithm in (_GEMM, _IM2COL):
         run = _gemm(row, p, algorithm == _IM2COL, device)
     elif algorithm == _GEMV:
         run = _gemv(row, p, device)

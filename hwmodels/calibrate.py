@@ -1,0 +1,380 @@
+"""From measurements to a fitted device: the most probable values of a handful of knobs, with their error.
+
+Knobs move in logarithms, within their plausible ranges, through the family's own kernel (maximum a posteriori)::
+
+    minimise  sum_i rho((log predicted_i - log measured_i) / sigma_i) + sum_j ((log knob_j - log start_j) / width_j)^2
+    rho(r) = 2 (sqrt(1 + r^2) - 1)     width = log(high / low) / 4     sigma_i^2 = 0.1^2 + spread_i^2
+
+so that a knob which no measurement shows keeps its value, ten measurements suffice, and nothing leaves physics. The
+error is that of networks which the fit has not seen, never of layers of a network that it has. `Coverage` records
+what was measured; `outside` says what a later prediction extrapolates.
+
+Not modelled: drift, other load on the machine, systematic differences between measured and real use.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hwmodels.catalog import Device
+from hwmodels.cost import kind_of
+from hwmodels.errors import SpecError
+from hwmodels.evaluate import evaluate_pairs
+from hwmodels.families.base import CostModel, Knob, Spec
+from hwmodels.measurements import Measurement, workload_of
+from hwmodels.validate import score
+from hwmodels.workload.graph import Workload
+from hwmodels.workload.table import I64, LayerTable, layer_table
+
+__all__ = ["Calibration", "Coverage", "FitError", "calibrate", "coverage_of", "fit_knobs", "read_coverage",
+           "write_device"]  # fmt: skip
+
+F64 = npt.NDArray[np.float64]
+
+_SIGMA = 0.1  # ASSUMED: the model's own error on a layer, relative; plausible 0.05 to 0.3
+_FOLDS = 5
+_LEAST_EFFECT = 1e-3
+"""Knobs that move no prediction by this share, over their plausible range, are left alone."""
+_STEPS = 60
+
+
+@dataclass(frozen=True)
+class FitError:
+    """Errors of predictions, percent; `before` those of the device that the fit started from, on the same rows."""
+
+    protocol: str
+    rows: int
+    mape: float
+    median: float
+    p90: float
+    spearman: float
+    before_mape: float
+    before_median: float
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """What was measured: (smallest, largest) MACs or elements by kind of operator, and the conditions."""
+
+    kinds: Mapping[str, tuple[float, float]]
+    conditions: Mapping[str, tuple[str, ...]]
+
+    def outside(self, workload: Workload) -> list[str]:
+        """What of `workload` lies outside, in words; empty where nothing is extrapolated.
+
+        A size counts as seen within a factor of two of the measured range.
+        """
+        found = []
+        for kind, (low, high) in _sizes(workload).items():
+            if kind not in self.kinds:
+                found.append(f"no {kind} was measured")
+                continue
+            seen_low, seen_high = self.kinds[kind]
+            if low < seen_low / 2 or high > seen_high * 2:
+                found.append(f"{kind}: {low:.3g} to {high:.3g} operations, measured {seen_low:.3g} to {seen_high:.3g}")
+        return found
+
+
+@dataclass(frozen=True, eq=False)
+class Calibration:
+    """A fitted device.
+
+    knobs : name -> (start, fitted). error : on networks that the fit did not see. predicted : (R,) seconds of all
+    rows by the final fit. fitted_on : how many measurements of what.
+    """
+
+    device: Device
+    spec: Spec
+    knobs: Mapping[str, tuple[float, float]]
+    error: FitError
+    predicted: F64
+    fitted_on: str
+    coverage: Coverage
+
+
+@dataclass(frozen=True, eq=False)
+class _Problem:
+    """Rows as arrays: networks, the conditions that they ran under, what was measured, and how certain it is."""
+
+    model: CostModel
+    table: LayerTable
+    network: I64
+    config: I64
+    conditions: tuple[Mapping[str, Any], ...]
+    log_measured: F64
+    sigma: F64
+    energy_rows: I64
+
+    def predict(self, spec: Spec) -> F64:
+        """log seconds of every row, then log joules of those with energy, (R + E,)."""
+        variants = [spec.model_copy(update=dict(condition)) for condition in self.conditions]
+        configs = type(spec).to_table(variants)
+        costs = evaluate_pairs(self.model, self.table, configs, network=self.network, config=self.config)
+        energy = costs.columns["energy_j"][self.energy_rows]
+        predicted: F64 = np.log(np.concatenate([costs.columns["latency_s"], energy]))
+        return predicted
+
+    def only(self, rows: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+        """Which entries of `predict` belong to the chosen rows, (R + E,)."""
+        return np.concatenate([rows, rows[self.energy_rows]])
+
+
+def calibrate(
+    device: Device, measurements: Sequence[Measurement], *, knobs: Sequence[str] | None = None
+) -> Calibration:
+    """Fit `device` to measurements of one machine.
+
+    Parameters
+    ----------
+    device : where the fit starts; its family and the knobs that are not fitted stay.
+    knobs : names to fit; by default all real knobs with a plausible range that move some prediction.
+
+    Raises
+    ------
+    SpecError : no measurement, an unknown knob, or one without a range.
+    """
+    if not measurements:
+        raise SpecError("measurements", "none", "at least one row")
+    problem = _problem(device.model, device.spec, measurements)
+    names = _chosen(device.spec, problem) if knobs is None else _checked(device.spec, knobs)
+    everything = np.ones(len(measurements), bool)
+    spec = fit_knobs(problem.predict, device.spec, names, measured=problem.log_measured, sigma=problem.sigma)
+    return Calibration(
+        device=device,
+        spec=spec,
+        knobs={name: (float(getattr(device.spec, name)), float(getattr(spec, name))) for name in names},
+        error=_cross_validated(problem, device.spec, names, measurements),
+        predicted=np.exp(problem.predict(spec)[: everything.size]),
+        fitted_on=_fitted_on(measurements),
+        coverage=coverage_of(measurements),
+    )
+
+
+def fit_knobs(
+    predict: Any, start: Spec, names: Sequence[str], *, measured: F64, sigma: F64, chosen: Any = slice(None)
+) -> Spec:
+    """The most probable values of the named knobs.
+
+    predict : Spec -> (R,) logarithms. measured, sigma : (R,) logarithms and their standard deviations. chosen : the
+    entries of all three that count.
+    """
+    from scipy.optimize import least_squares
+
+    if not names:
+        return start
+    ranges = np.array([_range(start, name) for name in names])
+    centre = np.log([float(getattr(start, name)) for name in names])
+    width = (ranges[:, 1] - ranges[:, 0]) / 4
+    # Bounds of least_squares are open; the start may lie on one.
+    slack = 1e-9 * np.abs(ranges).max() + 1e-12
+
+    def residuals(values: F64) -> F64:
+        error = ((predict(_with(start, names, values)) - measured) / sigma)[chosen]
+        robust = np.sign(error) * np.sqrt(2.0 * (np.sqrt(1.0 + error**2) - 1.0))
+        return np.concatenate([robust, (values - centre) / width])
+
+    found = least_squares(
+        residuals, centre, bounds=(ranges[:, 0] - slack, ranges[:, 1] + slack), max_nfev=_STEPS, x_scale=width,
+        diff_step=1e-3,
+    )  # fmt: skip
+    return _with(start, names, np.clip(found.x, ranges[:, 0], ranges[:, 1]))
+
+
+def _with(spec: Spec, names: Sequence[str], logarithms: F64) -> Spec:
+    values = dict(zip(names, map(float, np.exp(logarithms)), strict=True))
+    return spec.model_copy(update=values)
+
+
+def _range(spec: Spec, name: str) -> tuple[float, float]:
+    """Logarithms of the plausible range, widened to hold the value that the fit starts from."""
+    knob = type(spec).knobs()[name]
+    assert knob.plausible is not None
+    low, high = knob.plausible
+    value = float(getattr(spec, name))
+    return float(np.log(min(low, value))), float(np.log(max(high, value)))
+
+
+def _can_move(spec: Spec, knob: Knob) -> bool:
+    value = getattr(spec, knob.name)
+    return isinstance(value, float) and knob.plausible is not None and min(knob.plausible[0], value) > 0
+
+
+def _checked(spec: Spec, names: Sequence[str]) -> tuple[str, ...]:
+    known = type(spec).knobs()
+    movable = [name for name, knob in known.items() if _can_move(spec, knob)]
+    for name in names:
+        if name not in movable:
+            raise SpecError.unknown("knob to fit", name, movable)
+    return tuple(names)
+
+
+def _chosen(spec: Spec, problem: _Problem) -> tuple[str, ...]:
+    """Knobs that move some prediction by more than `_LEAST_EFFECT` over their plausible range."""
+    base = problem.predict(spec)
+    found = []
+    for name, knob in type(spec).knobs().items():
+        if not _can_move(spec, knob):
+            continue
+        ends = [_with(spec, [name], np.array([end])) for end in _range(spec, name)]
+        if max(float(np.abs(problem.predict(end) - base).max()) for end in ends) > _LEAST_EFFECT:
+            found.append(name)
+    return tuple(found)
+
+
+def _problem(model: CostModel, spec: Spec, measurements: Sequence[Measurement]) -> _Problem:
+    workloads = [workload_of(measurement) for measurement in measurements]
+    unique = {id(workload): workload for workload in workloads}
+    position = {key: index for index, key in enumerate(unique)}
+    conditions: dict[tuple[tuple[str, Any], ...], int] = {}
+    config = [
+        conditions.setdefault(tuple(_condition(spec, measurement).items()), len(conditions))
+        for measurement in measurements
+    ]
+    seconds, spread, energy = (
+        np.array([getattr(measurement, name) for measurement in measurements], np.float64)
+        for name in ("seconds", "spread", "energy_j")
+    )
+    with_energy = np.flatnonzero(energy > 0)
+    sigma = np.hypot(_SIGMA, spread)
+    return _Problem(
+        model=model,
+        table=layer_table(list(unique.values())),
+        network=np.array([position[id(workload)] for workload in workloads], np.int64),
+        config=np.array(config, np.int64),
+        conditions=tuple(dict(condition) for condition in conditions),
+        log_measured=np.log(np.concatenate([seconds, energy[with_energy]])),
+        sigma=np.concatenate([sigma, sigma[with_energy]]),
+        energy_rows=with_energy.astype(np.int64),
+    )
+
+
+def _condition(spec: Spec, measurement: Measurement) -> dict[str, Any]:
+    """Knobs that a row states itself, where the family has them."""
+    stated: dict[str, Any] = {"context": measurement.context}
+    if measurement.threads > 0:
+        stated["threads"] = measurement.threads
+    return {name: value for name, value in stated.items() if name in type(spec).model_fields}
+
+
+def _cross_validated(
+    problem: _Problem, start: Spec, names: Sequence[str], measurements: Sequence[Measurement]
+) -> FitError:
+    """Each fold of networks predicted by a fit without them; layers of their own stay in every fit.
+
+    Where fewer than two networks were measured the folds are of layers, and the protocol says so.
+    """
+    is_layer = np.array([measurement.is_layer for measurement in measurements])
+    groups = np.array([measurement.network.split("@")[0] for measurement in measurements])
+    over = sorted(set(groups[~is_layer]))
+    held_out = ~is_layer
+    if len(over) < 2:
+        over, held_out = sorted(set(groups)), np.ones(groups.size, bool)
+        protocol = "over layers; the error on networks is not known"
+    else:
+        protocol = f"over {len(over)} networks"
+    fold_of = {name: index % min(_FOLDS, len(over)) for index, name in enumerate(over)}
+    fold = np.array([fold_of.get(name, -1) if out else -1 for name, out in zip(groups, held_out, strict=True)])
+    predicted = np.full(groups.size, np.nan)
+    for index in sorted(set(fold_of.values())):
+        seen = problem.only(fold != index)
+        fitted = (
+            fit_knobs(problem.predict, start, names, measured=problem.log_measured, sigma=problem.sigma, chosen=seen)
+            if seen.any()
+            else start
+        )
+        predicted[fold == index] = np.exp(problem.predict(fitted)[: groups.size][fold == index])
+    before = np.exp(problem.predict(start)[: groups.size])
+    measured = np.exp(problem.log_measured[: groups.size])
+    return _fit_error(protocol, *(column[held_out] for column in (predicted, measured, before)))
+
+
+def _fit_error(protocol: str, predicted: F64, measured: F64, before: F64) -> FitError:
+    return FitError(
+        protocol=protocol,
+        rows=predicted.size,
+        mape=score("mape", predicted, measured),
+        median=score("median_error", predicted, measured),
+        p90=score("p90_error", predicted, measured),
+        spearman=score("spearman", predicted, measured) if predicted.size > 2 else float("nan"),
+        before_mape=score("mape", before, measured),
+        before_median=score("median_error", before, measured),
+    )
+
+
+def _fitted_on(measurements: Sequence[Measurement]) -> str:
+    networks = {measurement.network for measurement in measurements if not measurement.is_layer}
+    layers = sum(measurement.is_layer for measurement in measurements)
+    return f"{len(measurements)} measurements: {layers} of layers, the others of {len(networks)} networks"
+
+
+def _sizes(workload: Workload) -> dict[str, tuple[float, float]]:
+    """(smallest, largest) MACs, or elements of layers without, by kind of operator."""
+    sizes: dict[str, tuple[float, float]] = {}
+    for _, row in workload.rows():
+        kind, size = kind_of(row), float(row.macs or max(row.input_elements, row.output_elements))
+        low, high = sizes.get(kind, (size, size))
+        sizes[kind] = (min(low, size), max(high, size))
+    return sizes
+
+
+def coverage_of(measurements: Sequence[Measurement]) -> Coverage:
+    """The operators, sizes and conditions of measurements."""
+    kinds: dict[str, tuple[float, float]] = {}
+    for workload in {id(w): w for w in map(workload_of, measurements)}.values():
+        for kind, (low, high) in _sizes(workload).items():
+            seen_low, seen_high = kinds.get(kind, (low, high))
+            kinds[kind] = (min(low, seen_low), max(high, seen_high))
+    conditions = {
+        name: tuple(sorted({str(getattr(measurement, name)) for measurement in measurements}))
+        for name in ("batch", "threads", "runtime", "precision", "context")
+    }
+    return Coverage(kinds, conditions)
+
+
+def write_device(calibration: Calibration, path: Path, *, source: str) -> None:
+    """The fitted device as a catalogue file, and beside it what was measured, as ``<stem>.coverage.json``.
+
+    Fitted knobs have the source "calibrated on N measurements of <source>"; the others keep theirs.
+    """
+    import yaml
+
+    device, spec = calibration.device, calibration.spec
+    origin = f"calibrated on {calibration.fitted_on}; {source}"
+    knobs = {
+        name: {"value": getattr(spec, name), "source": device.sources[name], "verified": device.verified[name]}
+        for name in device.sources
+        if name not in calibration.knobs
+    }
+    knobs |= {name: {"value": fitted, "source": origin} for name, (_, fitted) in calibration.knobs.items()}
+    error = calibration.error
+    summary = f"like {device.name}, {origin}; error {error.mape:.3g} % (median {error.median:.3g} %) {error.protocol}"
+    content = {"name": path.stem, "family": device.model.name, "summary": summary, "knobs": knobs}
+    path.write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=1000), encoding="utf-8")
+    covered = {
+        "kinds": {kind: list(sizes) for kind, sizes in calibration.coverage.kinds.items()},
+        "conditions": {name: list(values) for name, values in calibration.coverage.conditions.items()},
+    }
+    _coverage_path(path).write_text(json.dumps(covered, indent=1), encoding="utf-8")
+
+
+def read_coverage(path: Path) -> Coverage | None:
+    """What the device file at `path` was calibrated on, or None where nothing is recorded."""
+    recorded = _coverage_path(path)
+    if not recorded.is_file():
+        return None
+    content = json.loads(recorded.read_text(encoding="utf-8"))
+    return Coverage(
+        {kind: (float(low), float(high)) for kind, (low, high) in content["kinds"].items()},
+        {name: tuple(values) for name, values in content["conditions"].items()},
+    )
+
+
+def _coverage_path(path: Path) -> Path:
+    return path.with_suffix(".coverage.json")

@@ -1,0 +1,237 @@
+"""Measured latencies as rows: what was run, how, and how long it took; read from and written to CSV.
+
+A row's `network` is a name of the zoo, with another input behind an @ (``resnet18@3x160x160``), or one layer in words
+(`layer`): its operator, its input without the batch, and its options::
+
+    conv 64x56x56 out=128 kernel=3 stride=2 padding=1 groups=1 dilation=1
+    linear 128x768 out=3072        matmul 12x128x64 12x64x128       lstm 32x256 hidden=512
+    pool 64x56x56 mode=max kernel=3 stride=2 padding=1              norm 64x56x56 mode=batch
+    activation 64x56x56 function=gelu     elementwise 64x56x56 function=add     softmax 12x128x128
+
+Not told by a row: the machine. One file holds one machine's measurements.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import astuple, dataclass, fields
+from functools import cache
+from pathlib import Path
+from typing import Any, get_args
+
+from hwmodels.errors import SpecError
+from hwmodels.workload.graph import Builder, Workload
+from hwmodels.workload.ops import (
+    Activation,
+    ActivationName,
+    Conv2d,
+    Elementwise,
+    ElementwiseName,
+    Linear,
+    MatMul,
+    Norm,
+    Operator,
+    Pool2d,
+    Precision,
+    Recurrent,
+    Shape,
+    Softmax,
+)
+from hwmodels.workload.rewrite import RUNTIMES, rewrite
+from hwmodels.workload.zoo import network
+
+__all__ = ["PRECISIONS", "Measurement", "layer", "read_measurements", "workload_of", "write_measurements"]
+
+PRECISIONS = {
+    "fp32": Precision(32, 32, 32),
+    "fp16": Precision(16, 16, 32),
+    "int8": Precision(8, 8, 32),
+}
+"""Bits by the name in the column `precision`."""
+_CONTEXTS = ("cold", "hot")
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One row; the fields are the columns of the file.
+
+    name : the row's own name. network : zoo name or layer. threads : 0 for the device's own number.
+    runtime : eager or compiled. context : cold within a network, hot in a loop of its own. seconds : median per
+    batch. spread : (90th - 10th percentile) / median, 0 where not known. energy_j : per batch, NaN where not measured.
+    """
+
+    name: str
+    network: str
+    batch: int = 1
+    threads: int = 0
+    runtime: str = "eager"
+    precision: str = "fp32"
+    context: str = "cold"
+    seconds: float = float("nan")
+    spread: float = 0.0
+    energy_j: float = float("nan")
+
+    @property
+    def is_layer(self) -> bool:
+        """Whether one layer was run, not a network."""
+        return " " in self.network.strip()
+
+
+def read_measurements(path: Path) -> tuple[Measurement, ...]:
+    """Rows of a CSV file; `name`, `network` and `seconds` must be there, the other columns have defaults.
+
+    Raises
+    ------
+    SpecError : no such file, an unknown or missing column, or a value that is none (line and column named).
+    """
+    if not path.is_file():
+        raise SpecError(str(path), "the file", "there")
+    known = [field.name for field in fields(Measurement)]
+    with path.open(newline="", encoding="utf-8") as handle:
+        reader = csv.DictReader(handle)
+        columns = reader.fieldnames or []
+        for column in columns:
+            if column not in known:
+                raise SpecError.unknown(f"{path}: column", str(column), known)
+        for column in ("name", "network", "seconds"):
+            if column not in columns:
+                raise SpecError(f"{path}: column {column}", "absent", "there")
+        rows = tuple(_measurement(row, f"{path}:{line}") for line, row in enumerate(reader, 2))
+    if not rows:
+        raise SpecError(str(path), "no row", "at least one measurement")
+    return rows
+
+
+def write_measurements(measurements: Sequence[Measurement], path: Path) -> None:
+    """The rows as CSV, one column a field."""
+    with path.open("w", newline="", encoding="utf-8") as handle:
+        writer = csv.writer(handle)
+        writer.writerow(field.name for field in fields(Measurement))
+        writer.writerows(astuple(measurement) for measurement in measurements)
+
+
+def _measurement(row: Mapping[str, str | None], where: str) -> Measurement:
+    values: dict[str, Any] = {}
+    for field in fields(Measurement):
+        text = (row.get(field.name) or "").strip()
+        if not text:
+            continue
+        try:
+            values[field.name] = {"int": int, "float": float, "str": str}[str(field.type)](text)
+        except ValueError:
+            expected = "a whole number" if field.type == "int" else "a number"
+            raise SpecError(f"{where}: {field.name}", text, expected) from None
+    measurement = Measurement(**{"name": "", "network": "", **values})
+    _check(measurement, where)
+    return measurement
+
+
+def _check(measurement: Measurement, where: str) -> None:
+    if not measurement.network:
+        raise SpecError(f"{where}: network", "nothing", "a network of the zoo or a layer")
+    if not measurement.seconds > 0:
+        raise SpecError(f"{where}: seconds", measurement.seconds, "> 0")
+    for column, least in (("batch", 1), ("threads", 0), ("spread", 0)):
+        if getattr(measurement, column) < least:
+            raise SpecError(f"{where}: {column}", getattr(measurement, column), f">= {least}")
+    for column, allowed in (("runtime", RUNTIMES), ("precision", PRECISIONS), ("context", _CONTEXTS)):
+        if getattr(measurement, column) not in allowed:
+            raise SpecError.unknown(f"{where}: {column}", getattr(measurement, column), allowed)
+
+
+def workload_of(measurement: Measurement) -> Workload:
+    """The network or layer of a row, as its runtime executes it."""
+    return _workload(measurement.network, measurement.batch, measurement.precision, measurement.runtime)
+
+
+@cache
+def _workload(name: str, batch: int, precision: str, runtime: str) -> Workload:
+    bits = PRECISIONS[precision]
+    if " " in name.strip():
+        return rewrite(layer(name, batch=batch, precision=bits), RUNTIMES[runtime])
+    name, _, size = name.partition("@")
+    shape = _shape(size, name) if size else None
+    return rewrite(network(name, batch=batch, precision=bits, input_shape=shape), RUNTIMES[runtime])
+
+
+def layer(text: str, *, batch: int = 1, precision: Precision | None = None) -> Workload:
+    """One layer in words as a network of its own.
+
+    >>> layer("conv 64x56x56 out=128 kernel=3 padding=1").macs
+    231211008
+
+    Raises
+    ------
+    SpecError : an unknown operator or option, or a shape that does not fit.
+    """
+    kind, *words = text.split()
+    if kind not in _LAYERS:
+        raise SpecError.unknown(f"layer {text!r}", kind, _LAYERS)
+    shapes = [_shape(word, text) for word in words if "=" not in word]
+    pairs = [word.partition("=")[::2] for word in words if "=" in word]
+    make, allowed = _LAYERS[kind]
+    for key, _ in pairs:
+        if key not in allowed:
+            raise SpecError.unknown(f"layer {text!r}", key, allowed)
+    if len(shapes) != (2 if kind == "matmul" else 1):
+        raise SpecError(f"layer {text!r}", f"{len(shapes)} inputs", "two inputs for matmul, else one")
+    shapes *= 2 if kind == "elementwise" else 1
+    try:
+        operator = make(dict(pairs))
+    except KeyError as missing:
+        raise SpecError(f"layer {text!r}: {missing.args[0]}", "absent", "there") from None
+    except ValueError as error:
+        raise SpecError(f"layer {text!r}", error, "whole numbers as options") from None
+    net = Builder(text, (batch, *shapes[0]), precision=precision)
+    others = [net.source((batch, *shape), name=f"input{index}") for index, shape in enumerate(shapes[1:], 2)]
+    return net.finish(net.add(operator, net.input, *others))
+
+
+def _shape(word: str, text: str) -> Shape:
+    extents = word.split("x")
+    if not all(extent.isdigit() and int(extent) > 0 for extent in extents):
+        raise SpecError(f"layer {text!r}", word, "extents as 64x56x56")
+    return tuple(int(extent) for extent in extents)
+
+
+def _conv(options: Mapping[str, str]) -> Operator:
+    kernel, padding = int(options.get("kernel", "1")), options.get("padding")
+    return Conv2d.square(
+        int(options["out"]), kernel, stride=int(options.get("stride", "1")),
+        padding=None if padding is None else int(padding), dilation=int(options.get("dilation", "1")),
+        groups=int(options.get("groups", "1")), bias=options.get("bias", "0") != "0",
+    )  # fmt: skip
+
+
+def _pool(options: Mapping[str, str]) -> Operator:
+    kernel = int(options["kernel"]) if "kernel" in options else None
+    stride = int(options["stride"]) if "stride" in options else None
+    mode = _one_of(options.get("mode", "max"), ("max", "avg"))
+    return Pool2d(mode, kernel, stride, int(options.get("padding", "0")))
+
+
+def _one_of(value: str, allowed: Sequence[str]) -> Any:
+    if value not in allowed:
+        raise SpecError.unknown("layer option", value, allowed)
+    return value
+
+
+_LAYERS: dict[str, tuple[Callable[[Mapping[str, str]], Operator], tuple[str, ...]]] = {
+    "conv": (_conv, ("out", "kernel", "stride", "padding", "dilation", "groups", "bias")),
+    "linear": (lambda o: Linear(int(o["out"]), o.get("bias", "1") != "0"), ("out", "bias")),
+    "matmul": (lambda o: MatMul(), ()),
+    "lstm": (lambda o: Recurrent("lstm", int(o["hidden"])), ("hidden",)),
+    "gru": (lambda o: Recurrent("gru", int(o["hidden"])), ("hidden",)),
+    "pool": (_pool, ("mode", "kernel", "stride", "padding")),
+    "norm": (
+        lambda o: Norm(_one_of(o.get("mode", "batch"), ("batch", "layer", "group", "instance", "rms"))),
+        ("mode",),
+    ),
+    "activation": (lambda o: Activation(_one_of(o.get("function", "relu"), get_args(ActivationName))), ("function",)),
+    "elementwise": (
+        lambda o: Elementwise(_one_of(o.get("function", "add"), get_args(ElementwiseName))),
+        ("function",),
+    ),
+    "softmax": (lambda o: Softmax(), ()),
+}
