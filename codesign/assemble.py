@@ -24,6 +24,7 @@ from codesign.executor.base import Executor, cores
 from codesign.executor.serial import SerialExecutor
 from codesign.explore.archive import Archive
 from codesign.explore.fast import FastLevel
+from codesign.explore.front_hardware import FrontHardware
 from codesign.explore.inner_hardware import InnerHardware
 from codesign.explore.loop import Budget, Search
 from codesign.explore.slow import CarriedWeights, SlowLevel, Trainings
@@ -117,7 +118,8 @@ def _pair_strategy(config: RunConfig, space: JointSpace) -> Strategy:
     """Who proposes pairs: a strategy over both sides, or one over networks with hardware searched for each."""
     if config.hardware.search == "joint":
         return strategy_of(config.strategy, space)
-    return InnerHardware(
+    kind = InnerHardware if config.hardware.search == "inner" else FrontHardware
+    return kind(
         space,
         strategy_of(config.strategy, space.architecture),
         RUNTIMES[config.runtime],

@@ -77,7 +77,9 @@ class HardwareConfig(_Section):
 
     device: str = Field(description="catalogue name, or a YAML file")
     knobs: dict[str, list[Any]] = Field(default_factory=dict, description="knob -> values; none fixes the hardware")
-    search: Literal["joint", "inner"] = Field("joint", description="sampled with the network, or optimised for each")
+    search: Literal["joint", "inner", "front"] = Field(
+        "joint", description="sampled with the network, optimised for each, or every design of the grid for each"
+    )
 
 
 ArchitectureConfig = CellConfig | ChainConfig

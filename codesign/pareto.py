@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-__all__ = ["dominated_by", "hypervolume", "knee", "non_dominated"]
+__all__ = ["dominated_by", "hypervolume", "knee", "non_dominated", "row_fronts"]
 
 F64 = npt.NDArray[np.float64]
 
@@ -52,6 +52,46 @@ def _first_in_group(points: F64, labels: npt.NDArray[np.int64]) -> npt.NDArray[n
         if mask[i]:
             kept[size] = i
             size += 1
+    return mask
+
+
+@njit(cache=True, nogil=True)
+def row_fronts(values: F64, allowed: npt.NDArray[np.bool_], labels: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    """The allowed points of each row that no allowed point of the same row and label dominates, (N, H).
+
+    Parameters
+    ----------
+    values : (O, N, H), minimised. allowed : (N, H). labels : (H,), equal ones side by side.
+    """
+    n_objectives, n_rows, n_points = values.shape
+    kept = np.empty(n_points, np.int64)  # the front of this row and label so far
+    mask = np.zeros((n_rows, n_points), np.bool_)
+    for row in range(n_rows):
+        size = 0
+        for i in range(n_points):
+            if i == 0 or labels[i] != labels[i - 1]:
+                size = 0
+            if not allowed[row, i]:
+                continue
+            beaten, left = False, 0
+            for at in range(size):
+                other, worse, better = kept[at], False, False
+                for o in range(n_objectives):
+                    worse = worse or values[o, row, other] > values[o, row, i]
+                    better = better or values[o, row, other] < values[o, row, i]
+                if better and not worse:
+                    # What beats a point leaves the front before it untouched: nothing here is beaten by the point.
+                    beaten = True
+                    break
+                if worse and not better:
+                    mask[row, other] = False
+                else:
+                    kept[left] = other
+                    left += 1
+            if not beaten:
+                kept[left] = i
+                size = left + 1
+                mask[row, i] = True
     return mask
 
 

@@ -1,11 +1,13 @@
 """What the engine of a search costs beside training: milliseconds a trained candidate, microseconds a pruned pair.
 
     python benchmarks/speed/engine.py [--json] [--repeats 3] [--executors serial process] [--workers 2]
+                                      [--hardware joint front]
 
 The estimator answers at once, under the keys and with weights of the size that the real one would have; everything
 else is the search: choosing, lowering, content keys, the executor, the store with its fsyncs, archive and strategy.
 Per trained candidate counts all that is not the FAST level, its estimates included. The first generation compiles
-and starts the workers; it is left out. Medians over repeats.
+and starts the workers; it is left out. Medians over repeats. `joint` samples pairs and writes a row for each; `front`
+meets every design of the grid for each network, and its pruned pairs are counts.
 
     python benchmarks/speed/engine.py --training [--config examples/quickstart.yaml] [--workers 2]
 
@@ -20,6 +22,7 @@ import json
 import tempfile
 from collections.abc import Mapping
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from statistics import median
 from time import perf_counter
@@ -37,6 +40,7 @@ from hwmodels.numerics import Numerics
 from hwmodels.workload.graph import Workload
 
 CONFIG = Path(__file__).parents[2] / "examples/quickstart.yaml"
+PAIRS = {"joint": 40_000, "front": 4_000_000}  # a generation
 WEIGHTS = bytes(55_206)  # of the first network that the quickstart trains
 
 
@@ -51,9 +55,15 @@ class NullEstimator(TrainingEstimator):
         return Estimate(accuracy, accuracy, 0.0, (accuracy,), fidelity, key, trained=True)
 
 
-def overhead(executor: Mapping[str, Any], *, generations: int, trainings: int) -> dict[str, float]:
+def overhead(executor: Mapping[str, Any], hardware: str, *, generations: int, trainings: int) -> dict[str, float]:
     """One search with the null estimator."""
-    settings = {"generations": generations, "slow.trainings": trainings, "executor": json.dumps(dict(executor))}
+    settings = {
+        "generations": generations,
+        "slow.trainings": trainings,
+        "executor": json.dumps(dict(executor)),
+        "hardware.search": hardware,
+        "fast.pairs": PAIRS[hardware],
+    }
     config = load_config(CONFIG, [f"{key}={value}" for key, value in settings.items()])
     with tempfile.TemporaryDirectory() as folder:
         run = begin(config, Path(folder) / "run")
@@ -108,13 +118,13 @@ def training(path: Path, workers: int, repeats: int) -> dict[str, float]:
     return best | {"speed_up": median(ratios), "least_speed_up": min(ratios), "workers": workers}
 
 
-def measure(executors: list[str], workers: int, repeats: int) -> dict[str, Any]:
-    """Medians of the overhead on each executor."""
+def measure(executors: list[str], searches: list[str], workers: int, repeats: int) -> dict[str, Any]:
+    """Medians of the overhead on each executor, with each way to search hardware."""
     result: dict[str, Any] = {}
-    for name in executors:
+    for name, hardware in product(executors, searches):
         section = {"name": name} if name == "serial" else {"name": name, "workers": workers}
-        runs = [overhead(section, generations=4, trainings=50) for _ in range(repeats)]
-        result |= {f"{name}_{key}": median(run[key] for run in runs) for key in runs[0]}
+        runs = [overhead(section, hardware, generations=4, trainings=50) for _ in range(repeats)]
+        result |= {f"{name}_{hardware}_{key}": median(run[key] for run in runs) for key in runs[0]}
     return result
 
 
@@ -125,13 +135,14 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--executors", nargs="+", default=["serial", "process"])
+    parser.add_argument("--hardware", nargs="+", default=list(PAIRS), choices=list(PAIRS))
     parser.add_argument("--training", action="store_true", help="real trainings, in one process and on workers")
     parser.add_argument("--config", type=Path, default=CONFIG, help="configuration for --training")
     options = parser.parse_args()
     if options.training:
         figures = training(options.config, options.workers, options.repeats)
     else:
-        figures = measure(options.executors, options.workers, options.repeats)
+        figures = measure(options.executors, options.hardware, options.workers, options.repeats)
     lines = (f"{name:40}{value:14.4g}" for name, value in figures.items())
     print(json.dumps(figures) if options.json else "\n".join(lines))
 

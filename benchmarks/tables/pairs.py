@@ -7,7 +7,8 @@ Writes `<benchmark>-<family>-v<version>.csv`, one row a method with mean and 95 
 traces as `.json`, and the picture as `.png`. Definitions: `codesign.benchmark.definition`. Methods:
 
   two-level      FAST and SLOW over all pairs; `+ inner` is the front after exact hardware search for what was trained
-  aggressive     the same, with pairs guessed away by capacity, and audited
+  whole grid     the same, with every design of the grid for each network that the strategy proposes
+  aggressive     two-level, with pairs guessed away by capacity, and audited
   one-level      the same strategy, everything it proposes is trained; at most ten times what two-level may train
   phased         networks on one design by its costs, then every design for the networks of that front
   separate       networks by accuracy and MACs, then every design for the networks of that front
@@ -85,7 +86,7 @@ def plot(results: dict[tuple[str, str], list[Trace]], title: str, path: Path) ->
 
     figure, ax = plt.subplots(figsize=(7.5, 4.5), layout="constrained")
     colours = dict(zip(STRATEGIES, ("#4477aa", "#ee6677", "#228833"), strict=True))
-    styles = {"two-level": "-", "aggressive": ":", "one-level": "--"}
+    styles = {"two-level": "-", "whole grid": "-.", "aggressive": ":", "one-level": "--"}
     markers = {"phased": "s", "separate": "D"}
     for (method, strategy), traces in results.items():
         if method in markers:
@@ -134,6 +135,7 @@ def main() -> None:
         for seed in range(options.seeds):
             traces = {
                 "two-level": two_level(fronts, strategy, seed, effort),
+                "whole grid": two_level(fronts, strategy, seed, effort, whole_grid=True),
                 "aggressive": two_level(fronts, strategy, seed, effort, aggressive=True),
                 "one-level": one_level(fronts, strategy, seed, trainings=most),
                 "phased": in_turn(fronts, "phased", strategy, seed, effort),

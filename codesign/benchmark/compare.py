@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -19,6 +19,7 @@ import numpy.typing as npt
 from codesign.benchmark.score import COMPILED, Fronts
 from codesign.explore.archive import Archive
 from codesign.explore.fast import FastLevel
+from codesign.explore.front_hardware import FrontHardware
 from codesign.explore.ledger import Ledger
 from codesign.explore.loop import Budget, Search, explore
 from codesign.explore.tabulated import TabulatedLevel
@@ -86,14 +87,33 @@ class Trace:
 
 
 def two_level(
-    fronts: Fronts, strategy: str, seed: int, effort: Effort | None = None, *, aggressive: bool = False
+    fronts: Fronts,
+    strategy: str,
+    seed: int,
+    effort: Effort | None = None,
+    *,
+    aggressive: bool = False,
+    whole_grid: bool = False,
 ) -> Trace:
-    """FAST and SLOW with one strategy over all pairs."""
+    """FAST and SLOW with one strategy over all pairs, or over networks with every design of the grid for each.
+
+    With the whole grid a batch has as many networks as make `effort.pairs` pairs, and ten networks a training at least.
+    """
     effort = effort or Effort()
     definition = fronts.definition
     search = _search(
         fronts, fronts.space, strategy, seed, effort, definition.objectives, definition.constraints, aggressive
     )
+    if whole_grid:
+        hardware = FrontHardware(
+            fronts.space,
+            STRATEGIES[strategy](fronts.space.architecture),
+            COMPILED,
+            objectives=definition.objectives,
+            constraints=definition.constraints,
+        )
+        pairs = max(effort.pairs, 10 * effort.trainings * fronts.space.hardware.size)
+        search = replace(search, strategy=hardware, budget=replace(search.budget, pairs=pairs))
     with tempfile.TemporaryDirectory() as folder:
         store = RunStore.create(Path(folder) / "run", {})
         explore(search, store)

@@ -11,6 +11,7 @@ killed and resumed ends with the same archive as one that was not.
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -117,8 +118,8 @@ def explore(search: Search, store: RunStore, *, report: Callable[[Event], None] 
         front = {member.genotype for member in search.archive.front()} if len(audited) else set()
         search.strategy.tell(proposal, objectives, violation, verdicts.reason)
         ledger = Ledger(
-            considered=len(verdicts.reason),
-            pruned=search.fast.reasons.counts(verdicts.reason),
+            considered=len(verdicts.reason) + sum(proposal.dropped.values()),
+            pruned=dict(Counter(search.fast.reasons.counts(verdicts.reason)) + Counter(proposal.dropped)),
             evaluated=len(members),
             deferred=len(verdicts.survivors) - len(members),
             trained=len({known.architecture for known in wanted} - networks_before),

@@ -54,8 +54,11 @@ class Reasons:
 
     def counts(self, codes: npt.NDArray[np.int8]) -> dict[str, int]:
         """How many pairs each reason dropped; reasons that dropped none are left out."""
-        found = np.bincount(codes, minlength=len(self.names))
-        return {name: int(n) for name, n in zip(self.names[1:], found[1:], strict=True) if n}
+        return self.named(np.bincount(codes, minlength=len(self.names)))
+
+    def named(self, counted: npt.NDArray[np.int64]) -> dict[str, int]:
+        """The same of counts by code."""
+        return {name: int(n) for name, n in zip(self.names[1:], counted[1:], strict=True) if n}
 
 
 def dominated_in_class(costs: F64, classes: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:

@@ -7,7 +7,7 @@ state is arrays and plain numbers, so that a run can stop anywhere and go on.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
@@ -22,14 +22,18 @@ State = Mapping[str, npt.NDArray[Any]]
 
 @dataclass(frozen=True, eq=False)
 class Proposal:
-    """P joint genotypes (P, G) and the share of a full training that each is worth, (P,) in (0, 1]."""
+    """P joint genotypes (P, G) and the share of a full training that each is worth, (P,) in (0, 1].
+
+    dropped : pairs that were considered and are not listed, by a reason of `codesign.explore.prune.Reasons`.
+    """
 
     genotypes: Genotypes
     fidelity: npt.NDArray[np.float64]
+    dropped: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
-    def full(cls, genotypes: Genotypes) -> Proposal:
-        return cls(genotypes, np.ones(len(genotypes)))
+    def full(cls, genotypes: Genotypes, dropped: Mapping[str, int] | None = None) -> Proposal:
+        return cls(genotypes, np.ones(len(genotypes)), dropped or {})
 
 
 class Strategy(Protocol):
