@@ -11,7 +11,13 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["FLOAT", "Numerics", "lossless_adc_bits"]
+__all__ = ["DRIFT_START_S", "FLOAT", "VARIATIONS", "Numerics", "lossless_adc_bits"]
+
+DRIFT_START_S = 20.0
+"""Time after programming at which conductances are as programmed [Joshi et al., Nature Communications 11, 2020]."""
+
+VARIATIONS = ("proportional", "lognormal", "independent", "pcm")
+"""Kinds of programming variation by the number that `Numerics.variation` holds."""
 
 
 class Numerics(NamedTuple):
@@ -24,7 +30,25 @@ class Numerics(NamedTuple):
     adc_bits : resolution of the column read.
     adc_calibrated : 1 when the ADC range is fitted to each layer on training data, 0 when it covers the full scale.
     differential : 1 for two columns a weight (positive minus negative), 0 for offset encoding with a unit column.
-    conductance_sigma : relative standard deviation of a cell's conductance.
+    conductance_sigma : standard deviation of a programmed conductance, as `variation` reads it.
+
+    What follows is ideal at 0. Where it changes no reading a family leaves it at 0, so that designs which differ in
+    it alone stay of one accuracy class.
+
+    array_rows : rows of an array; each array is read `active_rows` at a time and starts anew. 0: where it changes
+        nothing, since `active_rows` divides it.
+    array_cols : columns of an array without the unit column, along which a row's voltage drops; 0 without wires.
+    variation : 0 proportional, sigma relative to the cell's own conductance; 1 lognormal, sigma of its logarithm, the
+        mean kept; 2 independent of the state, relative to the largest conductance; 3 phase-change memory, sigma
+        times the published polynomial.
+    stuck_off, stuck_on : share of cells that stay at the least and at the largest conductance.
+    drift_s : seconds since programming. drift_nu, drift_nu_sigma : mean and deviation over cells of the exponent.
+    drift_of_state : 1 for the published dependence of both on the conductance of phase-change memory.
+    drift_compensated : 1 when each array's readings are scaled by what a reference read says it has lost.
+    read_sigma : relative standard deviation of a cell's current, anew at every read.
+    wire_resistance : of a wire between two neighbouring cells, relative to a cell in its on state.
+    off_conductance : of a cell at level 0, relative to its on state: 1 / (on/off ratio).
+    adc_noise_lsb : standard deviation of what an ADC adds to its input, in steps.
     """
 
     weight_bits: int = 32
@@ -36,6 +60,20 @@ class Numerics(NamedTuple):
     adc_calibrated: int = 0
     differential: int = 0
     conductance_sigma: float = 0.0
+    array_rows: int = 0
+    array_cols: int = 0
+    variation: int = 0
+    stuck_off: float = 0.0
+    stuck_on: float = 0.0
+    drift_s: float = 0.0
+    drift_nu: float = 0.0
+    drift_nu_sigma: float = 0.0
+    drift_of_state: int = 0
+    drift_compensated: int = 0
+    read_sigma: float = 0.0
+    wire_resistance: float = 0.0
+    off_conductance: float = 0.0
+    adc_noise_lsb: float = 0.0
 
     @property
     def is_crossbar(self) -> bool:

@@ -158,9 +158,9 @@ class Spec(BaseModel):
 
 
 def numerics_of(row: F64) -> Numerics:
-    """One row of a numerics table as the record."""
-    *integers, sigma = row.tolist()
-    return Numerics._make((*(int(value) for value in integers), float(sigma)))
+    """One row of a numerics table as the record; a row that ends early is ideal in what it does not say."""
+    kinds = [type(default) for default in Numerics._field_defaults.values()]
+    return Numerics(*(kind(value) for kind, value in zip(kinds, row.tolist(), strict=False)))
 
 
 class Metric(NamedTuple):

@@ -164,6 +164,9 @@ REFERENCES = (
     Reference("SABERI", "Saberi et al., Power and Linearity of Capacitive DACs in SAR ADCs, TCAS-I 2011"),
     Reference("HOROWITZ", "Horowitz, Computing's Energy Problem, ISSCC 2014, fig. 1.1.9"),
     Reference("NEUROSIM", "Peng et al., DNN+NeuroSim V1.3, TCAD 2021; facts of its default configuration only"),
+    Reference("CROSSSIM", "Xiao et al., CrossSim: accuracy simulation of analog in-memory computing, Sandia, V3"),
+    Reference("NANDAKUMAR", "Nandakumar et al., Phase-Change Memory Models for Deep Learning, ICECS 2019"),
+    Reference("JOSHI", "Joshi et al., Accurate Inference Using Phase-Change Memory, Nature Communications 11, 2020"),
     Reference("CIMLOOP", "Andrulis et al., CiMLoop: A Flexible, Accurate, and Fast CIM Modeling Tool, ISPASS 2024"),
 )
 

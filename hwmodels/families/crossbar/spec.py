@@ -1,8 +1,9 @@
 """The knobs of a crossbar chip and the numerics that follow from them.
 
 Defaults describe ISAAC (Shafiee et al., ISCA 2016) at 32 nm with the ADC of the survey regression. Energies per
-event are the published power of a component divided by the events of its full rate. `conductance_sigma` and
-`adc_calibrated` concern the accuracy only: no cost depends on them.
+event are the published power of a component divided by the events of its full rate. `adc_calibrated` and the
+non-idealities of cells, wires and ADCs (`conductance_sigma` to `adc_noise_lsb`) concern the accuracy only: no cost
+depends on them.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hwmodels.families.base import Spec, knob
+from hwmodels.numerics import DRIFT_START_S, Numerics
 from hwmodels.units import GB, GHZ, MW, NS, PJ
 
 __all__ = ["CrossbarSpec", "CrossbarTable"]
@@ -50,6 +52,18 @@ class CrossbarTable(NamedTuple):
     read_time_s: F64
     pipeline_cycles: I64
     conductance_sigma: F64
+    variation: I64
+    stuck_off: F64
+    stuck_on: F64
+    drift_s: F64
+    drift_law: I64
+    drift_nu: F64
+    drift_nu_sigma: F64
+    drift_compensated: I64
+    read_sigma: F64
+    wire_resistance: F64
+    off_conductance: F64
+    adc_noise_lsb: F64
     leakage_fraction: F64
     cell_read_w: F64
     cell_area_f2: F64
@@ -114,8 +128,9 @@ class CrossbarSpec(Spec):
         1.28 * GHZ, "rate of an ADC", source="[ISAAC] V: 128 columns in 100 ns", unit="1/s", ge=1e6, le=1e10
     )
     adc_calibrated: bool = knob(
-        False, "ADC range fitted to each layer on data, else full scale; accuracy only", source="[ISAAC] V"
-    )
+        True, "ADC range fitted to each layer on training data, else full scale; accuracy only",
+        source="[NEUROSIM] V1.3 takes the range from data, too; ours never from the images it is scored on",
+    )  # fmt: skip
     weight_bits: int = knob(16, "widest weight", source="[ISAAC] V", unit="bit", ge=1, le=16)
     activation_bits: int = knob(16, "widest activation", source="[ISAAC] V", unit="bit", ge=1, le=16)
     duplication: int = knob(1, "most copies of a layer", source="[ISAAC] VI: none is the baseline", ge=1, le=65536)
@@ -135,8 +150,50 @@ class CrossbarSpec(Spec):
         6, "read cycles a vector travels beside its reads", source="[ISAAC] fig. 4: 22 for 16 reads", ge=0, le=1024
     )
     conductance_sigma: float = knob(
-        0.0, "relative deviation of a cell's conductance; accuracy only", source="ASSUMED: ideal cells", ge=0, le=1,
-        plausible=(0.0, 0.2),
+        0.0, "deviation of a programmed conductance; accuracy only, as all up to adc_noise_lsb",
+        source="ASSUMED: ideal cells", ge=0, le=1, plausible=(0.0, 0.2),
+    )  # fmt: skip
+    variation: Literal["proportional", "lognormal", "independent", "pcm"] = knob(
+        "proportional", "what conductance_sigma is relative to: the cell's conductance, its logarithm, the largest "
+        "conductance, or the polynomial measured on phase-change memory", source="[CROSSSIM], [NANDAKUMAR] for pcm",
+    )  # fmt: skip
+    stuck_off: float = knob(
+        0.0, "share of cells stuck at the least conductance", source="ASSUMED: none", ge=0, le=0.5, plausible=(0.0, 0.1)
+    )
+    stuck_on: float = knob(
+        0.0, "share of cells stuck at the largest conductance", source="ASSUMED: none", ge=0, le=0.5,
+        plausible=(0.0, 0.1),
+    )  # fmt: skip
+    drift_s: float = knob(
+        0.0, "time since programming; 0 is no drift", source="ASSUMED: read at once", unit="s", ge=0, le=1e9,
+        plausible=(0.0, 1e7),
+    )  # fmt: skip
+    drift_law: Literal["constant", "pcm"] = knob(
+        "constant", "exponent of drift: of drift_nu alike for all states, or as measured on phase-change memory",
+        source="[JOSHI]: (t / 20 s)^-nu",
+    )  # fmt: skip
+    drift_nu: float = knob(0.05, "mean exponent of drift", source="[JOSHI]: 0.049 to 0.1 by state", ge=0, le=0.5)
+    drift_nu_sigma: float = knob(
+        0.008, "deviation of the exponent over cells", source="[JOSHI]: 0.008 to 0.045 by state", ge=0, le=0.5
+    )
+    drift_compensated: bool = knob(
+        True, "readings of an array scaled by one reference read of it", source="[JOSHI]: global drift compensation"
+    )
+    read_sigma: float = knob(
+        0.0, "relative deviation of a cell's current at every read", source="ASSUMED: none", ge=0, le=1,
+        plausible=(0.0, 0.1),
+    )  # fmt: skip
+    wire_resistance: float = knob(
+        0.0, "of a wire between two cells, relative to a cell in its on state", source="ASSUMED: ideal wires", ge=0,
+        le=0.1, plausible=(0.0, 1e-3),
+    )  # fmt: skip
+    off_conductance: float = knob(
+        0.0, "of a cell at level 0, relative to its on state: 1 / (on/off ratio)", source="ASSUMED: a cell turns off",
+        ge=0, le=0.5, plausible=(0.0, 0.1),
+    )  # fmt: skip
+    adc_noise_lsb: float = knob(
+        0.0, "deviation of what an ADC adds to its input, in steps", source="ASSUMED: none", unit="LSB", ge=0, le=64,
+        plausible=(0.0, 1.0),
     )  # fmt: skip
     leakage_fraction: float = knob(
         0.02, "part of every peak power that is always drawn", source="ASSUMED", ge=0, le=0.99, plausible=(0.002, 0.2)
@@ -210,19 +267,38 @@ class CrossbarSpec(Spec):
 
     @classmethod
     def numerics_table(cls, table: CrossbarTable) -> F64:
-        """The `Numerics` of each configuration, (C, 9); active rows are min(active_rows or array_rows, array_rows)."""
-        columns = (
-            table.weight_bits,
-            table.activation_bits,
-            table.cell_bits,
-            table.dac_bits,
-            _active_rows(table),
-            table.adc_bits,
-            table.adc_calibrated,
-            table.sign_scheme,
-            table.conductance_sigma,
-        )
-        return np.stack([np.asarray(column, np.float64) for column in columns], axis=1)
+        """The `Numerics` of each configuration, (C, len(Numerics)), with 0 where a knob changes no reading."""
+        active = _active_rows(table)
+        varies, drifts, wired = table.conductance_sigma > 0, table.drift_s > DRIFT_START_S, table.wire_resistance > 0
+        is_pcm = drifts & (table.drift_law == 1)
+        drifting = drifts & (is_pcm | (table.drift_nu + table.drift_nu_sigma > 0))
+        restarts = (table.array_rows % active > 0) | (drifting & (table.drift_compensated == 1))
+        columns: dict[str, npt.ArrayLike] = {
+            "weight_bits": table.weight_bits,
+            "activation_bits": table.activation_bits,
+            "cell_bits": table.cell_bits,
+            "dac_bits": table.dac_bits,
+            "active_rows": active,
+            "adc_bits": table.adc_bits,
+            "adc_calibrated": table.adc_calibrated,
+            "differential": table.sign_scheme,
+            "conductance_sigma": table.conductance_sigma,
+            "array_rows": np.where(restarts | wired, table.array_rows, 0),
+            "array_cols": np.where(wired, table.array_cols, 0),
+            "variation": np.where(varies, table.variation, 0),
+            "stuck_off": table.stuck_off,
+            "stuck_on": table.stuck_on,
+            "drift_s": np.where(drifting, table.drift_s, 0),
+            "drift_nu": np.where(drifting & ~is_pcm, table.drift_nu, 0),
+            "drift_nu_sigma": np.where(drifting & ~is_pcm, table.drift_nu_sigma, 0),
+            "drift_of_state": is_pcm,
+            "drift_compensated": np.where(drifting, table.drift_compensated, 0),
+            "read_sigma": table.read_sigma,
+            "wire_resistance": table.wire_resistance,
+            "off_conductance": table.off_conductance,
+            "adc_noise_lsb": table.adc_noise_lsb,
+        }
+        return np.stack([np.asarray(columns[name], np.float64) for name in Numerics._fields], axis=1)
 
 
 def _active_rows(table: CrossbarTable) -> I64:

@@ -30,7 +30,11 @@ def test_the_shipped_table_is_complete_and_says_how_it_was_made() -> None:
     assert manifest["trainings"] == 1010 * 3 * 2
     assert manifest["data"] == load("noisy-digits").fingerprint
     stated = {key: value for key, value in manifest.items() if key in DIGITS_CELLS.as_dict()}
-    assert stated == json.loads(json.dumps(DIGITS_CELLS.as_dict()))
+    expected = json.loads(json.dumps(DIGITS_CELLS.as_dict()))
+    # Fields that a record has gained since are ideal where the manifest does not state them.
+    written = [numerics._asdict() for numerics in (Numerics(**row) for row in stated.pop("numerics"))]
+    assert written == expected.pop("numerics")
+    assert stated == expected
 
 
 def test_the_table_separates_networks_and_arithmetics() -> None:

@@ -14,7 +14,7 @@ from hwmodels.families.crossbar import kernel
 from hwmodels.families.crossbar.model import MODEL
 from hwmodels.families.crossbar.spec import CrossbarSpec, CrossbarTable
 from hwmodels.families.crossbar.validation import chip_figures, half_unit, table1_sums, validate
-from hwmodels.numerics import lossless_adc_bits
+from hwmodels.numerics import Numerics, lossless_adc_bits
 from hwmodels.validate import REFERENCE_VARIABLE, ReferenceTables
 from hwmodels.workload.zoo import network
 
@@ -108,7 +108,7 @@ def test_lossless_adc_bits(rows: int, dac_bits: int, cell_bits: int, bits: int) 
 
 def test_numerics_cap_the_active_rows() -> None:
     spec = CrossbarSpec(array_rows=64, active_rows=512, sign_scheme="differential", conductance_sigma=0.1)
-    assert spec.numerics() == (16, 16, 2, 1, 64, 8, 0, 1, 0.1)
+    assert spec.numerics() == Numerics(16, 16, 2, 1, 64, 8, adc_calibrated=1, differential=1, conductance_sigma=0.1)
 
 
 def test_a_network_fits_or_is_told_why_not() -> None:
