@@ -124,6 +124,7 @@ class _Device(NamedTuple):
     reuse_bytes: float
     reorders: bool
     has_direct: bool
+    direct_least: float
     has_winograd: bool
     repack_bytes_per_s: float
     dispatch_s: float
@@ -235,7 +236,8 @@ def _device(configs: Any, c: int) -> _Device:
         float(configs.l1_bytes[c] * threads), float(configs.l2_bytes[c] * l2_copies), float(configs.l3_bytes[c]),
         l1, l2, l3, far, flash,
         max(l2_share, float(configs.l1_bytes[c])) / 2.0, configs.overlap_norm[c],
-        reuse, configs.layout[c] == _NCHW, configs.has_direct[c] == 1, configs.has_winograd[c] == 1,
+        reuse, configs.layout[c] == _NCHW, configs.has_direct[c] == 1,
+        float(configs.direct_least_elements[c]), configs.has_winograd[c] == 1,
         repack, configs.dispatch_s[c], configs.product_dispatch_s[c], configs.invoke_s[c], configs.page_fault_s[c],
         float(configs.fault_threshold_bytes[c]), configs.mac_j[c], configs.vector_op_j[c],
         configs.cache_j_per_byte[c], configs.dram_j_per_byte[c], configs.idle_w[c] + configs.core_w[c] * threads,
@@ -476,7 +478,8 @@ def _parallel(one_thread: float, shares: float, device: _Device) -> float:
     if device.threads == 1:
         return one_thread
     even = shares / (np.ceil(shares / device.threads) * device.threads)
-    return one_thread * (device.serial + (1.0 - device.serial) / (device.speed * even))
+    together: float = one_thread * (device.serial + (1.0 - device.serial) / (device.speed * even))
+    return together
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -566,7 +569,7 @@ def _best(row: _Row, device: _Device) -> tuple[int, Cost]:
     """(choice, cost) of one layer: the fastest algorithm that fits it, the first among equals.
 
     gemm, gemv : products, and convolutions of 1x1 windows at stride one.  im2col : all other convolutions.
-    direct, winograd : where the runtime has them.  depthwise : one input channel a group.
+    direct, winograd : where the runtime has them and uses them for such inputs.  depthwise : one channel a group.
     """
     if row.macs == 0:
         return _STREAM, _stream_cost(row, device)
@@ -582,13 +585,15 @@ def _best(row: _Row, device: _Device) -> tuple[int, Cost]:
         found = _product_cost(row, p, _GEMV, device)
         if found.latency_s < least.latency_s:
             chosen, least = _GEMV, found
-    if is_conv and device.has_direct:
+    is_small = row.batch == 1 and row.groups == 1 and max(row.kernel_h, row.kernel_w) <= 3
+    blocked = is_conv and not (is_small and row.input_elements <= device.direct_least)
+    if blocked and device.has_direct:
         found = _product_cost(row, p, _DIRECT, device)
         if found.latency_s < least.latency_s:
             chosen, least = _DIRECT, found
     unit = row.stride_h == 1 and row.stride_w == 1 and row.dilation_h == 1 and row.dilation_w == 1
     square = row.kernel_h == 3 and row.kernel_w == 3 and row.groups == 1
-    if is_conv and device.has_winograd and unit and square and max(row.weight_bits, row.activation_bits) > 8:
+    if blocked and device.has_winograd and unit and square and max(row.weight_bits, row.activation_bits) > 8:
         for which in range(3):
             found = _product_cost(row, p, _WINOGRAD + which, device)
             if found.latency_s < least.latency_s:

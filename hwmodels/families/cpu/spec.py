@@ -69,6 +69,7 @@ class CpuTable(NamedTuple):
     reuse_distance_bytes: Column
     layout: Column
     has_direct: Column
+    direct_least_elements: Column
     has_winograd: Column
     repacks_weights: Column
     repack_bytes_per_s: Column
@@ -189,7 +190,7 @@ class CpuSpec(Spec):
         source="ASSUMED: address arithmetic, TLB misses, edges; [host] reaches 0.57 to 0.83 of its peak",
         gt=0,
         le=1,
-        plausible=(0.35, 0.95),
+        plausible=(0.15, 0.95),
     )
     depthwise_efficiency: float = knob(
         0.3,
@@ -298,6 +299,12 @@ class CpuSpec(Spec):
     )
     has_direct: bool = knob(
         True, "convolutions may run without writing patches (direct, implicit or indirect)", source=_DESIGN
+    )
+    direct_least_elements: int = knob(
+        0,
+        "smaller inputs of a single item go through patches where the window is at most 3 and there is one group",
+        source="0: no such rule; PyTorch hands them to its own kernel up to 20480 elements (ConvParams::use_mkldnn)",
+        ge=0,
     )
     has_winograd: bool = knob(
         False, "3x3 convolutions at stride one may run by Winograd's F(2,3), F(4,3) or F(6,3)", source=_DESIGN
