@@ -33,7 +33,8 @@ from hwmodels.validate import score
 from hwmodels.workload.graph import Workload
 from hwmodels.workload.table import I64, LayerTable, layer_table
 
-__all__ = ["Calibration", "Coverage", "FitError", "calibrate", "coverage_of", "fit_knobs", "read_coverage",
+__all__ = ["Calibration", "Coverage", "FitError", "calibrate", "coverage_of", "error_on", "fit_knobs",
+           "read_coverage",
            "write_device"]  # fmt: skip
 
 F64 = npt.NDArray[np.float64]
@@ -155,6 +156,17 @@ def calibrate(
         fitted_on=_fitted_on(measurements),
         coverage=coverage_of(measurements),
     )
+
+
+def error_on(calibration: Calibration, measurements: Sequence[Measurement]) -> tuple[FitError, F64]:
+    """Errors on measurements that the fit did not see, and the seconds that it predicts for them, (R,)."""
+    device = calibration.device
+    problem = _problem(device.model, device.spec, measurements)
+    rows = len(measurements)
+    before, predicted = (np.exp(problem.predict(spec)[:rows]) for spec in (device.spec, calibration.spec))
+    networks = {measurement.network for measurement in measurements}
+    protocol = f"on {len(networks)} networks apart"
+    return _fit_error(protocol, predicted, np.exp(problem.log_measured[:rows]), before), predicted
 
 
 def fit_knobs(

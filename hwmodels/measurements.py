@@ -41,7 +41,8 @@ from hwmodels.workload.ops import (
 from hwmodels.workload.rewrite import RUNTIMES, rewrite
 from hwmodels.workload.zoo import network
 
-__all__ = ["PRECISIONS", "Measurement", "layer", "read_measurements", "workload_of", "write_measurements"]
+__all__ = ["PRECISIONS", "Measurement", "layer", "read_measurements", "workload_of", "write_measurements",
+           "written_workload"]  # fmt: skip
 
 PRECISIONS = {
     "fp32": Precision(32, 32, 32),
@@ -145,14 +146,24 @@ def workload_of(measurement: Measurement) -> Workload:
     return _workload(measurement.network, measurement.batch, measurement.precision, measurement.runtime)
 
 
+def written_workload(measurement: Measurement) -> Workload:
+    """The same as it was written, before its runtime rewrites it."""
+    return _written(measurement.network, measurement.batch, measurement.precision)
+
+
 @cache
 def _workload(name: str, batch: int, precision: str, runtime: str) -> Workload:
+    return rewrite(_written(name, batch, precision), RUNTIMES[runtime])
+
+
+@cache
+def _written(name: str, batch: int, precision: str) -> Workload:
     bits = PRECISIONS[precision]
     if " " in name.strip():
-        return rewrite(layer(name, batch=batch, precision=bits), RUNTIMES[runtime])
+        return layer(name, batch=batch, precision=bits)
     name, _, size = name.partition("@")
     shape = _shape(size, name) if size else None
-    return rewrite(network(name, batch=batch, precision=bits, input_shape=shape), RUNTIMES[runtime])
+    return network(name, batch=batch, precision=bits, input_shape=shape)
 
 
 def layer(text: str, *, batch: int = 1, precision: Precision | None = None) -> Workload:

@@ -22,7 +22,7 @@ from typing import Any
 from hwmodels.errors import SpecError
 from hwmodels.families.base import CostModel, Spec, families, family
 
-__all__ = ["Device", "device", "device_names", "load_device"]
+__all__ = ["Device", "device", "device_names", "device_template", "load_device"]
 
 
 @dataclass(frozen=True)
@@ -88,6 +88,25 @@ def load_device(path: Path) -> Device:
         sources={name: str(entry["source"]) for name, entry in knobs.items()},
         verified={name: bool(entry.get("verified", False)) for name, entry in knobs.items()},
     )
+
+
+def device_template(like: Device, *, name: str) -> str:
+    """A device file with every knob of the family at the values of `like`: its meaning, unit and range as comments.
+
+    A knob's source is that of `like`, or of the family's default where `like` does not set it.
+    """
+    import yaml
+
+    lines = [f"name: {name}", f"family: {like.model.name}", f"summary: like {like.name}", "knobs:"]
+    for knob in type(like.spec).knobs().values():
+        value = getattr(like.spec, knob.name)
+        allowed = f"one of {', '.join(map(str, knob.choices))}" if knob.choices else f"{knob.low:g} to {knob.high:g}"
+        plausible = "" if knob.plausible is None else "; plausible {:g} to {:g}".format(*knob.plausible)
+        entry = {"value": value, "source": like.sources.get(knob.name, knob.source)}
+        written = yaml.safe_dump(entry, default_flow_style=True, sort_keys=False, allow_unicode=True, width=10_000)
+        lines.append(f"  # {knob.meaning}{f' [{knob.unit}]' if knob.unit else ''} ({allowed}{plausible})")
+        lines.append(f"  {knob.name}: {written.strip()}")
+    return "\n".join(lines) + "\n"
 
 
 def _value(entry: Any, where: str) -> Any:

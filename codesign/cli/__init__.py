@@ -1,0 +1,29 @@
+"""The command line: the only package that prints or exits.
+
+Exit codes: 0 done, 1 interrupted or failed, 2 bad input (one line on standard error, nothing written). Heavy imports
+stay inside the commands, so that ``codesign --help`` answers at once. With ``--json`` standard output is JSON alone.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from codesign.cli import catalogue, costs, measuring, runs
+from codesign.cli.app import app
+from hwmodels.errors import SpecError
+
+__all__ = ["app", "catalogue", "costs", "main", "measuring", "runs"]
+
+
+def main() -> None:
+    """Entry point: user errors become one line and exit code 2, an interruption exit code 1."""
+    try:
+        app(standalone_mode=True)
+    except SpecError as error:
+        print(f"codesign: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("codesign: interrupted", file=sys.stderr)
+        sys.exit(1)
+    except BrokenPipeError:
+        sys.exit(1)

@@ -1,0 +1,201 @@
+"""Commands about your own machine: time it, fit a device to it, write a device file to fill in."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from codesign.cli.app import app
+from codesign.cli.options import Json
+from codesign.cli.printing import console, print_json, print_table
+from hwmodels.errors import SpecError
+
+if TYPE_CHECKING:
+    from hwmodels.calibrate import Calibration, FitError
+    from hwmodels.measurements import Measurement
+
+__all__: list[str] = []
+
+_NETWORKS = (
+    "alexnet", "resnet18", "resnet50", "resnext50_32x4d", "vgg11", "squeezenet1_1", "mobilenet_v2",
+    "mobilenet_v3_small", "mobilenet_v3_large", "mnasnet1_0", "efficientnet_b0", "densenet121",
+    "regnet_y_400mf", "googlenet", "inception_v3", "convnext_tiny", "vit_b_16", "bert_base",
+)  # fmt: skip
+"""What `measure` times where no network is named."""
+
+
+@app.command()
+def measure(
+    network: Annotated[
+        list[str] | None, typer.Argument(help="Published networks; eighteen of them by default.")
+    ] = None,
+    output: Annotated[Path, typer.Option("-o", "--output", help="CSV file, new.", show_default=False)] = ...,  # type: ignore[assignment]
+    layers: Annotated[bool, typer.Option(help="Time single layers, too: they tell most about a machine.")] = True,
+    batch: Annotated[str, typer.Option(help="Batch sizes, as 1,8.")] = "1",
+    threads: Annotated[str, typer.Option(help="Numbers of threads, as 1,2,4; 0 is torch's own.")] = "1",
+    runtime: Annotated[str, typer.Option(help="eager, compiled or both: eager,compiled.")] = "eager",
+    context: Annotated[str, typer.Option(help="Of layers: hot, cold or both.")] = "hot,cold",
+    accelerator: Annotated[str, typer.Option(help="cpu, or cuda where torch has a device.")] = "cpu",
+    seconds: Annotated[float, typer.Option(help="Of timed calls a row, at least five calls.", min=0.001)] = 0.3,
+    as_json: Json = False,
+) -> None:
+    """Time layers and networks in torch on this machine, into a CSV that `calibrate` reads."""
+    from codesign.network import to_module
+    from hwmodels.measure import LAYERS, plan
+    from hwmodels.measure import measure as timed
+    from hwmodels.measurements import write_measurements
+
+    if output.exists() or not output.parent.is_dir():
+        raise SpecError("--output", output, "a new file in an existing folder")
+    rows = plan(
+        network or _NETWORKS,
+        LAYERS if layers else (),
+        batches=_numbers("--batch", batch, least=1),
+        threads=_numbers("--threads", threads, least=0),
+        runtimes=_among("--runtime", runtime, ("eager", "compiled")),
+        contexts=_among("--context", context, ("hot", "cold")),
+    )
+    found: list[Measurement] = []
+    try:
+        with _counting(len(rows)) as step:
+            for row in timed(rows, to_module, accelerator=accelerator, seconds=seconds):
+                found.append(row)
+                step(row.name)
+    except KeyboardInterrupt:
+        if found:
+            write_measurements(found, output)
+        print(f"codesign: interrupted; {len(found)} of {len(rows)} rows in {output}", file=sys.stderr)
+        sys.exit(1)
+    write_measurements(found, output)
+    if as_json:
+        return print_json([vars(row) for row in found])
+    _print_measured([row for row in found if not row.is_layer])
+    print(f"{len(found)} rows in {output}")
+
+
+@app.command()
+def calibrate(
+    csv: Annotated[Path, typer.Argument(help="Measurements of one machine, as `codesign measure` writes them.")],
+    like: Annotated[
+        str, typer.Option(help="Device that the fit starts from: name or YAML file.", show_default=False)
+    ] = ...,  # type: ignore[assignment]
+    output: Annotated[Path, typer.Option("-o", "--output", help="Device file, new: .yaml.", show_default=False)] = ...,  # type: ignore[assignment]
+    networks: Annotated[
+        str | None, typer.Option(help="Fit on these networks (and all layers) alone, as a,b,c; predict the others.")
+    ] = None,
+    knob: Annotated[
+        list[str] | None, typer.Option(help="Fit this knob (repeatable); all that matter by default.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Fit a device to measurements, ten or more; its error is that on networks which the fit did not see."""
+    from hwmodels.calibrate import calibrate as fit
+    from hwmodels.calibrate import error_on, write_device
+    from hwmodels.catalog import device as load
+    from hwmodels.measurements import read_measurements
+
+    if output.exists() or output.suffix not in (".yaml", ".yml") or not output.parent.is_dir():
+        raise SpecError("--output", output, "a new .yaml file in an existing folder")
+    rows = read_measurements(csv)
+    seen, apart = _split(rows, networks)
+    start = load(like)
+    found = fit(start, seen, knobs=knob)
+    error, predicted = error_on(found, apart) if apart else (None, None)
+    write_device(found, output, source=csv.name)
+    if as_json:
+        record = {"knobs": found.knobs, "fitted_on": found.fitted_on, "error": vars(found.error)}
+        return print_json(record | {"apart": vars(error) if error else None, "device": str(output)})
+    _print_calibration(found, start.name)
+    if error is not None and predicted is not None:
+        _print_predicted(apart, predicted.tolist(), error)
+    print(f"device in {output}")
+
+
+def _split(rows: Sequence[Measurement], networks: str | None) -> tuple[list[Measurement], list[Measurement]]:
+    """Rows to fit on and rows apart."""
+    if networks is None:
+        return list(rows), []
+    wanted = [name.strip() for name in networks.split(",")]
+    known = sorted({row.network for row in rows if not row.is_layer})
+    for name in wanted:
+        if name not in known:
+            raise SpecError.unknown("--networks", name, known)
+    seen = [row for row in rows if row.is_layer or row.network in wanted]
+    return seen, [row for row in rows if not row.is_layer and row.network not in wanted]
+
+
+def _print_measured(rows: Sequence[Measurement]) -> None:
+    from hwmodels.units import format_quantity
+
+    columns = ("network", "batch", "threads", "runtime", "median", "spread")
+    print_table(
+        columns,
+        (
+            (row.network, str(row.batch), str(row.threads), row.runtime, format_quantity(row.seconds, "s"),
+             f"{100 * row.spread:.0f} %")
+            for row in rows
+        ),
+    )  # fmt: skip
+
+
+def _print_calibration(found: Calibration, start: str) -> None:
+    print(f"fitted on {found.fitted_on}, from {start}")
+    print_table(
+        ("knob", "before", "after"),
+        ((name, f"{before:.4g}", f"{after:.4g}") for name, (before, after) in found.knobs.items()),
+    )
+    _print_error(found.error)
+
+
+def _print_error(error: FitError) -> None:
+    print(
+        f"error {error.protocol} ({error.rows} rows): mean {error.mape:.1f} %, median {error.median:.1f} %, "
+        f"90th percentile {error.p90:.1f} %, rank correlation {error.spearman:.3f}; "
+        f"before the fit mean {error.before_mape:.1f} %, median {error.before_median:.1f} %"
+    )
+
+
+def _print_predicted(rows: Sequence[Measurement], predicted: Sequence[float], error: FitError) -> None:
+    from hwmodels.units import format_quantity
+
+    print_table(
+        ("network", "batch", "threads", "runtime", "measured", "predicted", "error"),
+        (
+            (row.network, str(row.batch), str(row.threads), row.runtime, format_quantity(row.seconds, "s"),
+             format_quantity(float(value), "s"), f"{100 * (value / row.seconds - 1):+.0f} %")
+            for row, value in zip(rows, predicted, strict=True)
+        ),
+    )  # fmt: skip
+    _print_error(error)
+
+
+def _numbers(option: str, text: str, *, least: int) -> tuple[int, ...]:
+    """``1,2,4`` as whole numbers."""
+    words = text.split(",")
+    if not all(word.strip().isdigit() and int(word) >= least for word in words):
+        raise SpecError(option, text, f"whole numbers from {least} on, as 1,2,4")
+    return tuple(int(word) for word in words)
+
+
+def _among(option: str, text: str, allowed: Sequence[str]) -> tuple[str, ...]:
+    words = tuple(word.strip() for word in text.split(","))
+    for word in words:
+        if word not in allowed:
+            raise SpecError.unknown(option, word, allowed)
+    return words
+
+
+@contextmanager
+def _counting(total: int) -> Iterator[Any]:
+    """A progress bar of rows on standard error."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    bar_columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.description}"))
+    with Progress(*bar_columns, console=console(error=True)) as bar:
+        task = bar.add_task("", total=total)
+        yield lambda name: bar.update(task, advance=1, description=name)

@@ -1,0 +1,191 @@
+"""Commands that explore a joint space: enumerate it, search it in two levels, go on, report."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from codesign.cli.app import app
+from codesign.cli.options import Assignments, Json, Output
+from codesign.cli.printing import console, print_json
+
+if TYPE_CHECKING:
+    from codesign.explore.loop import Event
+    from codesign.run import Run
+    from codesign.store import RunStore
+
+__all__: list[str] = []
+
+
+@app.command(name="enumerate")
+def enumerate_whole(
+    config: Annotated[Path, typer.Argument(help="Run configuration (YAML): its spaces, objectives and constraints.")],
+    output: Output,
+    overrides: Assignments = None,
+    accuracy: Annotated[
+        Path | None, typer.Option(help="Accuracy of each network: a CSV (genotype, accuracy) or NAS-Bench-201 .npz.")
+    ] = None,
+    score: Annotated[
+        str | None, typer.Option(help="In place of accuracies, more is better: macs or parameters.")
+    ] = None,
+    no_bounds: Annotated[bool, typer.Option("--no-bounds", help="Cost every pair, rule none out by bounds.")] = False,
+    survivors: Annotated[bool, typer.Option("--survivors", help="Write the front of each round as Parquet.")] = False,
+    all_pairs: Annotated[bool, typer.Option("--all-pairs", help="Write every pair as Parquet.")] = False,
+    as_json: Json = False,
+) -> None:
+    """The exact front of a whole joint space: every network on every design, without training."""
+    from codesign.config import load_config
+    from codesign.explore.whole import enumerate_run
+
+    settings = load_config(config, list(overrides or ()))
+    try:
+        with _counting() as show:
+            summary = enumerate_run(
+                settings,
+                output,
+                progress=show,
+                accuracy=accuracy,
+                score=score,
+                bounds=not no_bounds,
+                survivors=survivors,
+                all_pairs=all_pairs,
+            )
+    except KeyboardInterrupt:
+        print("codesign: interrupted; the same command goes on", file=sys.stderr)
+        sys.exit(1)
+    if as_json:
+        return print_json(summary)
+    print(
+        f"{summary['networks']:,} networks ({summary['groups']:,} that cost apart) x {summary['designs']:,} designs: "
+        f"{summary['pairs']:,} pairs in {summary['seconds']:.3g} s"
+    )
+    for name, count in summary["counts"].items():
+        print(f"  {count:>16,}  {name}")
+    for note in summary["notes"]:
+        print(f"note: {note}")
+    print(
+        f"front of {summary['front']} pairs over {', '.join(summary['objectives'])}; results in {output / 'front.csv'}"
+    )
+
+
+@app.command()
+def search(
+    config: Annotated[Path, typer.Argument(help="Run configuration (YAML).")],
+    output: Output,
+    overrides: Assignments = None,
+    seed: Annotated[int | None, typer.Option(help="Replaces the seed of the configuration.", min=0)] = None,
+    as_json: Json = False,
+) -> None:
+    """Run the two-level co-design loop."""
+    from codesign.config import load_config
+    from codesign.run import begin
+
+    assignments = [*(overrides or ()), *([f"seed={seed}"] if seed is not None else [])]
+    _explore(begin(load_config(config, assignments), output), as_json=as_json)
+
+
+@app.command()
+def resume(
+    folder: Annotated[Path, typer.Argument(help="Folder of a run.")],
+    workers: Annotated[
+        int | None, typer.Option(help="Train in this many processes from now on; as it began by default.", min=1)
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Go on with a run that was interrupted; it ends as an uninterrupted one would."""
+    from codesign.run import reopen
+
+    _explore(reopen(folder, executor=None if workers is None else {"workers": workers}), as_json=as_json)
+
+
+@app.command()
+def report(folder: Annotated[Path, typer.Argument(help="Folder of a run.")], as_json: Json = False) -> None:
+    """Tables, pictures and the interactive page of a run."""
+    from codesign.store import RunStore
+
+    _report(RunStore.open(folder), as_json=as_json)
+
+
+def _explore(run: Run, *, as_json: bool) -> None:
+    from codesign.executor.base import WorkerLost
+
+    try:
+        with _progress(run.config.generations) as show:
+            run.go(show)
+    except KeyboardInterrupt:
+        print(f"codesign: interrupted; `codesign resume {run.store.folder}` goes on", file=sys.stderr)
+        sys.exit(1)
+    except WorkerLost as error:
+        print(f"codesign: {error}; `codesign resume {run.store.folder}` goes on", file=sys.stderr)
+        sys.exit(1)
+    _report(run.store, as_json=as_json)
+
+
+@contextmanager
+def _progress(generations: int) -> Iterator[Callable[[Event], None]]:
+    """A progress bar on standard error, fed by the loop's events."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=console(error=True)) as bar:
+        whole = bar.add_task("generations", total=generations)
+        inner = bar.add_task("FAST", total=None)
+
+        def show(event: Event) -> None:
+            bar.update(whole, completed=event.generation)
+            label = {"fast": "FAST: pairs by cost", "slow": "SLOW: accuracies"}.get(event.level, "done")
+            bar.update(inner, description=label, completed=event.done, total=event.total or None)
+
+        yield show
+
+
+@contextmanager
+def _counting() -> Iterator[Callable[[Any], None]]:
+    """A progress bar of pairs on standard error, with the time left; none before the first pair."""
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    bar = Progress(*columns, console=console(error=True))
+    task = bar.add_task("pairs", total=None)
+
+    def show(progress: Any) -> None:
+        bar.start()
+        bar.update(task, completed=progress.pairs, total=progress.total)
+
+    try:
+        yield show
+    finally:
+        if bar.live.is_started:
+            bar.stop()
+
+
+def _report(store: RunStore, *, as_json: bool) -> None:
+    from codesign.report.html import read_report, write_report
+    from codesign.report.tables import pareto_table
+
+    contents = read_report(store)
+    summary, paths = contents.summary, write_report(contents, store.folder)
+    if as_json:
+        return print_json(summary.as_dict())
+    ledger = summary.ledger
+    console().print(pareto_table(summary).rich())
+    print(f"considered {ledger.considered:,} pairs, evaluated {ledger.evaluated:,}, deferred {ledger.deferred:,}")
+    for reason, count in sorted(ledger.pruned.items(), key=lambda item: -item[1]):
+        print(f"  pruned {count:>9,}  {reason}")
+    seconds = ", ".join(f"{level.upper()} {value:.1f} s" for level, value in ledger.seconds.items())
+    if ledger.audited:
+        rate = f"{ledger.misjudged} of {ledger.audited} audited, {ledger.misjudged / ledger.audited:.1%}"
+        print(f"false prunes of the guess by capacity: {rate}")
+    print(f"trained {ledger.trained} networks, {ledger.estimates} accuracies; {seconds}")
+    page = next((path for path in paths if path.name == "report.html"), store.folder)
+    print(f"front of {len(summary.front)} pairs; results in {page}")
