@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -191,11 +191,20 @@ def _among(option: str, text: str, allowed: Sequence[str]) -> tuple[str, ...]:
 
 
 @contextmanager
-def _counting(total: int) -> Iterator[Any]:
-    """A progress bar of rows on standard error."""
+def _counting(total: int) -> Iterator[Callable[[str], None]]:
+    """A progress bar of rows on standard error; none before the first row, so that a refusal is one line."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    bar_columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.description}"))
-    with Progress(*bar_columns, console=console(error=True)) as bar:
-        task = bar.add_task("", total=total)
-        yield lambda name: bar.update(task, advance=1, description=name)
+    columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.description}"))
+    bar = Progress(*columns, console=console(error=True))
+    task = bar.add_task("", total=total)
+
+    def step(name: str) -> None:
+        bar.start()
+        bar.update(task, advance=1, description=name)
+
+    try:
+        yield step
+    finally:
+        if bar.live.is_started:
+            bar.stop()

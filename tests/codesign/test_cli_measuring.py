@@ -143,7 +143,7 @@ def test_networks_across_devices(run, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (("measure", "resnet81", "-o", "a.csv"), "resnet18"),
+        (("measure", "resnet81", "-o", "a.csv"), "resnet8?"),
         (("measure", "lenet5", "--threads", "one", "-o", "a.csv"), "--threads"),
         (("measure", "lenet5", "--runtime", "jit", "-o", "a.csv"), "--runtime"),
         (("measure", "shufflenet_v2_x1_0", "-o", "a.csv"), "Rearrange"),
