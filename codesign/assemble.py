@@ -13,6 +13,7 @@ from codesign.config import (
     DataConfig,
     EvolutionConfig,
     ExecutorConfig,
+    HardwareConfig,
     RandomConfig,
     RayConfig,
     RunConfig,
@@ -51,6 +52,7 @@ __all__ = [
     "check_metrics",
     "dataset_of",
     "executor_of",
+    "hardware_space",
     "joint_space",
     "manifest",
     "search_of",
@@ -95,12 +97,29 @@ def joint_space(config: RunConfig, data: Dataset) -> JointSpace:
     ------
     SpecError : an unknown device, knob, value or metric.
     """
-    chosen = device(config.hardware.device)
-    check_metrics(config, chosen.model)
-    return JointSpace(
-        architecture_space(config.architecture, data.shape, data.classes),
-        HardwareSpace(chosen.model, chosen.spec, config.hardware.knobs),
-    )
+    hardware = hardware_space(config.hardware)
+    check_metrics(config, hardware.model)
+    return JointSpace(architecture_space(config.architecture, data.shape, data.classes), hardware)
+
+
+def hardware_space(config: HardwareConfig) -> HardwareSpace:
+    """The device of a run, or a choice of several of one family, with the knobs to search.
+
+    Raises
+    ------
+    SpecError : an unknown device, knob or value, a device named twice, or devices of several families.
+    """
+    if isinstance(config.device, str):
+        chosen = device(config.device)
+        return HardwareSpace(chosen.model, chosen.spec, config.knobs)
+    devices = [device(name) for name in config.device]
+    first, bases = devices[0], {found.name: found.spec for found in devices}
+    for found in devices:
+        if found.model.name != first.model.name:
+            raise SpecError("hardware.device", found.name, f"of the family {first.model.name}, as {first.name}")
+    if len(bases) < len(devices):
+        raise SpecError("hardware.device", [found.name for found in devices], "a list without repeats")
+    return HardwareSpace(first.model, bases, config.knobs)
 
 
 def strategy_of(config: StrategyConfig, space: Space) -> Strategy:
@@ -193,6 +212,13 @@ def search_of(
     )
 
 
+def _bases(hardware: HardwareSpace) -> dict[str, Any]:
+    """Knobs that are not searched: of the device, or of each one by name."""
+    if list(hardware.bases) == [""]:
+        return hardware.base.model_dump(mode="json")
+    return {name: spec.model_dump(mode="json") for name, spec in hardware.bases.items()}
+
+
 def check_metrics(config: RunConfig, model: CostModel) -> None:
     """Objectives and constraints must be costs that the family answers.
 
@@ -219,6 +245,6 @@ def manifest(config: RunConfig, data: Dataset, space: JointSpace) -> Mapping[str
         "space_size": space.size,
         "family": space.hardware.model.name,
         "model_version": space.hardware.model.model_version,
-        "device": space.hardware.base.model_dump(mode="json"),
+        "device": _bases(space.hardware),
         "versions": {name: version(name) for name in packages},
     }

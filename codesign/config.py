@@ -73,9 +73,11 @@ class ChainConfig(_Section):
 
 
 class HardwareConfig(_Section):
-    """A device and the knobs to search."""
+    """A device, or several to choose from, and the knobs to search."""
 
-    device: str = Field(description="catalogue name, or a YAML file")
+    device: str | Annotated[list[str], Field(min_length=1)] = Field(
+        description="catalogue name or YAML file; a list of one family makes the device a choice of the search"
+    )
     knobs: dict[str, list[Any]] = Field(default_factory=dict, description="knob -> values; none fixes the hardware")
     search: Literal["joint", "inner", "front"] = Field(
         "joint", description="sampled with the network, optimised for each, or every design of the grid for each"

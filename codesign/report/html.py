@@ -81,12 +81,17 @@ def write_report(report: Report, folder: Path) -> list[Path]:
     return written + _write_figures(report, folder)
 
 
+def _device_name(config: RunConfig) -> str:
+    device = config.hardware.device
+    return device if isinstance(device, str) else f"one of {len(device)} devices"
+
+
 def page(report: Report) -> str:
     """The whole page as text."""
     from plotly.offline import get_plotlyjs
 
     config, summary = report.config, report.summary
-    heading = f"Co-design of {config.architecture.space} networks and {config.hardware.device}"
+    heading = f"Co-design of {config.architecture.space} networks and {_device_name(config)}"
     sections = [
         _Section("result", "Result", _headline(report)),
         _Section("pairs", "Pairs of network and hardware", _pairs(report)),
@@ -202,7 +207,7 @@ def _progress(summary: Summary) -> str:
 
 
 def _assumptions(report: Report) -> str:
-    model, spec = report.space.hardware.model, report.space.hardware.base
+    model, specs = report.space.hardware.model, report.space.hardware.bases.values()
     choices = build_table(
         {
             "assumption": [one.name for one in model.assumptions],
@@ -217,7 +222,7 @@ def _assumptions(report: Report) -> str:
     knobs = build_table(
         {
             "knob": [knob.name for knob in assumed],
-            "value here": [str(getattr(spec, knob.name)) for knob in assumed],
+            "value here": [_one_value({getattr(spec, knob.name) for spec in specs}) for knob in assumed],
             "default": [str(knob.default) for knob in assumed],
             "plausible": [f"{knob.plausible[0]:g} to {knob.plausible[1]:g}" for knob in assumed if knob.plausible],
             "meaning": [knob.meaning for knob in assumed],
@@ -229,6 +234,10 @@ def _assumptions(report: Report) -> str:
         f'<div class="scroll">{choices.html()}</div><div class="scroll">{knobs.html()}</div>'
         f"<h3>Sources of the family</h3><ul>{sources}</ul>"
     )
+
+
+def _one_value(values: set[Any]) -> str:
+    return str(values.pop()) if len(values) == 1 else "by device"
 
 
 def _configuration(report: Report) -> str:

@@ -1,4 +1,4 @@
-"""A hardware space: a catalogue device with some of its knobs opened to a list of values."""
+"""A hardware space: a catalogue device, or a choice of several, with some knobs opened to a list of values."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ from codesign.space.base import Gene, Genotypes, Space
 from hwmodels.errors import SpecError
 from hwmodels.families.base import CostModel, Spec
 
-__all__ = ["HardwareSpace"]
+__all__ = ["DEVICE", "HardwareSpace"]
+
+DEVICE = "device"
+"""The gene that chooses among several devices."""
 
 
 class HardwareSpace(Space):
@@ -20,10 +23,14 @@ class HardwareSpace(Space):
 
     Parameters
     ----------
-    model : the family. base : values of the knobs that are not searched. knobs : knob -> its values.
+    model : the family. base : values of the knobs that are not searched; several by the names of their devices make
+        the device a gene, the first one. knobs : knob -> its values, on whatever device.
     """
 
-    def __init__(self, model: CostModel, base: Spec, knobs: Mapping[str, Sequence[Any]]) -> None:
+    def __init__(self, model: CostModel, base: Spec | Mapping[str, Spec], knobs: Mapping[str, Sequence[Any]]) -> None:
+        self.model = model
+        self.bases: dict[str, Spec] = dict(base) if isinstance(base, Mapping) else {"": base}
+        self.base = next(iter(self.bases.values()))
         known = model.spec.knobs()
         for name, values in knobs.items():
             if name not in known:
@@ -31,17 +38,24 @@ class HardwareSpace(Space):
             if len(set(values)) != len(values):
                 raise SpecError(f"{model.name}.{name}", list(values), "a list without repeats")
             for value in values:
-                model.spec.parse({**base.model_dump(), name: value}, where=f"{model.name} space")
-        super().__init__([Gene(name, tuple(values)) for name, values in knobs.items()])
-        self.model, self.base = model, base
+                for spec in self.bases.values():
+                    model.spec.parse({**spec.model_dump(), name: value}, where=f"{model.name} space")
+        devices = [Gene(DEVICE, tuple(self.bases))] if isinstance(base, Mapping) else []
+        super().__init__([*devices, *(Gene(name, tuple(values)) for name, values in knobs.items())])
         self._codes = {
             name: np.array([known[name].choices.index(v) if known[name].choices else v for v in values])
             for name, values in knobs.items()
         }
+        self._devices = model.spec.to_table(list(self.bases.values()))
 
     def table(self, genotypes: Genotypes) -> Any:
         """The family's configuration table of a batch, (P,) a column."""
-        columns = {gene.name: self._codes[gene.name][genotypes[:, i]] for i, gene in enumerate(self.genes)}
+        columns: dict[str, npt.NDArray[Any]] = {}
+        for i, gene in enumerate(self.genes):
+            if gene.name == DEVICE:
+                columns |= {name: column[genotypes[:, i]] for name, column in self._devices._asdict().items()}
+            else:
+                columns[gene.name] = self._codes[gene.name][genotypes[:, i]]
         if not columns:
             return self.model.spec.to_table([self.base] * len(genotypes))
         return self.model.spec.table_from(self.base, columns)
@@ -52,4 +66,6 @@ class HardwareSpace(Space):
 
     def spec(self, genotype: npt.NDArray[np.integer]) -> Spec:
         """One point as a Spec."""
-        return self.model.spec.parse({**self.base.model_dump(), **self.decode(genotype)}, where="hardware space")
+        knobs = self.decode(genotype)
+        base = self.bases[knobs.pop(DEVICE)] if DEVICE in knobs else self.base
+        return self.model.spec.parse({**base.model_dump(), **knobs}, where="hardware space")

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from codesign.assemble import hardware_space
+from codesign.config import HardwareConfig
 from codesign.space.hardware import HardwareSpace
 from hwmodels.catalog import device, device_names
 from hwmodels.errors import SpecError
@@ -86,3 +88,29 @@ def test_a_device_without_knobs_is_a_space_of_one_point():
     space = HardwareSpace(chip.model, chip.spec, {})
     assert space.size == 1
     assert space.enumerate().shape == (1, 0)
+
+
+def test_a_choice_of_devices_is_a_gene_and_each_point_is_that_device() -> None:
+    names = ("tpu_v1", "systolic_edge", "eyeriss_like")
+    devices = {name: device(name) for name in names}
+    model = devices["tpu_v1"].model
+    space = HardwareSpace(model, {name: found.spec for name, found in devices.items()}, {"array_rows": (16, 64)})
+    assert [gene.name for gene in space.genes] == ["device", "array_rows"]
+    genotypes = space.enumerate()
+    table = space.table(genotypes)
+    expected = model.spec.to_table([space.spec(genotype) for genotype in genotypes])
+    for field, ours, theirs in zip(table._fields, table, expected, strict=True):
+        assert np.array_equal(ours, theirs), field
+    for genotype in genotypes:
+        point = space.decode(genotype)
+        chip = devices[point["device"]].spec.model_copy(update={"array_rows": point["array_rows"]})
+        assert space.spec(genotype) == chip
+
+
+def test_devices_of_a_run_must_be_of_one_family_and_differ() -> None:
+    made = hardware_space(HardwareConfig(device=["tpu_v1", "systolic_edge"]))
+    assert (made.size, list(made.bases)) == (2, ["tpu_v1", "systolic_edge"])
+    with pytest.raises(SpecError, match=r"isaac is not of the family spatial"):
+        hardware_space(HardwareConfig(device=["tpu_v1", "isaac"]))
+    with pytest.raises(SpecError, match="without repeats"):
+        hardware_space(HardwareConfig(device=["tpu_v1", "tpu_v1"]))
