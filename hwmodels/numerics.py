@@ -79,6 +79,18 @@ class Numerics(NamedTuple):
     def is_crossbar(self) -> bool:
         return self.cell_bits > 0
 
+    @property
+    def is_ideal(self) -> bool:
+        """Whether cells, wires and ADCs do as they are told, so that only the bits of the ADC limit a reading."""
+        return not (self.is_random or self.drift_s > DRIFT_START_S or self.wire_resistance or self.off_conductance)
+
+    @property
+    def is_random(self) -> bool:
+        """Whether two draws of the same hardware differ."""
+        drifts = self.drift_s > DRIFT_START_S and (self.drift_nu_sigma > 0 or self.drift_of_state == 1)
+        drawn = (self.conductance_sigma, self.stuck_off, self.stuck_on, self.read_sigma, self.adc_noise_lsb)
+        return self.is_crossbar and (drifts or any(share > 0 for share in drawn))
+
 
 FLOAT = Numerics()
 

@@ -1,55 +1,56 @@
-"""Functional simulation of a bit-sliced analog crossbar: what its reads do to a network's numbers.
+"""Functional simulation of a bit-sliced analog crossbar: what its reads do to the numbers of one matrix product.
 
 An input code is applied `dac_bits` at a time, a weight is spread over cells of `cell_bits`, `active_rows` rows add
 up on a column, an ADC reads the column, and the readings are shifted and added:
 
     y = sum_i sum_s 2^(i dac_bits + s cell_bits) sum_t step round(clamp(X_it G_ts / step))
 
-[Shafiee et al., ISCA'16 (ISAAC); Peng et al., IEDM'19 (NeuroSim)]. All slices of a layer are one batched GEMM.
+[Shafiee et al., ISCA'16 (ISAAC); Peng et al., IEDM'19 (NeuroSim)]. All slices of a layer are one batched GEMM. A
+matrix of more rows than an array starts anew with each array, as the mapping of the cost model does.
 
 Signs. Offset encoding stores w + 2^(bits-1) and subtracts 2^(bits-1) times a unit column, whose cells hold 1.
 Differential encoding stores the positive and the negative magnitudes on two columns and subtracts the readings.
 
 ADC. Codes 0 .. 2^b - 1, rounded to nearest, clamped. The range starts at zero. Full scale ends at the largest sum
-that `active_rows` cells can make; a calibrated range ends where the squared error over the column sums of a part of
-the training split is least, each sum weighted by its place value. The unit column has a range of its own (a
-programmable reference is ASSUMED). A step is never below one level, so an ADC with enough bits reads exact integers.
+that `active_rows` cells can make; `codesign.estimate.ranges` fits it to data. The unit column has a range of its own
+(a programmable reference is ASSUMED). A step is never below one level, so an ADC with enough bits reads exact
+integers. `adc_noise_lsb` adds a normal deviate before rounding.
 
-Variation. Each cell's conductance is multiplied by 1 + N(0, sigma), drawn once a programming; ranges stay.
+Cells. Off state, programming variation, drift and faults: `codesign.estimate.cells`. An off state that conducts adds
+a known multiple of the sum of inputs to every column: the unit column, or the second column, takes it away again.
+Wires: `codesign.estimate.wires`. Read noise: each cell's current times 1 + N(0, read_sigma) at every read, drawn as
+one normal deviate a column sum of the same variance, sigma^2 sum x^2 G^2, which is the same distribution.
 
-Not modelled: on/off ratio, wire resistance, drift, stuck cells, read noise, ADC nonlinearity. Products of two
-activations and everything that is not a product are digital.
+Not modelled: ADC nonlinearity beyond noise, cells or selectors that are not ohmic, DAC errors, temperature, and what
+the files above leave out. Products of two activations and everything that is not a product are digital.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from codesign.estimate.integer import IntegerMatrix, Product, exact_dtype, exact_product, sampled
-from codesign.estimate.quantise import QuantisedNetwork
+from codesign.estimate.cells import conductances, drift_factors, programmed, with_stuck
+from codesign.estimate.integer import IntegerMatrix, Product, exact_dtype
+from codesign.estimate.wires import wired
 from hwmodels.errors import SpecError
 from hwmodels.numerics import Numerics
 
 __all__ = [
     "Crossbar",
-    "calibrated",
+    "column_sums",
     "is_lossless",
+    "largest_sum",
     "program",
-    "program_network",
-    "read_products",
+    "realised",
     "sliced_product",
-    "with_variation",
+    "through_wires",
 ]
 
 _BLOCK = 1 << 18  # column sums held at once: 1 MB of float32, about one core's second-level cache
-_BINS = 1 << 12  # column sums are binned to at most so many values when a range is calibrated
-_VECTORS = 1024  # input vectors of a layer that its ADC range is calibrated on
-_STEPS = 64  # candidate steps, geometric from one level to the largest sum; the same for every number of ADC bits
 
 
 @dataclass(frozen=True)
@@ -57,10 +58,12 @@ class Crossbar:
     """One integer matrix as it stands in the array, and how it is read.
 
     cells : (G, K, S N + 1) float, offset: columns slice-major, the unit column last;
-        (G, K, 2 S N) differential: positive slices, then negative ones. Every `active_rows` rows are read at once.
+        (G, K, 2 S N) differential: positive slices, then negative ones. Conductances in levels.
     slices : S.
     step : ADC step of the weight columns, in cell levels times input levels; at least 1.
-    unit_step : the same of the unit column.
+    unit_step : the same of the unit column; 0 where the digital side adds up the inputs instead.
+    bottom : where the range of the weight columns starts; below zero for inputs of both signs.
+    gain : (reads of the rows, G) what readings are multiplied by against drift, or None.
     """
 
     matrix: IntegerMatrix
@@ -69,6 +72,8 @@ class Crossbar:
     slices: int
     step: float = 1.0
     unit_step: float = 1.0
+    bottom: float = 0.0
+    gain: Tensor | None = None
 
     @property
     def input_slices(self) -> int:
@@ -78,6 +83,23 @@ class Crossbar:
     def outputs(self) -> int:
         """Outputs a group, N."""
         return self.matrix.values.shape[2]
+
+    @property
+    def weight_columns(self) -> int:
+        """Columns a group without the unit column."""
+        return self.slices * self.outputs * (2 if self.numerics.differential else 1)
+
+    @property
+    def rows_a_read(self) -> list[int]:
+        """Rows of each read: `active_rows` and what is left, array by array."""
+        active, rows = self.numerics.active_rows, self.matrix.rows
+        an_array = self.numerics.array_rows or rows
+        return [
+            min(active, end - start)
+            for first in range(0, rows, an_array)
+            for end in [min(first + an_array, rows)]
+            for start in range(first, end, active)
+        ]
 
 
 def program(matrix: IntegerMatrix, numerics: Numerics) -> Crossbar:
@@ -102,14 +124,9 @@ def program(matrix: IntegerMatrix, numerics: Numerics) -> Crossbar:
     if not numerics.differential:
         columns.append(torch.ones(groups, rows, 1, dtype=torch.int64))
     full_scale = numerics.active_rows * (2**numerics.dac_bits - 1)
-    return Crossbar(
-        matrix,
-        numerics,
-        torch.cat(columns, dim=2).to(exact_dtype(full_scale * mask)),
-        slices,
-        _step(full_scale * mask, numerics.adc_bits),
-        _step(full_scale, numerics.adc_bits),
-    )
+    levels = torch.cat(columns, dim=2).to(exact_dtype(full_scale * mask))
+    steps = (_step(full_scale * mask, numerics.adc_bits), _step(full_scale, numerics.adc_bits))
+    return Crossbar(matrix, numerics, conductances(levels, numerics), slices, *steps)
 
 
 def _step(largest: float, adc_bits: int) -> float:
@@ -118,36 +135,58 @@ def _step(largest: float, adc_bits: int) -> float:
 
 def is_lossless(crossbar: Crossbar) -> bool:
     """Whether every reading is exact, so that the product is the plain integer one."""
-    if crossbar.numerics.conductance_sigma > 0 or max(crossbar.step, crossbar.unit_step) > 1:
+    if not crossbar.numerics.is_ideal or max(crossbar.step, crossbar.unit_step) > 1:
         return False
-    return _largest_sum(crossbar) <= int(2**crossbar.numerics.adc_bits - 1)
+    return bool(largest_sum(crossbar) <= 2**crossbar.numerics.adc_bits - 1)
 
 
-def _largest_sum(crossbar: Crossbar) -> int:
+def largest_sum(crossbar: Crossbar) -> float:
     """The largest column sum that the stored cells can make."""
-    largest = max(int(tile.sum(dim=1).max()) for tile in torch.split(crossbar.cells, crossbar.numerics.active_rows, 1))
-    return largest * int(2**crossbar.numerics.dac_bits - 1)
+    largest = max(float(part.sum(dim=1).max()) for part in torch.split(crossbar.cells, crossbar.rows_a_read, 1))
+    return largest * float(2**crossbar.numerics.dac_bits - 1)
 
 
-def with_variation(crossbar: Crossbar, generator: torch.Generator) -> Crossbar:
-    """One programming: every cell times 1 + N(0, conductance_sigma)."""
-    factors = torch.randn(crossbar.cells.shape, generator=generator).mul_(crossbar.numerics.conductance_sigma).add_(1)
-    return Crossbar(
-        crossbar.matrix,
-        crossbar.numerics,
-        crossbar.cells * factors,
-        crossbar.slices,
-        crossbar.step,
-        crossbar.unit_step,
-    )
+def realised(crossbar: Crossbar, generator: torch.Generator) -> Crossbar:
+    """The array as one programming, its faults, time and its wires leave it; ranges stay."""
+    numerics, target = crossbar.numerics, crossbar.cells
+    written = programmed(target, numerics, generator)
+    now = written * drift_factors(written, numerics, generator)
+    if numerics.stuck_off + numerics.stuck_on > 0:
+        chance = torch.rand(target.shape, generator=generator)
+        written, now = (with_stuck(cells, numerics, chance) for cells in (written, now))
+    if crossbar.unit_step == 0 and not numerics.differential:
+        now = torch.cat([now[..., :-1], target[..., -1:]], dim=2)
+    gain = _lost(crossbar, written, now) if numerics.drift_compensated else None
+    return through_wires(replace(crossbar, cells=now, gain=gain))
 
 
-def sliced_product(crossbar: Crossbar) -> Product:
-    """The product as the crossbar reads it, also where the ADC loses nothing."""
-    numerics = crossbar.numerics
-    tiles = -(-crossbar.matrix.rows // numerics.active_rows)
+def through_wires(crossbar: Crossbar) -> Crossbar:
+    """The array with the conductances that remain through its wires."""
+    if not crossbar.numerics.wire_resistance:
+        return crossbar
+    columns = crossbar.weight_columns // crossbar.outputs
+    rows = crossbar.rows_a_read
+    seen = wired(crossbar.cells, crossbar.numerics, columns=columns, outputs=crossbar.outputs, rows_a_read=rows)
+    return replace(crossbar, cells=seen)
+
+
+def _lost(crossbar: Crossbar, written: Tensor, now: Tensor) -> Tensor:
+    """By how much a reference read of all cells of an array has fallen, for each read of rows, (reads, G)."""
+    an_array = crossbar.numerics.array_rows or crossbar.numerics.active_rows
+    arrays = (torch.split(cells, an_array, 1) for cells in (written, now))
+    gains = [before.sum(dim=(1, 2)) / after.sum(dim=(1, 2)) for before, after in zip(*arrays, strict=True)]
+    starts = torch.tensor([0, *crossbar.rows_a_read[:-1]]).cumsum(0)
+    return torch.stack([gains[int(start) // an_array] for start in starts])
+
+
+def sliced_product(crossbar: Crossbar, generator: torch.Generator | None = None) -> Product:
+    """The product as the crossbar reads it, also where the ADC loses nothing.
+
+    generator : of what is drawn anew at every read; without it there is no such noise.
+    """
+    numerics, reads = crossbar.numerics, len(crossbar.rows_a_read)
     # The sum over tiles and input slices stays exact: largest reading, times tiles, times the place values.
-    dtype = exact_dtype(tiles * (2**numerics.adc_bits - 1) * 2 ** (crossbar.input_slices * numerics.dac_bits))
+    dtype = exact_dtype(reads * (2**numerics.adc_bits - 1) * 2 ** (crossbar.input_slices * numerics.dac_bits))
 
     def product(codes: Tensor) -> Tensor:
         groups, count, _ = codes.shape
@@ -156,39 +195,55 @@ def sliced_product(crossbar: Crossbar) -> Product:
         for start in range(0, count, block):
             rows = codes[:, start : start + block]
             readings = torch.zeros(groups, rows.shape[1], crossbar.cells.shape[2], dtype=dtype)
-            for sums in _column_sums(crossbar, rows):
-                _shift_and_add_inputs(numerics, _read(crossbar, sums), readings)
+            for index, sums in enumerate(column_sums(crossbar, rows, generator)):
+                read = _read(crossbar, sums, generator)
+                if crossbar.gain is not None:
+                    read.mul_(crossbar.gain[index, :, None, None, None])
+                _shift_and_add_inputs(numerics, read, readings)
             result[:, start : start + block] = _shift_and_add_weights(crossbar, readings.double())
         return result
 
     return product
 
 
-def _column_sums(crossbar: Crossbar, codes: Tensor) -> Iterator[Tensor]:
-    """(G, M, K) codes to the sums (G, S_a, M, columns) of one tile of active rows after the other.
+def column_sums(crossbar: Crossbar, codes: Tensor, generator: torch.Generator | None = None) -> Iterator[Tensor]:
+    """(G, M, K) codes to the sums (G, S_a, M, columns) of one read of rows after the other.
 
-    All slices of inputs and weights are one GEMM.
+    All slices of inputs and weights are one GEMM; read noise is a second one, of the squares.
     """
     numerics, slices = crossbar.numerics, crossbar.input_slices
     groups, count, _ = codes.shape
-    tiles = (torch.split(operand, numerics.active_rows, axis) for operand, axis in ((codes, 2), (crossbar.cells, 1)))
-    for part, cells in zip(*tiles, strict=True):
+    reads = (torch.split(operand, crossbar.rows_a_read, axis) for operand, axis in ((codes, 2), (crossbar.cells, 1)))
+    for part, cells in zip(*reads, strict=True):
         digits = part[:, None]
         if slices > 1:
             places = torch.arange(0, slices * numerics.dac_bits, numerics.dac_bits, dtype=codes.dtype)
             digits = (digits >> places[:, None, None]) & (2**numerics.dac_bits - 1)
         inputs = digits.reshape(groups, slices * count, -1).to(cells.dtype)
-        yield torch.bmm(inputs, cells).reshape(groups, slices, count, -1)
+        sums = torch.bmm(inputs, cells)
+        if generator is not None and numerics.read_sigma > 0:
+            deviation = torch.bmm(inputs.square(), cells.square()).sqrt_().mul_(numerics.read_sigma)
+            sums += deviation.mul_(torch.randn(sums.shape, generator=generator))
+        yield sums.reshape(groups, slices, count, -1)
 
 
-def _read(crossbar: Crossbar, sums: Tensor) -> Tensor:
-    """Column sums to ADC codes, in place."""
-    if crossbar.step == crossbar.unit_step or crossbar.numerics.differential:
+def _read(crossbar: Crossbar, sums: Tensor, generator: torch.Generator | None) -> Tensor:
+    """Column sums to readings in steps, in place."""
+    numerics, top = crossbar.numerics, 2**crossbar.numerics.adc_bits - 1
+    if crossbar.step == crossbar.unit_step or numerics.differential:
         sums.mul_(1 / crossbar.step)
     else:
         sums[..., :-1].mul_(1 / crossbar.step)
-        sums[..., -1].mul_(1 / crossbar.unit_step)
-    return sums.round_().clamp_(0, 2**crossbar.numerics.adc_bits - 1)
+        sums[..., -1].mul_(1 / (crossbar.unit_step or 1.0))
+    if generator is not None and numerics.adc_noise_lsb > 0:
+        sums += torch.randn(sums.shape, generator=generator).mul_(numerics.adc_noise_lsb)
+    weights = sums if numerics.differential or crossbar.unit_step else sums[..., :-1]
+    if crossbar.bottom:
+        start = crossbar.bottom / crossbar.step
+        weights.sub_(start).round_().clamp_(0, top).add_(start)
+    else:
+        weights.round_().clamp_(0, top)
+    return sums
 
 
 def _shift_and_add_inputs(numerics: Numerics, readings: Tensor, total: Tensor) -> None:
@@ -198,92 +253,20 @@ def _shift_and_add_inputs(numerics: Numerics, readings: Tensor, total: Tensor) -
 
 
 def _shift_and_add_weights(crossbar: Crossbar, readings: Tensor) -> Tensor:
-    """Summed readings (G, M, columns) to products (G, M, N), both float64."""
+    """Summed readings (G, M, columns) to products (G, M, N), both float64.
+
+    With r the off conductance and L the on state, a column of levels reads (1 - r) S + r L X and the unit column
+    ((1 - r) + r L) X, X the sum of inputs; S follows from both.
+    """
     groups, count, _ = readings.shape
-    slices, outputs = crossbar.slices, crossbar.outputs
-    width = slices * outputs
+    slices, outputs, off = crossbar.slices, crossbar.outputs, crossbar.numerics.off_conductance
+    width, leak = slices * outputs, off * (2**crossbar.numerics.cell_bits - 1)
     places = 2.0 ** (crossbar.numerics.cell_bits * torch.arange(slices, dtype=torch.float64))
     shape = (groups, count, slices, outputs)
-    value: Tensor = torch.einsum("gmsn,s->gmn", readings[..., :width].reshape(shape), places)
+    value: Tensor = torch.einsum("gmsn,s->gmn", readings[..., :width].reshape(shape), places).mul_(crossbar.step)
     if crossbar.numerics.differential:
-        value -= torch.einsum("gmsn,s->gmn", readings[..., width:].reshape(shape), places)
-        return value.mul_(crossbar.step)
-    offset = 2 ** (crossbar.matrix.weight_bits - 1) * crossbar.unit_step
-    return value.mul_(crossbar.step).sub_(readings[..., width:] * offset)
-
-
-def calibrated(crossbar: Crossbar, codes: Tensor) -> Crossbar:
-    """The same array with the ADC ranges of least squared error over `codes`, (G, M, K) training inputs.
-
-    A column sum of input slice i and weight slice s counts with weight 4^(i dac_bits + s cell_bits).
-    """
-    numerics, outputs = crossbar.numerics, crossbar.outputs
-    if 2**numerics.adc_bits - 1 >= _largest_sum(crossbar):
-        steps = (1.0, 1.0)
-    else:
-        sums = torch.stack(list(_column_sums(crossbar, codes[:, sampled(codes.shape[1], _VECTORS)])))
-        width = crossbar.slices * outputs * (2 if numerics.differential else 1)
-        by_input = 4.0 ** (numerics.dac_bits * torch.arange(crossbar.input_slices))
-        by_weight = 4.0 ** (numerics.cell_bits * (torch.arange(width) // outputs % crossbar.slices))
-        step = _fitted_step(sums[..., :width], by_input[:, None, None] * by_weight, numerics.adc_bits)
-        unit = sums[..., width:]
-        steps = (step, _fitted_step(unit, by_input[:, None, None], numerics.adc_bits) if unit.numel() else 1.0)
-    return Crossbar(crossbar.matrix, numerics, crossbar.cells, crossbar.slices, steps[0], steps[1])
-
-
-def _fitted_step(sums: Tensor, weights: Tensor, adc_bits: int) -> float:
-    """The step whose range [0, (2^b - 1) step] minimises the weighted squared error of `sums`."""
-    largest = float(sums.max())
-    if largest <= 2**adc_bits - 1:
-        return 1.0
-    width = max(1.0, largest / (_BINS - 1))
-    bins = torch.round(sums / width).long().flatten()
-    mass = torch.bincount(bins, weights=weights.expand(sums.shape).flatten().double())
-    centres = torch.arange(len(mass), dtype=torch.float64) * width
-    best, least = 1.0, float("inf")
-    for step in np.geomspace(1.0, largest, _STEPS).tolist():
-        read = torch.round(centres / step).clamp_(max=2**adc_bits - 1) * step
-        error = float((mass * (read - centres).square()).sum())
-        if error < least:
-            best, least = step, error
-    return best
-
-
-def program_network(network: QuantisedNetwork, numerics: Numerics, calibration: Tensor) -> dict[str, Crossbar]:
-    """Program every stationary matrix of a network, by name; ranges calibrated where the numerics ask for it.
-
-    calibration : (B, ...) training inputs; they run through the exact integer network.
-    """
-    arrays = {matrix.name: program(matrix, numerics) for matrix in network.matrices}
-    if not numerics.adc_calibrated:
-        return arrays
-    seen: dict[str, list[Tensor]] = {name: [] for name in arrays}
-
-    def watched(matrix: IntegerMatrix) -> Product:
-        exact = exact_product(matrix)
-
-        def product(codes: Tensor) -> Tensor:
-            seen[matrix.name].append(codes)
-            return exact(codes)
-
-        return product
-
-    network(calibration, products={matrix.name: watched(matrix) for matrix in network.matrices})
-    return {name: calibrated(array, torch.cat(seen[name], dim=1)) for name, array in arrays.items()}
-
-
-def read_products(arrays: Mapping[str, Crossbar], seed: int, draw: int) -> dict[str, Product]:
-    """The product of each array in one programming; the plain integer one where the reading loses nothing.
-
-    The variation of the i-th array comes from a generator of its own, seeded with (seed, i, draw).
-    """
-    products: dict[str, Product] = {}
-    for index, (name, array) in enumerate(arrays.items()):
-        if is_lossless(array):
-            products[name] = exact_product(array.matrix)
-            continue
-        if array.numerics.conductance_sigma > 0:
-            state = np.random.SeedSequence((seed, index, draw)).generate_state(1, np.uint64)
-            array = with_variation(array, torch.Generator().manual_seed(int(state[0] >> np.uint64(1))))
-        products[name] = sliced_product(array)
-    return products
+        value -= torch.einsum("gmsn,s->gmn", readings[..., width:].reshape(shape), places).mul_(crossbar.step)
+        return value.div_(1 - off)
+    inputs = readings[..., width:] * ((crossbar.unit_step or 1.0) / (1 - off + leak))
+    offset = 2 ** (crossbar.matrix.weight_bits - 1) * (1 - off) + leak * float(places.sum())
+    return value.sub_(inputs * offset).div_(1 - off)

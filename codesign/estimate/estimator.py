@@ -15,7 +15,7 @@ from torch import Tensor
 
 from codesign.data import Dataset
 from codesign.estimate.base import Estimate, Weights
-from codesign.estimate.crossbar import program_network, read_products
+from codesign.estimate.crossbar_network import program_network, read_products
 from codesign.estimate.quantise import FLOAT_BITS, effective_bits, quantise
 from codesign.estimate.recipe import Recipe
 from codesign.estimate.train import deterministic, pack, restore, train, training_key, unpack
@@ -91,8 +91,7 @@ class TrainingEstimator:
         )
 
     def _draws(self, numerics: Numerics, fidelity: float) -> int:
-        varies = numerics.is_crossbar and numerics.conductance_sigma > 0
-        return max(1, ceil(self.draws * fidelity)) if varies else 1
+        return max(1, ceil(self.draws * fidelity)) if numerics.is_random else 1
 
     def _predictors(self, network: Network, numerics: Numerics, draws: int, seed: int) -> list[Predict]:
         """The network under the numerics, once a draw."""

@@ -181,7 +181,7 @@ class AccuracyTable:
 
 def _is_lossless(numerics: Numerics) -> bool:
     needed = lossless_adc_bits(numerics.active_rows, numerics.dac_bits, numerics.cell_bits)
-    return numerics.conductance_sigma == 0 and numerics.adc_bits >= int(needed)
+    return numerics.is_ideal and numerics.adc_bits >= int(needed)
 
 
 # Our own: files of the package.

@@ -9,15 +9,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from codesign.estimate.crossbar import (
-    Crossbar,
-    calibrated,
-    is_lossless,
-    program,
-    sliced_product,
-    with_variation,
-)
+from codesign.estimate.crossbar import Crossbar, is_lossless, program, realised, sliced_product
 from codesign.estimate.integer import IntegerMatrix, exact_product
+from codesign.estimate.ranges import calibrated
 from hwmodels.errors import SpecError
 from hwmodels.numerics import FLOAT, Numerics, lossless_adc_bits
 
@@ -44,8 +38,12 @@ def plain_read(crossbar: Crossbar, codes: torch.Tensor) -> npt.NDArray[np.float6
         total = 0.0
         for i in range(-(-matrix.input_bits // n.dac_bits)):
             digits = x >> i * n.dac_bits & 2**n.dac_bits - 1
-            for start in range(0, len(x), n.active_rows):
-                part = int(digits[start : start + n.active_rows] @ cells[start : start + n.active_rows])
+            array = n.array_rows or len(x)
+            for row in range(len(x)):
+                if row % array % n.active_rows:
+                    continue
+                end = min(row + n.active_rows, row - row % array + array, len(x))
+                part = int(digits[row:end] @ cells[row:end])
                 reading = np.round(np.float32(part) * np.float32(1 / step))
                 total += 2 ** (i * n.dac_bits) * step * min(max(float(reading), 0.0), top)
         return total
@@ -66,8 +64,12 @@ def plain_read(crossbar: Crossbar, codes: torch.Tensor) -> npt.NDArray[np.float6
     return out
 
 
+def ideal(**fields: int) -> Numerics:
+    return Numerics(**fields)
+
+
 SLICINGS = st.builds(
-    Numerics,
+    ideal,
     weight_bits=st.integers(2, 9),
     activation_bits=st.integers(1, 9),
     cell_bits=st.integers(1, 5),
@@ -76,7 +78,7 @@ SLICINGS = st.builds(
     adc_bits=st.integers(1, 12),
     adc_calibrated=st.integers(0, 1),
     differential=st.integers(0, 1),
-    conductance_sigma=st.just(0.0),
+    array_rows=st.sampled_from([0, 41, 50, 64]),
 )
 SIZES = st.tuples(st.integers(1, 4), st.integers(1, 60), st.integers(1, 4))
 SEEDS = st.integers(0, 2**31)
@@ -188,7 +190,7 @@ def test_variation_is_unbiased_and_grows_with_sigma() -> None:
     for sigma in (0.1, 0.2, 0.4):
         crossbar = program(matrix, Numerics(8, 8, 2, 1, 64, 12, 0, 1, sigma))
         assert not is_lossless(crossbar)
-        draws = [sliced_product(with_variation(crossbar, torch.Generator().manual_seed(d)))(codes) for d in range(30)]
+        draws = [sliced_product(realised(crossbar, torch.Generator().manual_seed(d)))(codes) for d in range(30)]
         errors = torch.stack(draws) - exact
         assert float(errors.mean().abs()) < 0.2 * float(errors.std())
         rms.append(float(errors.square().mean().sqrt()))
@@ -199,7 +201,7 @@ def test_variation_repeats_with_its_generator() -> None:
     matrix, codes = operands(np.random.default_rng(0), 2, (5, 9, 3), (8, 8))
     crossbar = program(matrix, Numerics(8, 8, 2, 1, 4, 9, conductance_sigma=0.1))
     first, again, other = (
-        sliced_product(with_variation(crossbar, torch.Generator().manual_seed(seed)))(codes) for seed in (1, 1, 2)
+        sliced_product(realised(crossbar, torch.Generator().manual_seed(seed)))(codes) for seed in (1, 1, 2)
     )
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
