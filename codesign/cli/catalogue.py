@@ -23,7 +23,7 @@ from codesign.cli.options import (
     Torch,
 )
 from codesign.cli.printing import print_json, print_table, print_unknown
-from codesign.cli.sources import Source, semantics_of, workload_from
+from codesign.cli.sources import Source, bits_on, semantics_of, workload_from
 from hwmodels.errors import SpecError
 
 __all__: list[str] = []
@@ -112,7 +112,7 @@ def show(
     input_shape: InputShape = None,
     past: Past = 0,
     batch: Batch = None,
-    bits: Bits = 8,
+    bits: Bits = None,
     layer_bits: LayerBits = None,
     runtime: Runtime = "eager",
     fuse_attention: FuseAttention = False,
@@ -130,7 +130,7 @@ def show(
         raise SpecError("--output", output, "a .png, .svg or .pdf file in an existing folder")
     semantics = semantics_of(runtime, fuse_attention=fuse_attention)
     source = Source(network, torch, onnx, hf_config, input_shape, past)
-    workload = workload_from(source, batch=batch, bits=bits, layer_bits=layer_bits, semantics=semantics)
+    workload = workload_from(source, batch=batch, bits=bits_on(bits), layer_bits=layer_bits, semantics=semantics)
     if output is not None:
         figure_of(workload, view=view).savefig(output, dpi=150, bbox_inches="tight", metadata=_no_date(output))
     record = summary_record(workload) | {"runtime": str(semantics)}

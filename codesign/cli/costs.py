@@ -24,7 +24,7 @@ from codesign.cli.options import (
     Torch,
 )
 from codesign.cli.printing import pretty, print_json, print_table, print_unknown
-from codesign.cli.sources import Source, grid_axis, semantics_of, workload_from
+from codesign.cli.sources import Source, bits_on, grid_axis, semantics_of, workload_from
 from hwmodels.errors import SpecError
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def estimate(
     input_shape: InputShape = None,
     past: Past = 0,
     batch: Batch = None,
-    bits: Bits = 8,
+    bits: Bits = None,
     layer_bits: LayerBits = None,
     runtime: Runtime = "compiled",
     fuse_attention: FuseAttention = False,
@@ -61,16 +61,20 @@ def estimate(
     chosen = load(device)
     semantics = semantics_of(runtime, fuse_attention=fuse_attention)
     source = Source(network, torch, onnx, hf_config, input_shape, past)
-    workload = workload_from(source, batch=batch, bits=bits, layer_bits=layer_bits, semantics=semantics)
+    width = bits_on(bits, chosen.spec)
+    workload = workload_from(source, batch=batch, bits=width, layer_bits=layer_bits, semantics=semantics)
     report = evaluate(workload, chosen.model, chosen.spec)
     unknown = [item._asdict() for item in unknown_operators(workload)]
     outside = _extrapolated(device, workload)
     if as_json:
         record = _estimate_record(report, chosen.model, chosen.spec, chosen.name)
-        return print_json(record | {"runtime": str(semantics), "unknown_operators": unknown, "extrapolated": outside})
+        return print_json(
+            record
+            | {"default_bits": width, "runtime": str(semantics), "unknown_operators": unknown, "extrapolated": outside}
+        )
     for item in outside:
         print(f"EXTRAPOLATED: {item}")
-    _print_estimate(report, chosen.model, chosen.spec, chosen.name, runtime=str(semantics), unknown=unknown)
+    _print_estimate(report, chosen.model, chosen.spec, chosen.name, bits=width, runtime=str(semantics), unknown=unknown)
 
 
 @app.command()
@@ -80,7 +84,7 @@ def sweep(
     knobs: Annotated[list[str], typer.Option("--set", help="knob=value,value,... (repeatable): the grid.")],
     device: Annotated[str | None, typer.Option(help="Device whose other knobs are kept.")] = None,
     batch: Batch = None,
-    bits: Bits = 8,
+    bits: Bits = None,
     layer_bits: LayerBits = None,
     runtime: Runtime = "compiled",
     fuse_attention: FuseAttention = False,
@@ -98,8 +102,9 @@ def sweep(
         raise SpecError("--device", device, f"a device of the family {family}")
     grid = list(base.grid(dict(grid_axis(item) for item in knobs)))
     semantics = semantics_of(runtime, fuse_attention=fuse_attention)
+    width = bits_on(bits, base)
     workloads = [
-        workload_from(Source(name), batch=batch, bits=bits, layer_bits=layer_bits, semantics=semantics)
+        workload_from(Source(name), batch=batch, bits=width, layer_bits=layer_bits, semantics=semantics)
         for name in network
     ]
     table = evaluate_grid(workloads, model, grid)
@@ -123,7 +128,7 @@ def crossdevice(
     family: Annotated[str | None, typer.Option(help="All catalogue devices of this family.")] = None,
     metric: Annotated[str, typer.Option(help="latency_s or energy_j.")] = "latency_s",
     batch: Batch = None,
-    bits: Bits = 32,
+    bits: Bits = None,
     layer_bits: LayerBits = None,
     runtime: Runtime = "compiled",
     fuse_attention: FuseAttention = False,
@@ -141,8 +146,9 @@ def crossdevice(
         raise SpecError("--output", output, "a file in an existing folder")
     chosen = [load(name) for name in _device_names(device, family)]
     semantics = semantics_of(runtime, fuse_attention=fuse_attention)
+    width = bits_on(bits, *(item.spec for item in chosen))
     workloads = [
-        workload_from(Source(name), batch=batch, bits=bits, layer_bits=layer_bits, semantics=semantics)
+        workload_from(Source(name), batch=batch, bits=width, layer_bits=layer_bits, semantics=semantics)
         for name in network
     ]
     table = cross_devices(workloads, chosen, metric=metric)
@@ -225,6 +231,7 @@ def _print_estimate(
     spec: Spec,
     device: str,
     *,
+    bits: int,
     runtime: str,
     unknown: Sequence[Mapping[str, Any]],
 ) -> None:
@@ -234,7 +241,7 @@ def _print_estimate(
     def shown(name: str) -> str:
         return format_quantity(report.totals[name], split_unit(name)[1])
 
-    print(f"{report.network} on {device} ({report.family}), batch {report.batch}: {runtime}")
+    print(f"{report.network} on {device} ({report.family}), batch {report.batch}, {bits} bits by default: {runtime}")
     print_unknown(unknown)
     if report.infeasible:
         print(f"INFEASIBLE: {report.infeasible}")

@@ -16,7 +16,13 @@ Json = Annotated[bool, typer.Option("--json", help="JSON on standard output, not
 Output = Annotated[Path, typer.Option("-o", "--output", help="Folder of the run: new or empty.")]
 Assignments = Annotated[list[str] | None, typer.Option("--set", help="Override, as slow.trainings=8 (repeatable).")]
 Bits = Annotated[
-    int, typer.Option(help="Bits of weights and activations, where an ONNX file does not say.", min=1, max=32)
+    int | None,
+    typer.Option(
+        help="Bits of weights and activations, where an ONNX file does not say; 8, or 32 on a device that computes "
+        "in float.",
+        min=1,
+        max=32,
+    ),
 ]
 LayerBits = Annotated[
     list[str] | None,

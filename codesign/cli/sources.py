@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from hwmodels.errors import SpecError
 
 if TYPE_CHECKING:
+    from hwmodels.families.base import Spec
     from hwmodels.workload.graph import Workload
     from hwmodels.workload.ops import Precision
     from hwmodels.workload.rewrite import Semantics
 
-__all__ = ["Source", "grid_axis", "semantics_of", "workload_from"]
+__all__ = ["Source", "bits_on", "grid_axis", "semantics_of", "workload_from"]
 
 
 class Source(NamedTuple):
@@ -25,6 +26,13 @@ class Source(NamedTuple):
     hf_config: Path | None = None
     input_shape: str | None = None
     past: int = 0
+
+
+def bits_on(bits: int | None, *specs: Spec) -> int:
+    """The bits that a user asks for; else 8, or 32 where one of the devices computes in float."""
+    if bits is not None:
+        return bits
+    return 32 if any(spec.numerics().weight_bits >= 32 for spec in specs) else 8
 
 
 def workload_from(
