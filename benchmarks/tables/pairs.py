@@ -1,6 +1,6 @@
 """Every strategy against the exact front of a benchmark: quality by trainings, prune recall, joint or in turn.
 
-    python benchmarks/tables/pairs.py pairs-digits crossbar [--seeds 5] [--output results/pairs]
+    python benchmarks/tables/pairs.py pairs-digits crossbar [--seeds 5] [--methods ...] [--output results/pairs]
     python benchmarks/tables/pairs.py pairs-201 spatial --table nb201_arch.npz
 
 Writes `<benchmark>-<family>-v<version>.csv`, one row a method with mean and 95 % interval over seeds (Student's t), the
@@ -22,7 +22,8 @@ import argparse
 import csv
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -35,6 +36,17 @@ from codesign.benchmark.definition import benchmark
 from codesign.benchmark.score import Fronts
 
 SHARE = 0.95
+
+METHODS: Mapping[str, Callable[[Fronts, str, int, Effort], Trace]] = {
+    "two-level": two_level,
+    "whole grid": partial(two_level, whole_grid=True),
+    "aggressive": partial(two_level, aggressive=True),
+    "one-level": lambda fronts, strategy, seed, effort: one_level(
+        fronts, strategy, seed, trainings=10 * effort.generations * effort.trainings
+    ),
+    "phased": lambda fronts, strategy, seed, effort: in_turn(fronts, "phased", strategy, seed, effort),
+    "separate": lambda fronts, strategy, seed, effort: in_turn(fronts, "separate", strategy, seed, effort),
+}
 
 
 def interval(values: Sequence[float]) -> tuple[float, float]:
@@ -118,8 +130,9 @@ def main() -> None:
     parser.add_argument("--table", type=Path, help="npz file of published accuracies, for pairs-201")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--strategies", nargs="+", default=list(STRATEGIES), choices=list(STRATEGIES))
-    parser.add_argument("--generations", type=int, default=12)
-    parser.add_argument("--trainings", type=int, default=8)
+    parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=list(METHODS))
+    parser.add_argument("--generations", type=int, default=24)
+    parser.add_argument("--trainings", type=int, default=4)
     parser.add_argument("--pairs", type=int, default=10_000)
     parser.add_argument("--output", type=Path, default=Path("results/pairs"))
     options = parser.parse_args()
@@ -129,19 +142,11 @@ def main() -> None:
     true = fronts.true
     print(f"{true.pairs} pairs, {len(true.points)} on the front, {perf_counter() - start:.1f} s", file=sys.stderr)
     effort = Effort(options.generations, options.pairs, options.trainings)
-    most = 10 * options.generations * options.trainings
     results: dict[tuple[str, str], list[Trace]] = {}
     for strategy in options.strategies:
         for seed in range(options.seeds):
-            traces = {
-                "two-level": two_level(fronts, strategy, seed, effort),
-                "whole grid": two_level(fronts, strategy, seed, effort, whole_grid=True),
-                "aggressive": two_level(fronts, strategy, seed, effort, aggressive=True),
-                "one-level": one_level(fronts, strategy, seed, trainings=most),
-                "phased": in_turn(fronts, "phased", strategy, seed, effort),
-                "separate": in_turn(fronts, "separate", strategy, seed, effort),
-            }
-            for method, trace in traces.items():
+            for method in options.methods:
+                trace = METHODS[method](fronts, strategy, seed, effort)
                 results.setdefault((method, strategy), []).append(trace)
             print(f"{strategy}, seed {seed}: {perf_counter() - start:.0f} s", file=sys.stderr)
     options.output.mkdir(parents=True, exist_ok=True)
