@@ -16,6 +16,7 @@ import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -61,8 +62,15 @@ def _fields(operator: Any) -> dict[str, Any]:
 
 def training_key(workload: Workload, dataset: Dataset, recipe: Recipe, fidelity: float, seed: int) -> str:
     """Content key of one training, in hexadecimal."""
-    content = [structure(workload), dataset.fingerprint, recipe.model_dump(), recipe.epochs_at(fidelity), seed]
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+    rest = [dataset.fingerprint, recipe.model_dump(), recipe.epochs_at(fidelity), seed]
+    content = f"[{_structure_text(workload)}, {json.dumps(rest, sort_keys=True)[1:]}"
+    return hashlib.sha256(content.encode()).hexdigest()
+
+
+@lru_cache(maxsize=256)
+def _structure_text(workload: Workload) -> str:
+    """The structure as JSON; a search asks for the key of one network once for each of its numerics."""
+    return json.dumps(structure(workload), sort_keys=True)
 
 
 @contextmanager
