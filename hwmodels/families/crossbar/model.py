@@ -1,7 +1,7 @@
 """The crossbar family: what its kernel's columns mean, how they compose, when a network does not fit.
 
 Closed forms of the chip as a whole (peak rate, peak power, area, ISAAC's roll-up from component to chip) are here,
-too: all from the components of the kernel.
+too: all from the components of `chip.py`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,11 @@ import numpy.typing as npt
 
 from hwmodels.families.base import Assumption, CostModel, Metric, Reference
 from hwmodels.families.crossbar import kernel
+from hwmodels.families.crossbar.chip import Parts, area_parts, chip_table, chip_total, power_parts, take
+from hwmodels.families.crossbar.converter import converters
+from hwmodels.families.crossbar.devices import CellColumns, cell_columns
 from hwmodels.families.crossbar.spec import CrossbarSpec, CrossbarTable
+from hwmodels.workload.table import Layers
 
 __all__ = [
     "ASSUMPTIONS",
@@ -31,18 +35,45 @@ __all__ = [
 ]
 
 F64 = npt.NDArray[np.float64]
+I64 = npt.NDArray[np.int64]
 
-_IMA_PARTS = 7  # of `kernel.Parts`; five of the tile and the I/O follow
+_IMA_PARTS = 7  # of `Parts`; five of the tile and the I/O follow
+
+
+def cost(layers: Layers, table: CrossbarTable, scratch: F64, out: F64, choice: npt.NDArray[np.int16]) -> None:
+    """All pairs: the chips of the table, then the kernel."""
+    kernel.cost(layers, chip_table(table), out, choice)
+
+
+def cost_at(
+    layers: Layers,
+    table: CrossbarTable,
+    layer_index: I64,
+    config_index: I64,
+    scratch: F64,
+    out: F64,
+    choice: npt.NDArray[np.int16],
+) -> None:
+    """Listed pairs: a chip is made once for each run of pairs of one configuration."""
+    if layer_index.size == 0:
+        return
+    starts = np.concatenate([np.zeros(1, np.int64), np.flatnonzero(np.diff(config_index)) + 1])
+    chips = chip_table(take(table, config_index[starts]))
+    kernel.cost_at(layers, chips, layer_index, np.append(starts, layer_index.size), out, choice)
 
 
 def peak_power_w(table: CrossbarTable) -> F64:
     """Peak power by component, (C, len(Parts)); per IMA, per tile and per chip."""
-    return _components(table)[0]
+    return _stacked(power_parts(table))
 
 
 def area_mm2(table: CrossbarTable) -> F64:
     """Area by component, (C, len(Parts)); per IMA, per tile and per chip."""
-    return _components(table)[1]
+    return _stacked(area_parts(table))
+
+
+def _stacked(parts: Parts) -> F64:
+    return np.stack(np.broadcast_arrays(*parts), axis=1).astype(np.float64)
 
 
 def ima_sum(parts: F64) -> F64:
@@ -77,7 +108,8 @@ def arrays_on_chip(table: CrossbarTable) -> npt.NDArray[np.int64]:
 def peak_macs_per_s(table: CrossbarTable, *, weight_bits: int | None = None, activation_bits: int | None = None) -> F64:
     """MAC a second with every array full, (C,), at the widest operands or at the given ones.
 
-    arrays Rp floor(Q / (ceil(bw / bc) s)) / (ceil(ba / bd) max(t_read, columns_per_adc / f_adc))
+    arrays Rp q / (ceil(ba / bd) max(t_read, min(columns_per_adc, q c) t_conversion)), q = floor(Q / w) weights a row,
+    w = ceil(bw / bc) s columns a weight, c = w conversions a weight, or 1 where its slices are merged
 
     >>> isaac = CrossbarSpec.to_table([CrossbarSpec()])
     >>> [round(float(2 * rate / 1e12), 1) for rate in peak_macs_per_s(isaac)]
@@ -85,47 +117,57 @@ def peak_macs_per_s(table: CrossbarTable, *, weight_bits: int | None = None, act
     """
     bw = table.weight_bits if weight_bits is None else np.minimum(weight_bits, table.weight_bits)
     ba = table.activation_bits if activation_bits is None else np.minimum(activation_bits, table.activation_bits)
-    weights_a_row = table.array_cols // (-(-bw // table.cell_bits) * (1 + table.sign_scheme))
+    columns_a_weight = -(-bw // table.cell_bits) * (1 + table.sign_scheme)
+    weights_a_row = table.array_cols // columns_a_weight
     input_slices = -(-ba // table.dac_bits)
     active = np.where(table.active_rows > 0, np.minimum(table.active_rows, table.array_rows), table.array_rows)
-    columns_per_adc = np.minimum(table.columns_per_adc, table.array_cols)
-    cycle_s = np.maximum(table.read_time_s, columns_per_adc / table.adc_samples_per_s)
+    chip = chip_table(table)
+    read = np.where(chip.merges == 1, weights_a_row, weights_a_row * columns_a_weight)
+    cycle_s = np.maximum(chip.read_s, np.minimum(chip.columns_per_adc, read) * chip.conversion_s)
     rate: F64 = arrays_on_chip(table) * active * weights_a_row / (input_slices * cycle_s)
     return rate
 
 
-def _components(table: CrossbarTable) -> tuple[F64, F64]:
-    shape = (table.tiles.size, len(kernel.Parts._fields))
-    power_w, area = np.zeros(shape), np.zeros(shape)
-    kernel.components(table, power_w, area)
-    return power_w, area
-
-
 def _config_metrics(table: CrossbarTable) -> dict[str, F64]:
-    power_w, area = _components(table)
+    power = power_parts(table)
     return {
-        "area_mm2": chip_sum(table, area),
-        "peak_power_w": chip_sum(table, power_w),
+        "area_mm2": chip_total(table, area_parts(table)),
+        "peak_power_w": chip_total(table, power),
+        "leakage_w": table.leakage_fraction * chip_total(table, power),
         "peak_macs_per_s": peak_macs_per_s(table),
+        "conversion_j": converters(table).energy_j,
     }
 
 
 def _infeasible(metrics: Named[str, F64], columns: Named[str, npt.NDArray[Any]]) -> npt.NDArray[np.int8]:
-    held = columns["tiles"] * columns["imas_per_tile"] * columns["arrays_per_ima"]
-    codes: npt.NDArray[np.int8] = (metrics["arrays"] > held).astype(np.int8)
+    """1 where resident weights exceed the arrays that scratch tiles leave, 2 where writes wear the cells out."""
+    scratch = np.where(columns["dynamic_operands"] == 1, columns["scratch_tiles"], 0)
+    held = (columns["tiles"] - scratch) * columns["imas_per_tile"] * columns["arrays_per_ima"]
+    own = CellColumns(*(columns[name] for name in ("cell_area_f2", "cell_write_j", "row_write_s", "endurance_writes")))
+    endurance = cell_columns(columns["cell_device"], own).endurance_writes
+    worn = metrics["cell_writes"] * columns["required_batches"] > endurance
+    codes: npt.NDArray[np.int8] = np.where(metrics["arrays"] > held, 1, np.where(worn, 2, 0)).astype(np.int8)
     return codes
+
+
+def _epilogue(metrics: Named[str, F64], columns: Named[str, npt.NDArray[Any]]) -> dict[str, F64]:
+    """A pipeline of layers in steady state leaks for an interval, not for the latency of all layers."""
+    leaking = metrics["leakage_w"] * metrics["interval_s"]
+    return {"pipeline_energy_j": metrics["energy_j"] - metrics["leakage_j"] + leaking}
 
 
 _TERMS = {
     "arrays": "arrays that hold the layer's weights, all copies",
     "cells": "cells of them in use; utilisation is cells / (arrays x rows x columns)",
     "conversions": "ADC conversions",
+    "cell_writes": "writes that the most written cell sees, where operands are not resident",
     "array_s": "array reads, one after the other in each copy",
     "adc_s": "conversions of the busiest ADC",
     "shift_add_s": "shift-and-add units of the layer's IMAs",
     "buffer_s": "buffers of the layer's tiles",
     "interconnect_s": "outputs into the network",
     "digital_s": "vector units of all tiles",
+    "write_s": "rows written, where operands are not resident",
     "fill_s": "a vector's way through the pipeline, once a sequential step",
     "array_j": "cells read",
     "dac_j": "rows driven",
@@ -136,6 +178,7 @@ _TERMS = {
     "buffer_j": "tile buffers",
     "interconnect_j": "bus and routers",
     "digital_j": "vector operations and digital MACs",
+    "write_j": "cells written, where operands are not resident",
 }
 _TOTALS = {
     "latency_s": "slowest of the overlapping terms and the fill",
@@ -172,24 +215,29 @@ REFERENCES = (
 
 MODEL = CostModel(
     name="crossbar",
-    meaning="in-memory computing with bit-sliced weights in analogue crossbar arrays",
+    meaning="in-memory computing with bit-sliced weights in analogue or digital arrays",
     spec=CrossbarSpec,
     metrics=(
         *(Metric(name, "max" if name == "interval_s" else "sum", _MEANING[name]) for name in _COLUMNS),
         Metric("area_mm2", "config", "chip"),
         Metric("peak_power_w", "config", "every component at its full rate"),
+        Metric("leakage_w", "config", "what the whole chip always draws"),
         Metric("peak_macs_per_s", "config", "every array full, at the widest operands"),
+        Metric("conversion_j", "config", "one ADC conversion, or one sum of a digital macro's adders"),
+        Metric("pipeline_energy_j", "epilogue", "energy a batch where layers run as a pipeline in steady state"),
     ),
     composition="sum",
-    time_terms=("array_s", "adc_s", "shift_add_s", "buffer_s", "interconnect_s", "digital_s", "io_s"),
+    time_terms=("array_s", "adc_s", "shift_add_s", "buffer_s", "interconnect_s", "digital_s", "io_s", "write_s"),
     energy_terms=tuple(name for name in _COLUMNS if name.endswith("_j") and name != "energy_j"),
     choices=("digital", "crossbar"),
-    cost=kernel.cost,
-    cost_at=kernel.cost_at,
+    cost=cost,
+    cost_at=cost_at,
     scratch_size=0,
     config_metrics=_config_metrics,
     infeasible=_infeasible,
-    infeasible_reasons=("weights do not fit on the chip",),
+    epilogue=_epilogue,
+    infeasible_reasons=("weights do not fit on the chip", "writes wear the cells out"),
     assumptions=ASSUMPTIONS,
     references=REFERENCES,
+    model_version=2,
 )

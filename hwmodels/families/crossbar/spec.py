@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from hwmodels.families.base import Spec, knob
 from hwmodels.numerics import DRIFT_START_S, Numerics
-from hwmodels.units import GB, GHZ, MW, NS, PJ
+from hwmodels.units import FJ, GB, GHZ, MW, NS, PJ
 
 __all__ = ["CrossbarSpec", "CrossbarTable"]
 
@@ -23,6 +23,7 @@ I64 = npt.NDArray[np.int64]
 F64 = npt.NDArray[np.float64]
 
 _TABLE = "[ISAAC] Table I"
+_FF = 1e-15  # farad
 
 
 class CrossbarTable(NamedTuple):
@@ -100,6 +101,39 @@ class CrossbarTable(NamedTuple):
     io_bytes_per_s: F64
     io_j_per_bit: F64
     io_mm2: F64
+    circuit: I64
+    compute: I64
+    product: I64
+    merge_slices: I64
+    supply_v: F64
+    component_supply_v: F64
+    voltage_delay_exponent: F64
+    input_bit_density: F64
+    mean_level: F64
+    cell_f_per_nm: F64
+    unit_capacitors: F64
+    dac_f_per_bit: F64
+    adc_step_j: F64
+    sense_amp_j: F64
+    sense_amp_mm2: F64
+    roadmap: I64
+    cell_on_ohm: F64
+    cell_device: I64
+    cell_write_j: F64
+    row_write_s: F64
+    endurance_writes: F64
+    required_batches: F64
+    weights: I64
+    dynamic_operands: I64
+    scratch_tiles: I64
+    packing: I64
+    kernel_mapping: I64
+    interconnect: I64
+    wire_j_per_bit_mm: F64
+    idle_leakage_share: F64
+    dram_j_per_bit: F64
+    buffer_bytes: I64
+    compat: I64
 
 
 class CrossbarSpec(Spec):
@@ -111,18 +145,19 @@ class CrossbarSpec(Spec):
 
     table_type: ClassVar[type[Any]] = CrossbarTable
 
-    array_rows: int = knob(128, "rows of an array", source=_TABLE, ge=32, le=1024)
-    array_cols: int = knob(128, "columns of an array, without the unit column", source=_TABLE, ge=32, le=1024)
+    array_rows: int = knob(128, "rows of an array", source=_TABLE, ge=32, le=4096)
+    array_cols: int = knob(128, "columns of an array, without the unit column", source=_TABLE, ge=32, le=4096)
     cell_bits: int = knob(2, "bits of a cell", source=_TABLE, unit="bit", ge=1, le=8)
     dac_bits: int = knob(1, "input bits applied in one read", source=_TABLE, unit="bit", ge=1, le=8)
     sign_scheme: Literal["offset", "differential"] = knob(
         "offset", "signed weights: biased with a unit column, or a column each for plus and minus", source="[ISAAC] V"
     )
-    active_rows: int = knob(0, "rows read at once; 0 is all of them", source="[ISAAC] III", ge=0, le=1024)
-    columns_per_adc: int = knob(128, "columns that share an ADC", source=_TABLE, ge=1, le=1024)
-    adc_model: Literal["survey", "isaac"] = knob(
-        "survey", "energy and area of the ADC: regression over published ADCs, or ISAAC's converter", source="[ADC]"
-    )
+    active_rows: int = knob(0, "rows read at once; 0 is all of them", source="[ISAAC] III", ge=0, le=4096)
+    columns_per_adc: int = knob(128, "columns that share an ADC", source=_TABLE, ge=1, le=4096)
+    adc_model: Literal["survey", "isaac", "sar_28nm", "sar_roadmap", "flash", "walden"] = knob(
+        "survey", "the ADC: regression over published ones, ISAAC's, the SAR of 28 nm macros, the SAR of a roadmap, "
+        "flash, or an energy a step", source="[ADC]; the others: hwmodels.families.crossbar.converter",
+    )  # fmt: skip
     adc_bits: int = knob(8, "resolution of an ADC", source=_TABLE, unit="bit", ge=1, le=14)
     adc_samples_per_s: float = knob(
         1.28 * GHZ, "rate of an ADC", source="[ISAAC] V: 128 columns in 100 ns", unit="1/s", ge=1e6, le=1e10
@@ -264,6 +299,125 @@ class CrossbarSpec(Spec):
     io_bytes_per_s: float = knob(25.6 * GB, "off-chip bandwidth", source=f"{_TABLE}: 4 x 6.4 GB/s", unit="B/s", gt=0)
     io_j_per_bit: float = knob(10.4 / (25.6 * GB * 8), "a bit on or off the chip", source=_TABLE, unit="J", gt=0)
     io_mm2: float = knob(22.88, "the off-chip links", source=_TABLE, unit="mm²", ge=0)
+    circuit: Literal["table", "gates"] = knob(
+        "table", "energies of arrays and drivers: from the event knobs, or from gates and capacitances at the node and "
+        "supply (macros)", source="[ISAAC] Table I for table, [ZIGZAG] for gates",
+    )  # fmt: skip
+    compute: Literal["analogue", "adder_tree", "adder_chain"] = knob(
+        "analogue", "columns summed by charge and converted, or by digital adders: a tree a weight, or row after row",
+        source="[ISAAC]; [ZIGZAG] for trees; [COLONNADE] for chains",
+    )  # fmt: skip
+    product: Literal["and", "xnor"] = knob(
+        "and", "what a cell does with input bit and weight bit; sets the share of ones", source="[ISAAC]; xnor: [JIA]"
+    )
+    merge_slices: bool = knob(
+        False, "the slices of a weight are merged by charge, one conversion a weight", source="[ISAAC]: digitally"
+    )
+    supply_v: float = knob(0.9, "supply", source="[ZIGZAG] nominal at 28 nm", unit="V", ge=0.4, le=1.5)
+    component_supply_v: float = knob(
+        0.9, "supply at which the energies and times above are stated", source="[ZIGZAG] nominal at 28 nm", unit="V",
+        ge=0.4, le=1.5,
+    )  # fmt: skip
+    voltage_delay_exponent: float = knob(
+        1.1, "times go with (component supply / supply) to this power", ge=0, le=4,
+        source="[CIMLOOP]: 1.1 of a 22 nm macro, 2.66 of a 65 nm macro, 0.7 to 1 V",
+    )  # fmt: skip
+    input_bit_density: float = knob(
+        0.5, "share of ones among the applied input bits", source="ASSUMED: random codes", gt=0, le=1,
+        plausible=(0.1, 0.6),
+    )  # fmt: skip
+    mean_level: float = knob(
+        0.5, "mean level of a cell over its largest", source="ASSUMED: random slices", gt=0, le=1, plausible=(0.1, 0.6)
+    )
+    cell_f_per_nm: float = knob(
+        0.13 * _FF, "circuit gates: capacitance that one product switches, a nm of the node", unit="F/nm", gt=0,
+        source="fitted to the five analogue macros of the README's section Silicon, leave-one-out there",
+    )  # fmt: skip
+    unit_capacitors: float = knob(
+        1.0, "circuit gates: capacitors a cell, 3 in a C-2C ladder", source="[ZIGZAG]: one", ge=1, le=16
+    )
+    dac_f_per_bit: float = knob(
+        50 * _FF, "circuit gates: capacitance a bit of a DAC of 2 bits or more, at 28 nm", source="[ZIGZAG]", unit="F",
+        ge=0,
+    )  # fmt: skip
+    adc_step_j: float = knob(
+        21 * FJ, "adc_model walden: energy a step at 1 V", unit="J", gt=0,
+        source="fitted to the five analogue macros of the README's section Silicon, leave-one-out there",
+    )  # fmt: skip
+    sense_amp_j: float = knob(
+        2.27 * FJ, "adc_model flash: one sense amplifier's decision", unit="J", gt=0,
+        source="[NEUROSIM] runs at 22 nm: 1.56 fJ a level between 4 and 8 bits, scaled to 32 nm",
+    )  # fmt: skip
+    sense_amp_mm2: float = knob(
+        25.8e-6, "adc_model flash: one sense amplifier", unit="mm²", gt=0,
+        source="[NEUROSIM] runs at 22 nm: 12.2 µm² a level at 4 and 5 bits, scaled to 32 nm",
+    )  # fmt: skip
+    roadmap: Literal["hp", "lstp"] = knob(
+        "lstp", "adc_model sar_roadmap: transistors for performance or for low standby power",
+        source="[NEUROSIM] V1.3 default",
+    )  # fmt: skip
+    cell_on_ohm: float = knob(
+        6e3, "adc_model sar_roadmap: a cell in its on state", source="[NEUROSIM] V1.3 default", unit="ohm", gt=0
+    )
+    cell_device: Literal["custom", "sram_6t", "sram_8t", "rram", "pcm", "fefet"] = knob(
+        "custom", "area, writing and endurance of a cell: of the knobs, or of a kind of cell",
+        source="hwmodels.families.crossbar.devices",
+    )  # fmt: skip
+    cell_write_j: float = knob(
+        10 * PJ, "one cell written", source="ASSUMED: 2 V, 100 µA, 50 ns of resistive memory", unit="J", ge=0,
+        plausible=(1e-12, 1e-10),
+    )  # fmt: skip
+    row_write_s: float = knob(
+        50 * NS, "one row of an array written", source="ASSUMED: a pulse of resistive memory", unit="s", ge=0,
+        plausible=(1e-8, 1e-6),
+    )  # fmt: skip
+    endurance_writes: float = knob(
+        1e8, "writes that a cell survives", source="ASSUMED: resistive memory", gt=0, plausible=(1e6, 1e9)
+    )
+    required_batches: float = knob(
+        0.0, "batches that the cells must survive; 0 asks nothing", source="the user's to state", ge=0
+    )
+    weights: Literal["resident", "reloaded"] = knob(
+        "resident", "weights stay, and a network that does not fit is infeasible; or every layer is written before it "
+        "runs, in as many passes as it needs", source="[ISAAC]: resident",
+    )  # fmt: skip
+    dynamic_operands: Literal["digital", "arrays"] = knob(
+        "digital", "attention's products: on the vector lanes, or with one operand written into arrays",
+        source="[ISAAC] has no attention; lanes are the safe choice",
+    )  # fmt: skip
+    scratch_tiles: int = knob(
+        1, "tiles kept free for dynamic operands in arrays", source="ASSUMED", ge=1, le=65536, plausible=(1, 64)
+    )
+    packing: Literal["none", "block_diagonal"] = knob(
+        "none", "groups (depthwise) in one array: none, or as many as fit on its diagonal", source="[ISAAC]: none"
+    )
+    kernel_mapping: Literal["unrolled", "split"] = knob(
+        "unrolled", "a convolution as one matrix, or as one for each position of its kernel",
+        source="[ISAAC]; split: [NEUROSIM]",
+    )  # fmt: skip
+    interconnect: Literal["mesh", "htree"] = knob(
+        "mesh", "outputs pass mean_hops routers, or the wires of an H-tree over the tiles", source="[ISAAC] V: mesh"
+    )
+    wire_j_per_bit_mm: float = knob(
+        0.08 * PJ, "interconnect htree: a bit over a mm", source="ASSUMED: repeated wires at 32 nm", unit="J/mm", ge=0,
+        plausible=(0.06e-12, 0.1e-12),
+    )  # fmt: skip
+    idle_leakage_share: float = knob(
+        1.0, "share of its leakage that a tile draws while another layer runs", source="[ISAAC]: nothing is gated",
+        ge=0, le=1,
+    )  # fmt: skip
+    dram_j_per_bit: float = knob(
+        0.0, "a bit of DRAM, beside the off-chip links", source="[ISAAC]: links only; 3.7 pJ of LPDDR in [ZIGZAG]",
+        unit="J", ge=0,
+    )  # fmt: skip
+    buffer_bytes: int = knob(
+        0, "capacity of a tile's buffer: what exceeds all of them goes to DRAM and back; 0 is not limited",
+        source="[ISAAC] Table I: 65536, whose pipeline never fills them", unit="B", ge=0,
+    )  # fmt: skip
+    compat: Literal["none", "neurosim_padding"] = knob(
+        "none", "count as a peer does: NeuroSim V1.3 computes a padded convolution's windows without the padding",
+        source="[NEUROSIM] as run: 616 M against 445 M MACs of its VGG8",
+    )  # fmt: skip
 
     @classmethod
     def numerics_table(cls, table: CrossbarTable) -> F64:

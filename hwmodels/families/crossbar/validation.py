@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hwmodels.catalog import device
-from hwmodels.families.crossbar import kernel
+from hwmodels.families.crossbar.converter import adc_area_mm2, adc_energy_j
 from hwmodels.families.crossbar.model import (
     area_mm2,
     arrays_on_chip,
@@ -175,8 +175,8 @@ def _adc_grid(rows: Rows) -> list[Score]:
         return []
     grid = np.array(fitted)
     arguments = [(0, int(bits), rate, node) for node, bits, rate in grid[:, :3]]
-    energy_pj = [1e12 * kernel.adc_energy_j(*point) for point in arguments]
-    area_um2 = [1e6 * kernel.adc_area_mm2(*point) for point in arguments]
+    energy_pj = [1e12 * float(adc_energy_j(*point)) for point in arguments]
+    area_um2 = [1e6 * float(adc_area_mm2(*point)) for point in arguments]
     return [
         Score(
             "crossbar", "adc_plugin_grid", group, "frozen", len(fitted), len(rows), "max_error",

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hwmodels.families.crossbar import kernel
+from hwmodels.families.crossbar.chip import ChipTable, Parts, chip_table
 from hwmodels.families.crossbar.model import MODEL, arrays_on_chip, chip_sum, peak_macs_per_s, peak_power_w
 from hwmodels.families.crossbar.spec import CrossbarSpec
 from hwmodels.workload.ops import Kind, Row
@@ -266,7 +267,7 @@ def test_mapping_counts_equal_brute_force(
     spec = CrossbarSpec(array_rows=array_rows, array_cols=array_cols, cell_bits=cell_bits, sign_scheme=scheme)
     arrays, cells, columns, widest = place_slices(row, spec)
     out = np.zeros((1, len(kernel.Mapping._fields)), np.int64)
-    kernel.mapping(Layers.of([row]), CrossbarSpec.to_table([spec]), out)
+    kernel.mapping(Layers.of([row]), chip_table(CrossbarSpec.to_table([spec])), out)
     fit = dict(zip(kernel.Mapping._fields, out[0].tolist(), strict=True))
     result = run(row, spec)
     assert (fit["arrays"], fit["cells"], fit["widest"]) == (arrays, cells, widest)
@@ -337,6 +338,10 @@ def test_accuracy_knobs_cost_nothing(row: Row, spec: CrossbarSpec, sigma: float)
     assert run(row, changed) == run(row, spec)
 
 
+def test_kernel_and_chip_name_the_same_columns() -> None:
+    assert kernel.Chip._fields == ChipTable._fields
+
+
 def test_a_full_chip_draws_its_peak_power() -> None:
     """One layer that fills every array of an offset-free chip: array, DAC and ADC power are those of the roll-up."""
     spec = CrossbarSpec(sign_scheme="differential", tiles=2, leakage_fraction=0.0, pipeline_cycles=0)
@@ -344,7 +349,7 @@ def test_a_full_chip_draws_its_peak_power() -> None:
     row = gemm(1000, 8, 128, groups=int(arrays_on_chip(table)[0]), weight_bits=16, activation_bits=16)
     result = run(row, spec)
     assert result["cells"] == result["arrays"] * 128 * 128
-    power = dict(zip(kernel.Parts._fields, peak_power_w(table)[0] * spec.tiles * spec.imas_per_tile, strict=True))
+    power = dict(zip(Parts._fields, peak_power_w(table)[0] * spec.tiles * spec.imas_per_tile, strict=True))
     for part in ("array", "dac", "adc", "sample_hold"):
         assert result[f"{part}_j"] / result["latency_s"] == pytest.approx(power[part], rel=1e-12)
     registers = sum(power[part] for part in ("input_register", "output_register"))

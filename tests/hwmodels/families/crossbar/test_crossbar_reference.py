@@ -10,7 +10,7 @@ import pytest
 
 from hwmodels.catalog import device
 from hwmodels.evaluate import evaluate
-from hwmodels.families.crossbar import kernel
+from hwmodels.families.crossbar.converter import adc_area_mm2, adc_energy_j
 from hwmodels.families.crossbar.model import MODEL
 from hwmodels.families.crossbar.spec import CrossbarSpec, CrossbarTable
 from hwmodels.families.crossbar.validation import chip_figures, half_unit, table1_sums, validate
@@ -49,24 +49,24 @@ def test_isaac_chip_figures() -> None:
     [(8, 32, 1.2e9, 1.84861, 6313.1), (5, 22, 1e8, 0.46287, 1835.3)],
 )
 def test_adc_survey_check_values(bits: int, node: float, rate: float, energy_pj: float, area_um2: float) -> None:
-    assert 1e12 * kernel.adc_energy_j(0, bits, rate, float(node)) == pytest.approx(energy_pj, rel=1e-4)
-    assert 1e6 * kernel.adc_area_mm2(0, bits, rate, float(node)) == pytest.approx(area_um2, rel=1e-4)
+    assert 1e12 * adc_energy_j(0, bits, rate, float(node)) == pytest.approx(energy_pj, rel=1e-4)
+    assert 1e6 * adc_area_mm2(0, bits, rate, float(node)) == pytest.approx(area_um2, rel=1e-4)
 
 
 def test_adc_isaac_follows_the_published_scaling() -> None:
     """pJ a conversion at 32 nm, 4 to 10 bits, relative to 8, as tabulated after [SABERI] for ISAAC's converter."""
     published = np.array([0.79, 0.99, 1.20, 1.42, 1.67, 1.969078145, 2.379022742]) / 1.67
-    law = [kernel.adc_energy_j(1, bits, 1e9, 32.0) / 1.5625e-12 for bits in range(4, 11)]
+    law = [adc_energy_j(1, bits, 1e9, 32.0) / 1.5625e-12 for bits in range(4, 11)]
     assert law == pytest.approx(published, rel=0.006)
     area = np.array([361.04, 476.91, 626.91, 845.18, 1200, 1827.911647, 3002.008032])
-    assert [1e6 * kernel.adc_area_mm2(1, bits, 1e9, 32.0) for bits in range(4, 11)] == pytest.approx(area, rel=1e-3)
+    assert [1e6 * adc_area_mm2(1, bits, 1e9, 32.0) for bits in range(4, 11)] == pytest.approx(area, rel=1e-3)
 
 
 @pytest.mark.parametrize("model", [0, 1])
 def test_adc_energy_and_area_grow_with_bits(model: int) -> None:
     for rate in np.geomspace(1e6, 1e10, 9):
         for node in (5.0, 32.0, 180.0):
-            for of in (kernel.adc_energy_j, kernel.adc_area_mm2):
+            for of in (adc_energy_j, adc_area_mm2):
                 assert (np.diff([of(model, bits, rate, node) for bits in range(1, 15)]) > 0).all()
 
 

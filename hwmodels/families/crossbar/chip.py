@@ -1,0 +1,390 @@
+"""A crossbar chip without its workload: what an event costs, peak power, area and leakage, of every configuration.
+
+Columns (C,) in, columns out; the kernel beside it multiplies them with what a layer does. After ISAAC (Shafiee et al.,
+ISCA 2016) for the chip and its components, [ZIGZAG] (Sun et al.) for macros of gates, [CIMLOOP] for the rules of
+scaling. What is NOT modelled stands in the README beside this file.
+
+Scaling, from the components' node and supply: energies of digital parts with node and V², analogue ones likewise (the
+cells of circuit `table` with V² alone), times with V^-x, digital areas with node², analogue ones with node; within 5 to
+180 nm and 0.4 to 1.5 V. Circuit `gates` states everything at the node and supply themselves.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from hwmodels.families.crossbar import gates
+from hwmodels.families.crossbar.converter import Converters, converters
+from hwmodels.families.crossbar.devices import CellColumns, cell_columns
+from hwmodels.families.crossbar.spec import CrossbarTable
+
+__all__ = ["ChipTable", "Parts", "area_parts", "chip_table", "chip_total", "power_parts", "take"]
+
+F64 = npt.NDArray[np.float64]
+I64 = npt.NDArray[np.int64]
+
+_RANDOM = 0.25  # [ZIGZAG] share of ones of a product of random bits: that of the published component energies
+_WORD_ACTIVITY = 0.5  # ASSUMED (0.3 to 1): share of the bits of a running sum that change
+_XNOR_NAND2 = 1.5  # [ZIGZAG] an XOR2 against the NAND2 of a product of bits
+
+
+class Parts(NamedTuple):
+    """One column (C,) a component: W or mm²; the first seven per IMA, the next five per tile, the last per chip."""
+
+    adc: F64
+    dac: F64
+    sample_hold: F64
+    array: F64
+    shift_add: F64
+    input_register: F64
+    output_register: F64
+    buffer: F64
+    bus: F64
+    router: F64
+    digital: F64
+    tile_register: F64
+    io: F64
+
+
+class ChipTable(NamedTuple):
+    """What the kernel reads, (C,) each: sizes, switches, rates, energies per event with the leaking share taken off."""
+
+    rows: I64
+    columns: I64
+    active_rows: I64
+    cell_bits: I64
+    dac_bits: I64
+    columns_a_slice: I64
+    unit_columns: I64
+    columns_per_adc: I64
+    weight_bits: I64
+    activation_bits: I64
+    duplication: I64
+    vectors_per_copy: I64
+    arrays_per_ima: I64
+    imas_per_tile: I64
+    tiles: I64
+    pipeline_cycles: I64
+    merges: I64
+    splits: I64
+    packs: I64
+    reloads: I64
+    writes_dynamic: I64
+    scratch_tiles: I64
+    skips_padding: I64
+    read_s: F64
+    conversion_s: F64
+    row_write_s: F64
+    shift_adds_per_s: F64
+    buffer_bits_per_s: F64
+    flit_bits_per_s: F64
+    digital_ops_per_s: F64
+    io_bits_per_s: F64
+    buffer_bits: F64
+    cell_j: F64
+    dac_j: F64
+    sample_hold_j: F64
+    adc_j: F64
+    shift_add_j: F64
+    input_register_j: F64
+    output_register_j: F64
+    tile_register_j: F64
+    buffer_j: F64
+    bus_j: F64
+    route_j: F64
+    digital_op_j: F64
+    digital_mac_j: F64
+    io_j: F64
+    write_j: F64
+    leakage_w: F64
+    idle_share: F64
+
+
+class Events(NamedTuple):
+    """Energy of one event of the arrays and their periphery, (C,) each, J."""
+
+    cell: F64
+    dac: F64
+    sample_hold: F64
+    adc: F64
+    shift_add: F64
+
+
+def take(table: CrossbarTable, index: I64) -> CrossbarTable:
+    """The configurations at `index`."""
+    return CrossbarTable._make(np.ascontiguousarray(column[index]) for column in table)
+
+
+def chip_table(table: CrossbarTable) -> ChipTable:
+    """Everything of a configuration that does not depend on the layer; f is the share of power always drawn."""
+    power, area = power_parts(table), area_parts(table)
+    f = table.leakage_fraction
+    scale, drive = (1 - f) * _digital_scale(table), _drive(table)
+    events, converter, device = _events(table), _converters(table), _device(table)
+    clock_hz = table.clock_hz / drive
+    differential = table.sign_scheme
+    integer = table.tiles.dtype
+    return ChipTable(
+        rows=table.array_rows,
+        columns=table.array_cols,
+        active_rows=_active_rows(table),
+        cell_bits=table.cell_bits,
+        dac_bits=table.dac_bits,
+        columns_a_slice=1 + differential,
+        unit_columns=_unit_columns(table),
+        columns_per_adc=_columns_per_adc(table),
+        weight_bits=table.weight_bits,
+        activation_bits=table.activation_bits,
+        duplication=table.duplication,
+        vectors_per_copy=table.vectors_per_copy,
+        arrays_per_ima=table.arrays_per_ima,
+        imas_per_tile=table.imas_per_tile,
+        tiles=table.tiles,
+        pipeline_cycles=table.pipeline_cycles,
+        merges=_merges(table).astype(integer),
+        splits=table.kernel_mapping,
+        packs=table.packing,
+        reloads=table.weights,
+        writes_dynamic=table.dynamic_operands,
+        scratch_tiles=np.minimum(table.scratch_tiles, table.tiles),
+        skips_padding=table.compat,
+        read_s=table.read_time_s * drive,
+        conversion_s=converter.time_s,
+        row_write_s=device.row_write_s,
+        shift_adds_per_s=table.shift_adds_per_ima * table.shift_add_inputs * clock_hz,
+        buffer_bits_per_s=table.buffer_bus_bits * clock_hz,
+        flit_bits_per_s=table.flit_bits * clock_hz,
+        digital_ops_per_s=table.digital_lanes * clock_hz,
+        io_bits_per_s=8.0 * table.io_bytes_per_s,
+        buffer_bits=8.0 * (table.buffer_bytes * table.tiles).astype(np.float64),
+        cell_j=events.cell * (1 - f),
+        dac_j=events.dac * (1 - f),
+        sample_hold_j=events.sample_hold * (1 - f),
+        adc_j=events.adc * (1 - f),
+        shift_add_j=events.shift_add * (1 - f),
+        input_register_j=table.input_register_j_per_bit * scale,
+        output_register_j=table.output_register_j_per_bit * scale,
+        tile_register_j=table.tile_register_j_per_bit * scale,
+        buffer_j=table.buffer_j_per_bit * scale,
+        bus_j=table.bus_j_per_bit * scale,
+        route_j=_route_j(table, area) * (1 - f),
+        digital_op_j=table.digital_op_j * scale,
+        digital_mac_j=table.digital_mac_j * scale,
+        io_j=(table.io_j_per_bit + table.dram_j_per_bit) * (1 - f),
+        write_j=device.write_j * np.ones(table.tiles.shape),
+        leakage_w=f * chip_total(table, power),
+        idle_share=table.idle_leakage_share,
+    )
+
+
+def chip_total(table: CrossbarTable, parts: Parts) -> F64:
+    """tiles (imas_per_tile IMA + tile periphery) + I/O, (C,)."""
+    tile: F64 = table.imas_per_tile * sum(parts[:7]) + sum(parts[7:12])
+    total: F64 = table.tiles * tile + parts.io
+    return total
+
+
+def power_parts(table: CrossbarTable) -> Parts:
+    """Peak power of each component, W: its events at full rate, each at its energy."""
+    scale, drive = _digital_scale(table), _drive(table)
+    events, conversion_s, clock_hz = _events(table), _converters(table).time_s, table.clock_hz / drive
+    active, words = _active_rows(table), _words_a_row(table)
+    cycle_s = np.maximum(table.read_time_s * drive, _columns_per_adc(table) * conversion_s)
+    conversions = table.arrays_per_ima * _converted_columns(table) / cycle_s
+    driven_rows = table.arrays_per_ima * active / cycle_s
+    slots = _ceil(table.activation_bits, table.dac_bits) * _ceil(table.array_rows, active)
+    output_bits = table.arrays_per_ima * words / cycle_s * table.activation_bits / slots
+    router_bits = table.flit_bits * clock_hz * table.router_ports / table.tiles_per_router
+    return Parts(
+        adc=conversions * events.adc,
+        dac=driven_rows * events.dac,
+        sample_hold=conversions * events.sample_hold,
+        array=driven_rows * table.array_cols * events.cell,
+        shift_add=conversions * events.shift_add,
+        input_register=driven_rows * table.dac_bits * table.input_register_j_per_bit * scale,
+        output_register=output_bits * table.output_register_j_per_bit * scale,
+        buffer=table.buffer_bus_bits * clock_hz * table.buffer_j_per_bit * scale,
+        bus=table.bus_wires * clock_hz * table.bus_j_per_bit * scale,
+        router=router_bits * table.router_j_per_bit * scale,
+        digital=table.digital_lanes * clock_hz * table.digital_op_j * scale,
+        tile_register=table.imas_per_tile * output_bits * table.tile_register_j_per_bit * scale,
+        io=8.0 * table.io_bytes_per_s * (table.io_j_per_bit + table.dram_j_per_bit),
+    )
+
+
+def area_parts(table: CrossbarTable) -> Parts:
+    """Area of each component, mm²: digital with the square of the node, analogue in proportion; I/O is fixed."""
+    shrink = table.node_nm / table.component_node_nm
+    digital, arrays = shrink**2, table.arrays_per_ima
+    outputs = _words_a_row(table)
+    input_bits = arrays * table.array_rows * table.activation_bits
+    output_bits = arrays * outputs * table.activation_bits
+    of_gates = table.circuit == 1
+    cells = table.array_rows * table.array_cols
+    cell_mm2 = _device(table).area_f2 * (1e-6 * table.node_nm) ** 2
+    product_nand2 = np.where(table.product == 1, _XNOR_NAND2, 1.0)
+    cell_mm2 = cell_mm2 + of_gates * product_nand2 * gates.NAND2_MM2 * (table.node_nm / gates.NODE_NM) ** 2
+    adders = np.where(table.compute == 0, 0.0, _tree_adders(table)) * outputs
+    converter = np.where(
+        table.compute == 0,
+        _ceil(_converted_columns(table), np.minimum(table.columns_per_adc, _converted_columns(table)))
+        * _converters(table).area_mm2,
+        gates.adder_mm2(adders, table.node_nm),
+    )
+    sums_mm2 = gates.adder_mm2(1.0, table.node_nm) + gates.register_mm2(1.0, table.node_nm)
+    accumulators = arrays * outputs * _accumulator_bits(table) * sums_mm2
+    return Parts(
+        adc=(arrays * converter).astype(np.float64),
+        dac=np.where(of_gates, 0.0, arrays * table.array_rows * table.dac_mm2 * (2**table.dac_bits - 1) * shrink),
+        sample_hold=np.where(of_gates, 0.0, arrays * table.array_cols * table.sample_hold_mm2 * shrink),
+        array=arrays * cells * cell_mm2,
+        shift_add=np.where(of_gates, accumulators, table.shift_adds_per_ima * table.shift_add_mm2 * digital),
+        input_register=input_bits * table.input_register_mm2_per_bit * digital,
+        output_register=output_bits * table.output_register_mm2_per_bit * digital,
+        buffer=table.buffer_mm2 * digital,
+        bus=table.bus_wires * table.bus_mm2_per_wire * digital,
+        router=table.router_mm2 / table.tiles_per_router * digital,
+        digital=table.digital_lanes * table.digital_lane_mm2 * digital,
+        tile_register=table.imas_per_tile * output_bits * table.tile_register_mm2_per_bit * digital,
+        io=table.io_mm2,
+    )
+
+
+def _events(table: CrossbarTable) -> Events:
+    """`table`: the knobs, scaled, with the data's share of ones against random ones. `gates`: capacitances, V² each.
+
+    Circuit gates, U = C V² of a NAND2, q the share of ones among products, p among input bits:
+        cell       analogue: c node k V² q, k capacitors a cell; adders: q U, 1.5 U of an XNOR
+        DAC        50 fF bits V² node/28 from 2 bits on, else in the cells
+        conversion of the converter, or the adders of a weight's rows: 6 U each, a share q of them switching
+        shift-add  an adder and a flip-flop a bit of the running sum, half switching; none where one read ends it
+    """
+    supply = (table.supply_v / table.component_supply_v) ** 2
+    scale = _digital_scale(table)
+    ones, inputs = _share_of_ones(table), table.input_bit_density
+    nand2 = gates.nand2_j(table.node_nm, table.supply_v)
+    squared = table.supply_v**2
+    of_gates, adds = table.circuit == 1, table.compute != 0
+    product_nand2 = np.where(table.product == 1, _XNOR_NAND2, 1.0)
+    charge = table.cell_f_per_nm * table.node_nm * table.unit_capacitors * squared * ones
+    many_bits = np.where(table.dac_bits > 1, table.dac_bits, 0)
+    dac = table.dac_f_per_bit * many_bits * squared * table.node_nm / gates.NODE_NM
+    word = (gates.ADDER_NAND2 + gates.REGISTER_NAND2) * nand2 * _WORD_ACTIVITY * _accumulator_bits(table)
+    mean_cell = table.cell_read_w * table.read_time_s * supply * ones / _RANDOM
+    mean_dac = table.dac_j * (2**table.dac_bits - 1) * scale * inputs / 0.5
+    return Events(
+        cell=np.where(of_gates, np.where(adds, ones * product_nand2 * nand2, charge), mean_cell),
+        dac=np.where(of_gates, np.where(adds, 0.0, dac), mean_dac),
+        sample_hold=np.where(of_gates | adds, 0.0, table.sample_hold_j * scale),
+        adc=_converters(table).energy_j,
+        shift_add=np.where(of_gates, word, table.shift_add_j * scale),
+    )
+
+
+def _converters(table: CrossbarTable) -> Converters:
+    """One conversion; of a digital macro, one sum over the rows of a weight, timed by `read_time_s`."""
+    found = converters(table)
+    adds = table.compute != 0
+    nand2 = gates.nand2_j(table.node_nm, table.supply_v)
+    energy = _tree_adders(table) * gates.ADDER_NAND2 * nand2 * _share_of_ones(table)
+    return Converters(np.where(adds, energy, found.energy_j), found.area_mm2, np.where(adds, 0.0, found.time_s))
+
+
+def _share_of_ones(table: CrossbarTable) -> F64:
+    """Of products of input bit (share p) and level (mean g): p g of AND, p g + (1 - p)(1 - g) of XNOR."""
+    p, g = table.input_bit_density, table.mean_level
+    ones: F64 = np.where(table.product == 1, p * g + (1 - p) * (1 - g), p * g)
+    return ones
+
+
+def _tree_adders(table: CrossbarTable) -> F64:
+    """Full adders behind one weight: products are weight_bits + dac_bits - 1 wide."""
+    width, rows = table.weight_bits + table.dac_bits - 1, _active_rows(table)
+    return np.where(table.compute == 2, gates.chain_adders(rows, width), gates.tree_adders(rows, width))
+
+
+def _accumulator_bits(table: CrossbarTable) -> F64:
+    """Width of the running sum over input slices; 0 where one read ends it.
+
+    Analogue: ADC bits + activation bits, and the weight's where slices are merged digitally.
+    Adders: product + log2(rows) + activation bits.
+    """
+    once = (table.activation_bits <= table.dac_bits) & ((_slices(table) == 1) | _merges(table))
+    merged = np.where(_merges(table), 0, table.weight_bits)
+    analogue = table.adc_bits + merged + table.activation_bits
+    depth = np.ceil(np.log2(_active_rows(table)))
+    adders = table.weight_bits + table.dac_bits - 1 + depth + table.activation_bits
+    return np.where(once, 0.0, np.where(table.compute == 0, analogue, adders))
+
+
+def _route_j(table: CrossbarTable, area: Parts) -> F64:
+    """A bit of output to the next layer: mean_hops routers, or half the depth of an H-tree over the tiles.
+
+    H-tree of N leaves at pitch sqrt(A_tile), L = ceil(log2 sqrt N) levels: path = pitch sqrt(N) (1 - 2^-L)
+    """
+    scale = _digital_scale(table)
+    mesh = table.mean_hops * table.router_j_per_bit * scale
+    side = np.sqrt(table.tiles)
+    levels = np.ceil(np.log2(np.maximum(side, 1.0)))
+    tile_mm2 = table.imas_per_tile * sum(area[:7]) + sum(area[7:12])
+    path_mm = np.sqrt(tile_mm2) * side * (1 - 2.0**-levels)
+    return np.where(table.interconnect == 1, path_mm * table.wire_j_per_bit_mm * scale, mesh)
+
+
+def _digital_scale(table: CrossbarTable) -> F64:
+    """Energy of a digital part against its stated one: node V²."""
+    scale: F64 = table.node_nm / table.component_node_nm * (table.supply_v / table.component_supply_v) ** 2
+    return scale
+
+
+def _drive(table: CrossbarTable) -> F64:
+    """Times against their stated ones: (component supply / supply)^x [CIMLOOP]."""
+    drive: F64 = (table.component_supply_v / table.supply_v) ** table.voltage_delay_exponent
+    return drive
+
+
+def _device(table: CrossbarTable) -> CellColumns:
+    own = CellColumns(table.cell_area_f2, table.cell_write_j, table.row_write_s, table.endurance_writes)
+    return cell_columns(table.cell_device, own)
+
+
+def _unit_columns(table: CrossbarTable) -> I64:
+    """Offset weights need one; macros of gates have a negative top place value, or XNOR products, instead."""
+    return np.where((table.circuit == 1) | (table.compute != 0), 0, 1 - table.sign_scheme)
+
+
+def _merges(table: CrossbarTable) -> npt.NDArray[np.bool_]:
+    """One conversion a weight: merged by charge, or by the adders of a digital macro."""
+    merges: npt.NDArray[np.bool_] = (table.merge_slices == 1) | (table.compute != 0)
+    return merges
+
+
+def _slices(table: CrossbarTable) -> I64:
+    """Columns a weight of the widest width."""
+    slices: I64 = _ceil(table.weight_bits, table.cell_bits) * (1 + table.sign_scheme)
+    return slices
+
+
+def _words_a_row(table: CrossbarTable) -> I64:
+    return table.array_cols // _slices(table)
+
+
+def _converted_columns(table: CrossbarTable) -> I64:
+    """Conversions that read a full array once: its columns, or its weights where slices are merged."""
+    return np.where(_merges(table), np.maximum(_words_a_row(table), 1), table.array_cols)
+
+
+def _columns_per_adc(table: CrossbarTable) -> I64:
+    return np.minimum(table.columns_per_adc, table.array_cols)
+
+
+def _active_rows(table: CrossbarTable) -> I64:
+    wanted = np.where(table.active_rows > 0, table.active_rows, table.array_rows)
+    return np.minimum(wanted, table.array_rows)
+
+
+def _ceil(a: I64, b: I64) -> I64:
+    return -(-a // b)
