@@ -15,7 +15,7 @@ Not modelled: drift, other load on the machine, systematic differences between m
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,12 +38,14 @@ __all__ = ["Calibration", "Coverage", "FitError", "calibrate", "coverage_of", "e
            "write_device"]  # fmt: skip
 
 F64 = npt.NDArray[np.float64]
+Predict = Callable[[Any, Mapping[str, F64]], F64]
 
 _SIGMA = 0.1  # ASSUMED: the model's own error on a layer, relative; plausible 0.05 to 0.3
 _FOLDS = 5
 _LEAST_EFFECT = 1e-3
 """Knobs that move no prediction by this share, over their plausible range, are left alone."""
-_STEPS = 60
+_ROUNDS = 40
+_STEP = 1e-3  # of a knob's logarithm, in differences
 
 
 @dataclass(frozen=True)
@@ -113,14 +115,26 @@ class _Problem:
     sigma: F64
     energy_rows: I64
 
-    def predict(self, spec: Spec) -> F64:
-        """log seconds of every row, then log joules of those with energy, (R + E,)."""
-        variants = [spec.model_copy(update=dict(condition)) for condition in self.conditions]
-        configs = type(spec).to_table(variants)
-        costs = evaluate_pairs(self.model, self.table, configs, network=self.network, config=self.config)
-        energy = costs.columns["energy_j"][self.energy_rows]
-        predicted: F64 = np.log(np.concatenate([costs.columns["latency_s"], energy]))
+    def predict(self, spec: Spec, columns: Mapping[str, F64]) -> F64:
+        """Logarithms of the seconds of every row, then of the joules of those with energy, (C, R + E).
+
+        columns : knob -> (C,) values that replace those of `spec`.
+        """
+        size = next(iter(columns.values())).size if columns else 1
+        variants = [
+            type(spec).table_from(spec.model_copy(update=dict(condition)), columns) for condition in self.conditions
+        ]
+        configs = type(variants[0])(*(np.concatenate(parts) for parts in zip(*variants, strict=True)))
+        network = np.tile(self.network, size)
+        config = (self.config * size + np.arange(size)[:, None]).ravel()
+        costs = evaluate_pairs(self.model, self.table, configs, network=network, config=config)
+        seconds, joules = (costs.columns[name].reshape(size, -1) for name in ("latency_s", "energy_j"))
+        predicted: F64 = np.log(np.concatenate([seconds, joules[:, self.energy_rows]], axis=1))
         return predicted
+
+    def at(self, spec: Spec) -> F64:
+        """The same of one device, (R + E,)."""
+        return self.predict(spec, {})[0]
 
     def only(self, rows: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
         """Which entries of `predict` belong to the chosen rows, (R + E,)."""
@@ -145,14 +159,13 @@ def calibrate(
         raise SpecError("measurements", "none", "at least one row")
     problem = _problem(device.model, device.spec, measurements)
     names = _chosen(device.spec, problem) if knobs is None else _checked(device.spec, knobs)
-    everything = np.ones(len(measurements), bool)
     spec = fit_knobs(problem.predict, device.spec, names, measured=problem.log_measured, sigma=problem.sigma)
     return Calibration(
         device=device,
         spec=spec,
         knobs={name: (float(getattr(device.spec, name)), float(getattr(spec, name))) for name in names},
         error=_cross_validated(problem, device.spec, names, measurements),
-        predicted=np.exp(problem.predict(spec)[: everything.size]),
+        predicted=np.exp(problem.at(spec)[: len(measurements)]),
         fitted_on=_fitted_on(measurements),
         coverage=coverage_of(measurements),
     )
@@ -170,12 +183,12 @@ def error_on(calibration: Calibration, measurements: Sequence[Measurement]) -> t
 
 
 def fit_knobs(
-    predict: Any, start: Spec, names: Sequence[str], *, measured: F64, sigma: F64, chosen: Any = slice(None)
+    predict: Predict, start: Spec, names: Sequence[str], *, measured: F64, sigma: F64, chosen: Any = slice(None)
 ) -> Spec:
     """The most probable values of the named knobs.
 
-    predict : Spec -> (R,) logarithms. measured, sigma : (R,) logarithms and their standard deviations. chosen : the
-    entries of all three that count.
+    predict : (spec, knob -> (C,) values) -> (C, R) logarithms. measured, sigma : (R,) logarithms and their standard
+    deviations. chosen : the entries of all three that count.
     """
     from scipy.optimize import least_squares
 
@@ -184,17 +197,25 @@ def fit_knobs(
     ranges = np.array([_range(start, name) for name in names])
     centre = np.log([float(getattr(start, name)) for name in names])
     width = (ranges[:, 1] - ranges[:, 0]) / 4
-    # Bounds of least_squares are open; the start may lie on one.
-    slack = 1e-9 * np.abs(ranges).max() + 1e-12
+    low, high = ranges[:, 0] - 1e-9, ranges[:, 1] + 1e-9  # bounds are open, and the start may lie on one
 
     def residuals(values: F64) -> F64:
-        error = ((predict(_with(start, names, values)) - measured) / sigma)[chosen]
+        """(C, K) logarithms of the knobs -> (C, R + K)."""
+        inside = np.clip(values, ranges[:, 0], ranges[:, 1])
+        columns = {name: np.exp(inside[:, index]) for index, name in enumerate(names)}
+        error = ((predict(start, columns) - measured) / sigma)[:, chosen]
         robust = np.sign(error) * np.sqrt(2.0 * (np.sqrt(1.0 + error**2) - 1.0))
-        return np.concatenate([robust, (values - centre) / width])
+        return np.concatenate([robust, (values - centre) / width], axis=1)
+
+    def slopes(values: F64) -> F64:
+        """(R + K, K) by differences towards the inside of the ranges, all knobs in one call."""
+        step = np.where(values + _STEP < ranges[:, 1], _STEP, -_STEP)
+        found = residuals(np.concatenate([values[None], values + np.diag(step)]))
+        return ((found[1:] - found[0]) / step[:, None]).T
 
     found = least_squares(
-        residuals, centre, bounds=(ranges[:, 0] - slack, ranges[:, 1] + slack), max_nfev=_STEPS, x_scale=width,
-        diff_step=1e-3,
+        lambda values: residuals(values[None])[0], centre, jac=slopes, bounds=(low, high), max_nfev=_ROUNDS,
+        x_scale=width, xtol=1e-4, ftol=1e-4,
     )  # fmt: skip
     return _with(start, names, np.clip(found.x, ranges[:, 0], ranges[:, 1]))
 
@@ -229,13 +250,13 @@ def _checked(spec: Spec, names: Sequence[str]) -> tuple[str, ...]:
 
 def _chosen(spec: Spec, problem: _Problem) -> tuple[str, ...]:
     """Knobs that move some prediction by more than `_LEAST_EFFECT` over their plausible range."""
-    base = problem.predict(spec)
+    base = problem.at(spec)
     found = []
     for name, knob in type(spec).knobs().items():
         if not _can_move(spec, knob):
             continue
         ends = [_with(spec, [name], np.array([end])) for end in _range(spec, name)]
-        if max(float(np.abs(problem.predict(end) - base).max()) for end in ends) > _LEAST_EFFECT:
+        if max(float(np.abs(problem.at(end) - base).max()) for end in ends) > _LEAST_EFFECT:
             found.append(name)
     return tuple(found)
 
@@ -301,8 +322,8 @@ def _cross_validated(
             if seen.any()
             else start
         )
-        predicted[fold == index] = np.exp(problem.predict(fitted)[: groups.size][fold == index])
-    before = np.exp(problem.predict(start)[: groups.size])
+        predicted[fold == index] = np.exp(problem.at(fitted)[: groups.size][fold == index])
+    before = np.exp(problem.at(start)[: groups.size])
     measured = np.exp(problem.log_measured[: groups.size])
     return _fit_error(protocol, *(column[held_out] for column in (predicted, measured, before)))
 

@@ -1,8 +1,9 @@
 """Cores by name: what a Cortex-A76 or a Zen 3 brings to a device, whoever built it, and a device from a sentence.
 
 `clusters_of("... (Cortex-A76 2.4GHz x 4)")` reads the clusters of cores out of a benchmark's description, `spec_of`
-puts them together. The figures are the makers' optimisation guides and public tables, recalled and not re-read: lanes times
-units times two is the FLOP a cycle of a core.
+puts them together. The figures are the makers' optimisation guides and public tables, recalled and not re-read: lanes
+times units times two is the FLOP a cycle of a core. A core whose vector unit the runtimes of the tables do not use
+has 32 bits here.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ CORES: dict[str, Core] = {
     "Cortex-A57": _arm(1.0, 32, 512, 0, 4.0, latency=5, dot=False, load=16),
     "Cortex-A72": _arm(1.0, 32, 256, 0, 4.5, latency=5, dot=False, load=16),
     "Cortex-A73": _arm(1.0, 64, 512, 0, 6.0, latency=5, dot=False),
-    "Cortex-A75": _arm(2.0, 64, 256, 2, 9.0),
+    "Cortex-A75": _arm(1.5, 64, 256, 2, 9.0),
     "Cortex-A76": _arm(2.0, 64, 512, 2, 9.0),
     "Cortex-A77": _arm(2.0, 64, 512, 4, 11.0),
     "Cortex-A78": _arm(2.0, 64, 512, 4, 12.0),
@@ -77,9 +78,13 @@ CORES: dict[str, Core] = {
     "Monsoon": _arm(3.0, 64, 4096, 0, 12.0, dot=False, load=48),
     "Firestorm": _arm(4.0, 128, 4096, 8, 30.0, load=48),
     "Everest": _arm(4.0, 128, 4096, 8, 40.0, load=48),
-    "TaiShan v110": _arm(1.0, 64, 512, 24, 9.0, latency=5),
+    "TaiShan v110": _arm(2.0, 64, 512, 24, 9.0, latency=5),
     "FTC66x": _arm(1.0, 32, 512, 0, 5.0, latency=5, dot=False, load=16),
     "FTC310": _arm(1.0, 32, 128, 0, 2.0, dot=False, load=8),
+    "Carmel": _arm(2.0, 64, 1024, 4, 10.0),
+    "Cortex-M4": Core(32, 0.33, 1, 1, 3, 640 * KIB, 0, 0, 0.4 * GB, 2, 2, 4, 4),
+    "Cortex-M33": Core(32, 0.4, 1, 1, 3, 640 * KIB, 0, 0, 0.6 * GB, 2, 2, 4, 4),
+    "Cortex-M7": Core(32, 0.5, 1, 1, 3.6, 16 * KIB, 0, 0, 2 * GB, 2, 2, 8, 8),
     "Haswell": Core(256, 2, 5, 1, 1.5, 32 * KIB, 256 * KIB, 8 * MIB, 10 * GB, 6, 2, 64, 24),
     "Skylake": Core(256, 2, 4, 1, 1.5, 32 * KIB, 256 * KIB, 8 * MIB, 12 * GB, 6, 2, 64, 28),
     "Skylake-SP": Core(512, 2, 4, 1, 1.5, 32 * KIB, 1024 * KIB, 24 * MIB, 10 * GB, 14, 2, 64, 24),
@@ -90,21 +95,35 @@ CORES: dict[str, Core] = {
     "Emerald Rapids": Core(512, 2, 4, 1, 4, 48 * KIB, 2048 * KIB, 64 * MIB, 12 * GB, 14, 2, 64, 32),
     "Yonah": Core(128, 0.5, 5, 1, 1.5, 32 * KIB, 1024 * KIB, 0, 2 * GB, 4, 2, 16, 8),
     "Silvermont": Core(128, 0.5, 5, 1, 1.5, 24 * KIB, 512 * KIB, 0, 3 * GB, 4, 2, 16, 8),
-    "Knights Corner": Core(512, 0.5, 4, 1, 1, 32 * KIB, 512 * KIB, 0, 3 * GB, 14, 2, 32, 8),
+    "Knights Corner": Core(32, 0.5, 4, 1, 1, 32 * KIB, 512 * KIB, 0, 3 * GB, 4, 4, 16, 8),
     "Zen 2": Core(256, 2, 5, 1, 1.5, 32 * KIB, 512 * KIB, 16 * MIB, 18 * GB, 6, 2, 64, 28),
     "Zen 3": Core(256, 2, 4, 1, 1.5, 32 * KIB, 512 * KIB, 32 * MIB, 20 * GB, 6, 2, 64, 28),
     "Zen 5": Core(512, 2, 4, 1, 4, 48 * KIB, 1024 * KIB, 32 * MIB, 25 * GB, 14, 2, 128, 48),
     "GS464E": Core(32, 1, 5, 1, 1, 64 * KIB, 256 * KIB, 4 * MIB, 3 * GB, 4, 4, 8, 8),
     "GS464V": Core(128, 2, 5, 1, 1.5, 64 * KIB, 256 * KIB, 4 * MIB, 4 * GB, 8, 2, 32, 8),
-    "GS264": Core(32, 0.5, 5, 1, 1, 32 * KIB, 256 * KIB, 0, 1 * GB, 4, 4, 8, 4),
+    "GS264": Core(64, 1, 5, 1, 1, 32 * KIB, 256 * KIB, 0, 1 * GB, 4, 4, 8, 4),
     "LA264": Core(128, 0.5, 5, 1, 1.5, 32 * KIB, 512 * KIB, 0, 1.5 * GB, 8, 2, 16, 8),
     "LA364": Core(128, 2, 5, 1, 1.5, 64 * KIB, 512 * KIB, 2 * MIB, 4 * GB, 8, 2, 32, 12),
     "LA664": Core(256, 2, 5, 1, 1.5, 64 * KIB, 256 * KIB, 16 * MIB, 10 * GB, 6, 2, 64, 24),
-    "C910": Core(128, 1, 5, 2, 2, 64 * KIB, 256 * KIB, 0, 3 * GB, 8, 2, 16, 8),
+    "C910": Core(32, 1, 5, 1, 1, 64 * KIB, 256 * KIB, 0, 3 * GB, 4, 4, 16, 8),
     "C906": Core(128, 0.5, 5, 2, 1, 32 * KIB, 128 * KIB, 0, 1 * GB, 8, 2, 8, 4),
-    "X60": Core(256, 1, 5, 2, 4, 32 * KIB, 128 * KIB, 0, 3 * GB, 8, 2, 16, 8),
-    "SW64": Core(256, 1, 5, 1, 1, 32 * KIB, 512 * KIB, 0, 4 * GB, 6, 2, 32, 16),
+    "X60": Core(32, 1, 5, 1, 1, 32 * KIB, 128 * KIB, 0, 3 * GB, 4, 4, 16, 8),
+    "SW64": Core(32, 0.5, 5, 1, 1, 32 * KIB, 512 * KIB, 0, 4 * GB, 4, 4, 16, 8),
 }
+
+# Peak memory bandwidth of the boards that such cores come on, GB/s, where a description tells nothing: one or two
+# channels on small boards, four on phones, eight on servers [makers' pages, recalled].
+_BOARD_GB_PER_S = {
+    "Cortex-A5": 4.3, "Cortex-A7": 4.3, "Cortex-A9": 4.3, "Cortex-A17": 12.8, "Cortex-A53": 7.5, "Cortex-A55": 12.8,
+    "Cortex-A57": 25.6, "Cortex-A72": 12.8, "Cortex-A73": 29.8, "Cortex-A75": 29.9, "Cortex-A76": 25.6,
+    "Cortex-A77": 34.1, "Cortex-A78": 51.2, "Cortex-A710": 64.0, "Cortex-A715": 67.0, "Cortex-A720": 67.0,
+    "Cortex-X1": 51.2, "Cortex-X3": 67.0, "Kryo": 29.8, "Mongoose": 28.7, "Denver 2": 51.2, "Cyclone": 12.8,
+    "Monsoon": 34.1, "Firestorm": 68.3, "Everest": 102.0, "TaiShan v110": 170.0, "FTC66x": 38.4, "Haswell": 25.6,
+    "Skylake": 38.4, "Skylake-SP": 115.0, "Skylake-SP one FMA": 115.0, "Cascade Lake": 140.8, "Tiger Lake": 51.2,
+    "Golden Cove": 76.8, "Emerald Rapids": 300.0, "Yonah": 5.3, "Silvermont": 12.8, "Knights Corner": 240.0,
+    "Zen 2": 102.0, "Zen 3": 51.2, "Zen 5": 400.0, "GS464E": 12.8, "GS464V": 25.6, "GS264": 6.4, "LA264": 12.8,
+    "LA364": 19.2, "LA664": 51.2, "C910": 17.0, "C906": 4.3, "X60": 10.7, "SW64": 34.0,
+}  # fmt: skip
 
 # What benchmarks call a core, in the order of the search: the first pattern that is found decides.
 _CALLED = (
@@ -117,7 +136,8 @@ _CALLED = (
     (r"Snapdragon 845|Snapdragon 710|Ky?ry?o ?385", "Cortex-A75"),
     (r"Snapdragon (?:835|660|636)|Ky?ry?o ?2[86]0", "Cortex-A73"), (r"Snapdragon (?:820|821)", "Kryo"),
     (r"Jetson Nano", "Cortex-A57"), (r"Denver2", "Denver 2"),
-    (r"BCM2712", "Cortex-A76"), (r"Apple A7", "Cyclone"), (r"Apple M1|\bM1\b(?! \()", "Firestorm"), (r"\bM[23]\b", "Everest"),
+    (r"BCM2712", "Cortex-A76"), (r"Apple A7", "Cyclone"), (r"Apple M1|\bM1\b(?! \()", "Firestorm"),
+    (r"\bM[23]\b", "Everest"),
     (r"Kun[Pp]eng ?920|TaiShan", "TaiShan v110"), (r"FTC66[1-4]", "FTC66x"), (r"Phytium", "FTC66x"),
     (r"Zen5|D64as v7", "Zen 5"), (r"Zen3|Ryzen 5700", "Zen 3"), (r"Zen2|3970X", "Zen 2"),
     (r"D64s v6", "Emerald Rapids"), (r"c5\.", "Skylake-SP"), (r"i[357]-11\d\d\d", "Tiger Lake"),
@@ -201,5 +221,6 @@ def spec_of(clusters: list[Cluster], *, threads: int, little_only: bool = False)
         clock_hz=fast.clock_hz,
         all_core_clock_hz=min(cluster.clock_hz for cluster in same),
         threads=threads,
+        dram_bytes_per_s=_BOARD_GB_PER_S.get(fast.core, 12.8) * GB,
         **{name: value for name, value in core._asdict().items() if name in CpuSpec.model_fields},
     )

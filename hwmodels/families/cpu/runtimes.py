@@ -18,7 +18,7 @@ __all__ = ["CPU_RUNTIMES", "CpuRuntime", "with_runtime"]
 
 
 class CpuRuntime(NamedTuple):
-    """semantics : how it executes a graph, a key of `RUNTIMES`. source : of the structure. fitted_on : of the numbers."""
+    """semantics : a key of `RUNTIMES`. source : of the structure. fitted_on : of the numbers."""
 
     semantics: str
     knobs: Mapping[str, Any]
@@ -31,9 +31,9 @@ CPU_RUNTIMES: dict[str, CpuRuntime] = {
         "compiled",
         {
             "layout": "nhwc", "has_direct": True, "has_winograd": False, "repacks_weights": False,
-            "direct_least_elements": 0, "dispatch_s": 1 * US, "product_dispatch_s": 1 * US, "invoke_s": 20 * US,
-            "gemm_efficiency": 0.7, "depthwise_efficiency": 0.15, "vector_efficiency": 0.4, "pool_efficiency": 0.25,
-            "tile_overhead_steps": 8.0,
+            "direct_least_elements": 0, "dispatch_s": 1 * US, "product_dispatch_s": 8 * US, "invoke_s": 20 * US,
+            "gemm_efficiency": 0.7, "depthwise_efficiency": 0.23, "vector_efficiency": 0.42, "pool_efficiency": 0.25,
+            "tile_overhead_steps": 16.0,
         },
         "TensorFlow Lite with XNNPACK: channels last, indirect GEMM, weights packed once",
         "note10 of mobile_op_lut, pi5_litert_cifar100 of nb201_edge360",
@@ -53,7 +53,8 @@ CPU_RUNTIMES: dict[str, CpuRuntime] = {
         "compiled",
         {
             "layout": "blocked", "has_direct": True, "has_winograd": True, "repacks_weights": False,
-            "direct_least_elements": 0, "dispatch_s": 1 * US, "product_dispatch_s": 3 * US, "invoke_s": 20 * US,
+            "barrier_s": 5 * US,
+            "direct_least_elements": 0, "dispatch_s": 1 * US, "product_dispatch_s": 8 * US, "invoke_s": 20 * US,
             "gemm_efficiency": 0.6, "depthwise_efficiency": 0.25, "vector_efficiency": 0.3, "pool_efficiency": 0.2,
             "tile_overhead_steps": 16.0,
         },
@@ -63,7 +64,7 @@ CPU_RUNTIMES: dict[str, CpuRuntime] = {
     "torch": CpuRuntime(
         "eager",
         {
-            "layout": "nchw", "has_direct": True, "has_winograd": False, "repacks_weights": True,
+            "overlap_norm": 1.2, "layout": "nchw", "has_direct": True, "has_winograd": False, "repacks_weights": True,
             "direct_least_elements": 20480, "repack_bytes_per_s": 11 * GB, "dispatch_s": 15 * US,
             "product_dispatch_s": 50 * US, "invoke_s": 400 * US, "gemm_efficiency": 0.2, "depthwise_efficiency": 0.3,
             "vector_efficiency": 0.17, "pool_efficiency": 0.04, "tile_overhead_steps": 30.0, "page_fault_s": 0.5 * US,
@@ -85,10 +86,10 @@ CPU_RUNTIMES: dict[str, CpuRuntime] = {
     "torch_compiled": CpuRuntime(
         "compiled",
         {
-            "layout": "nchw", "has_direct": True, "has_winograd": False, "repacks_weights": False,
-            "direct_least_elements": 0, "dispatch_s": 2 * US, "product_dispatch_s": 15 * US, "invoke_s": 50 * US,
-            "gemm_efficiency": 0.5, "depthwise_efficiency": 0.3, "vector_efficiency": 0.3, "pool_efficiency": 0.15,
-            "tile_overhead_steps": 16.0,
+            "overlap_norm": 1.5, "layout": "nchw", "has_direct": True, "has_winograd": False, "repacks_weights": False,
+            "direct_least_elements": 0, "dispatch_s": 20 * US, "product_dispatch_s": 10 * US, "invoke_s": 50 * US,
+            "gemm_efficiency": 0.5, "depthwise_efficiency": 0.1, "vector_efficiency": 0.33, "pool_efficiency": 0.09,
+            "tile_overhead_steps": 11.0,
         },
         "PyTorch with inductor: oneDNN, weights packed once, pointwise operators fused",
         "every second network of the i7-12700H rows of timm_throughput",
@@ -98,11 +99,22 @@ CPU_RUNTIMES: dict[str, CpuRuntime] = {
         {
             "layout": "nhwc", "has_direct": False, "has_winograd": False, "repacks_weights": False,
             "direct_least_elements": 0, "dispatch_s": 10 * US, "product_dispatch_s": 10 * US, "invoke_s": 50 * US,
-            "gemm_efficiency": 0.5, "depthwise_efficiency": 0.25, "vector_efficiency": 0.2, "pool_efficiency": 0.2,
-            "tile_overhead_steps": 8.0, "tile_rows": 2, "tile_vectors": 2,
+            "gemm_efficiency": 0.5, "depthwise_efficiency": 0.085, "vector_efficiency": 0.22, "pool_efficiency": 0.2,
+            "tile_overhead_steps": 12.0, "tile_rows": 2, "tile_vectors": 2,
         },
         "CMSIS-NN [Lai et al., 2018]: int8 products by 16-bit pairs, patches of two positions at a time",
         "STMicroelectronics on NUCLEO_L4R5ZI of mlperf_tiny_v1.0",
+    ),
+    "plumerai": CpuRuntime(
+        "compiled",
+        {
+            "layout": "nhwc", "has_direct": False, "has_winograd": False, "repacks_weights": False,
+            "direct_least_elements": 0, "dispatch_s": 10 * US, "product_dispatch_s": 10 * US, "invoke_s": 50 * US,
+            "gemm_efficiency": 0.65, "depthwise_efficiency": 0.067, "vector_efficiency": 0.22, "pool_efficiency": 0.2,
+            "tile_overhead_steps": 10.0, "tile_rows": 2, "tile_vectors": 2,
+        },
+        "Plumerai's inference engine, as CMSIS-NN where nothing is published",
+        "Plumerai on NUCLEO_L4R5ZI of mlperf_tiny_v1.0",
     ),
 }  # fmt: skip
 """The runtimes by name."""
