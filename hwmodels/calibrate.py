@@ -134,11 +134,13 @@ class _Problem:
 
     def at(self, spec: Spec) -> F64:
         """The same of one device, (R + E,)."""
-        return self.predict(spec, {})[0]
+        found: F64 = self.predict(spec, {})[0]
+        return found
 
     def only(self, rows: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
         """Which entries of `predict` belong to the chosen rows, (R + E,)."""
-        return np.concatenate([rows, rows[self.energy_rows]])
+        chosen: npt.NDArray[np.bool_] = np.concatenate([rows, rows[self.energy_rows]])
+        return chosen
 
 
 def calibrate(
@@ -176,7 +178,7 @@ def error_on(calibration: Calibration, measurements: Sequence[Measurement]) -> t
     device = calibration.device
     problem = _problem(device.model, device.spec, measurements)
     rows = len(measurements)
-    before, predicted = (np.exp(problem.predict(spec)[:rows]) for spec in (device.spec, calibration.spec))
+    before, predicted = (np.exp(problem.at(spec)[:rows]) for spec in (device.spec, calibration.spec))
     networks = {measurement.network for measurement in measurements}
     protocol = f"on {len(networks)} networks apart"
     return _fit_error(protocol, predicted, np.exp(problem.log_measured[:rows]), before), predicted
@@ -211,7 +213,8 @@ def fit_knobs(
         """(R + K, K) by differences towards the inside of the ranges, all knobs in one call."""
         step = np.where(values + _STEP < ranges[:, 1], _STEP, -_STEP)
         found = residuals(np.concatenate([values[None], values + np.diag(step)]))
-        return ((found[1:] - found[0]) / step[:, None]).T
+        jacobian: F64 = ((found[1:] - found[0]) / step[:, None]).T
+        return jacobian
 
     found = least_squares(
         lambda values: residuals(values[None])[0], centre, jac=slopes, bounds=(low, high), max_nfev=_ROUNDS,

@@ -43,7 +43,8 @@ class Draws(NamedTuple):
 
 def predicted(spec: CpuSpec, counted: Counted, metric: str = "latency_s") -> F64:
     """One metric of every network on one device, (N,)."""
-    return _costs(counted.layers, spec, {}, metric)[0] @ counted.counts.T
+    found: F64 = _costs(counted.layers, spec, {}, metric)[0] @ counted.counts.T
+    return found
 
 
 def _costs(layers: Layers, spec: CpuSpec, columns: Mapping[str, F64], *metrics: str) -> F64:
