@@ -18,7 +18,7 @@ from hwmodels.families.cpu.spaces import Counted
 from hwmodels.families.cpu.spec import CpuSpec
 from hwmodels.workload.table import Layers
 
-__all__ = ["ENERGY_KNOBS", "KNOBS", "Draws", "few_shot", "predicted"]
+__all__ = ["ENERGY_KNOBS", "KNOBS", "Draws", "few_shot", "fit_rows", "predicted"]
 
 F64 = npt.NDArray[np.float64]
 
@@ -65,22 +65,23 @@ def few_shot(
     ----------
     measured : metric ("latency_s", "energy_j") -> (N,) of the networks of `counted`, all of them known.
     """
-    knobs = (*KNOBS, *ENERGY_KNOBS) if "energy_j" in measured else KNOBS
     pooled: dict[str, list[tuple[F64, F64, npt.NDArray[np.int64]]]] = {metric: [] for metric in measured}
     for draw in range(draws):
         shuffled = np.random.default_rng([seed, draw]).permutation(counted.counts.shape[0])
         seen, unseen = shuffled[:shots], shuffled[shots:]
-        fitted = _fitted(spec, counted, {name: values[seen] for name, values in measured.items()}, seen, knobs)
+        fitted = fit_rows(spec, counted, measured, seen=seen)
         for metric, values in measured.items():
             found = predicted(fitted, Counted(counted.layers, counted.counts[unseen]), metric)
             pooled[metric].append((found, values[unseen], np.full(unseen.size, draw)))
     return {name: Draws(*(np.concatenate(part) for part in zip(*parts, strict=True))) for name, parts in pooled.items()}
 
 
-def _fitted(
-    spec: CpuSpec, counted: Counted, measured: Mapping[str, F64], seen: npt.NDArray[np.int64], knobs: Sequence[str]
-) -> CpuSpec:
-    """`spec` fitted to the seen networks; only their rows are evaluated."""
+def fit_rows(
+    spec: CpuSpec, counted: Counted, measured: Mapping[str, F64], *, seen: npt.NDArray[np.int64],
+    knobs: Sequence[str] | None = None,
+) -> CpuSpec:  # fmt: skip
+    """`spec` fitted to the networks `seen`, (S,) positions; only their rows are evaluated."""
+    names = knobs or ((*KNOBS, *ENERGY_KNOBS) if "energy_j" in measured else KNOBS)
     counts = counted.counts[seen]
     used = np.flatnonzero(counts.any(axis=0))
     layers = Layers(*(np.ascontiguousarray(column[used]) for column in counted.layers))
@@ -92,7 +93,7 @@ def _fitted(
         by_metric = [found[size * index : size * (index + 1)] for index in range(len(measured))]
         return np.log(np.concatenate(by_metric, axis=1))
 
-    targets = np.log(np.concatenate(list(measured.values())))
-    found = fit_knobs(predict, spec, knobs, measured=targets, sigma=np.full(targets.size, _SIGMA))
+    targets = np.log(np.concatenate([values[seen] for values in measured.values()]))
+    found = fit_knobs(predict, spec, names, measured=targets, sigma=np.full(targets.size, _SIGMA))
     assert isinstance(found, CpuSpec)
     return found
