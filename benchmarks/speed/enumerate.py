@@ -7,7 +7,7 @@
 (seeded), layer costs are the spatial family's. `gemm_seconds` is the floor: counts @ costs in float32 for both metrics,
 in the same tiles on as many threads, and nothing else. `seconds` is with bounds, `seconds_without_bounds` every pair.
 
-`pairs201` are all 15,625 NAS-Bench-201 cells, lowered as an eager runtime executes them, on 8,640 designs of either
+`pairs201` are all 15,625 NAS-Bench-201 cells, lowered as an eager runtime executes them, on 8,640 designs of each
 family with an accuracy that is a formula; grouped and ungrouped. A front of 1e6 pairs is held against brute force.
 
 Medians over alternating repeats; compilation (or the load of its cache) apart. Other work on the machine slows the
@@ -66,6 +66,14 @@ GRIDS = {
         "dac_bits": [1, 2],
         "duplication": [1, 2, 4, 8, 16],
         "tiles": [16, 32, 64, 128, 168, 256, 512, 1024],
+    },
+    "rpi5": {
+        "threads": [1, 2, 3, 4],
+        "simd_bits": [128, 256, 512],
+        "l2_bytes": [2**17, 2**18, 2**19, 2**20],
+        "l3_bytes": [2**20, 2**21, 2**23],
+        "dram_bytes_per_s": [6.4e9, 12.8e9, 17.1e9, 25.6e9, 51.2e9, 102.4e9],
+        "clock_hz": [1.0e9, 1.2e9, 1.4e9, 1.6e9, 1.8e9, 2.0e9, 2.2e9, 2.4e9, 2.6e9, 2.8e9],
     },
 }
 
@@ -223,7 +231,7 @@ def measure(size: str, repeats: int, lanes: int) -> dict[str, Any]:
 
 
 def measure_cells(repeats: int, lanes: int) -> dict[str, Any]:
-    """pairs-201 on both families."""
+    """pairs-201 on every family."""
     result: dict[str, Any] = {}
     for name in GRIDS:
         tables, apart = cells(name)

@@ -2,6 +2,7 @@
 
 A definition is fixed: whatever would change its front gets a new version, and results name the version. Accuracies are
 the mean over the seeds of the table; objectives are the error and the costs below, minimised, under the constraints.
+CPUs are the catalogue and its variations, and compute in float.
 A crossbar of pairs-201 reads without loss at 8 bits, since published accuracies know nothing of ADC bits; those of
 pairs-digits read with 4 to 7 bits or without loss, and the table knows what that does to each network.
 """
@@ -10,14 +11,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from math import prod
 from pathlib import Path
 from typing import Any
 
 from codesign.estimate.table import AccuracyTable, digits_cells, read_nasbench201
-from codesign.space.hardware import HardwareSpace
+from codesign.space.hardware import DEVICE, HardwareSpace
 from codesign.space.joint import JointSpace
 from hwmodels.catalog import device
 from hwmodels.errors import SpecError
+from hwmodels.families.base import CostModel, Spec
+from hwmodels.workload.ops import Precision
 
 __all__ = ["BENCHMARKS", "PairsBenchmark", "benchmark"]
 
@@ -26,21 +30,23 @@ __all__ = ["BENCHMARKS", "PairsBenchmark", "benchmark"]
 class PairsBenchmark:
     """All cells of a table on all designs of a grid.
 
-    device, fixed, knobs : a device of the catalogue, knobs that are set for good, and those that are searched.
-    objectives, constraints : costs, minimised beside the error, and their limits. starting : the design that searches
-    of the network alone take for granted.
+    device, fixed, knobs : a device of the catalogue, or several that are searched as well; knobs that are set for good,
+    and those that are searched. precision : bits of the networks, 8 unless given. objectives, constraints : costs,
+    minimised beside the error, and their limits. starting : the design that searches of the network alone take for
+    granted, its device by the name "device".
     """
 
     name: str
     family: str
     version: int
-    device: str
+    device: str | tuple[str, ...]
     fixed: Mapping[str, Any]
     knobs: Mapping[str, Sequence[Any]]
     constraints: Mapping[str, float]
     starting: Mapping[str, Any]
     objectives: tuple[str, ...] = ("energy_j", "area_mm2")
     published: bool = field(default=False)
+    precision: Precision = field(default=Precision())
 
     def table(self, path: Path | None = None) -> AccuracyTable:
         """Its accuracies: shipped, or read from the published table at `path`."""
@@ -50,19 +56,33 @@ class PairsBenchmark:
             raise SpecError(self.name, "no table", "given the npz file of published accuracies")
         return read_nasbench201(path)
 
+    @property
+    def designs(self) -> int:
+        devices = 1 if isinstance(self.device, str) else len(self.device)
+        return devices * prod(len(values) for values in self.knobs.values())
+
     def space(self, table: AccuracyTable) -> JointSpace:
-        return JointSpace(table.space, self._hardware(self.fixed, self.knobs))
+        if isinstance(self.device, str):
+            model, spec = self._device(self.device, self.fixed)
+            return JointSpace(table.space.at(self.precision), HardwareSpace(model, spec, dict(self.knobs)))
+        found = {name: self._device(name, self.fixed) for name in self.device}
+        model = found[self.device[0]][0]
+        bases = {name: spec for name, (_, spec) in found.items()}
+        return JointSpace(table.space.at(self.precision), HardwareSpace(model, bases, dict(self.knobs)))
 
     def software_space(self, table: AccuracyTable) -> JointSpace:
         """The networks on the starting design alone."""
-        return JointSpace(table.space, self._hardware({**self.fixed, **self.starting}, {}))
+        starting = dict(self.starting)
+        name = starting.pop(DEVICE, self.device if isinstance(self.device, str) else self.device[0])
+        model, spec = self._device(name, {**self.fixed, **starting})
+        return JointSpace(table.space.at(self.precision), HardwareSpace(model, spec, {}))
 
-    def _hardware(self, fixed: Mapping[str, Any], knobs: Mapping[str, Sequence[Any]]) -> HardwareSpace:
-        chip = device(self.device)
-        spec = type(chip.spec).parse({**chip.spec.model_dump(), **fixed}, where=self.name)
-        return HardwareSpace(chip.model, spec, dict(knobs))
+    def _device(self, name: str, fixed: Mapping[str, Any]) -> tuple[CostModel, Spec]:
+        chip = device(name)
+        return chip.model, type(chip.spec).parse({**chip.spec.model_dump(), **fixed}, where=self.name)
 
 
+_FLOAT = Precision(32, 32, 32)
 _ARRAYS: dict[str, Sequence[Any]] = {
     "array_rows": [64, 128, 256, 512],
     "array_cols": [32, 64, 128, 256, 512],
@@ -78,6 +98,51 @@ _SPATIAL: dict[str, Sequence[Any]] = {
     "vector_lanes": [16, 64],
 }
 _KB = 1024
+_CPUS = (
+    "coral_dev_board_cpu",
+    "epyc_7543",
+    "epyc_7742",
+    "epyc_7763",
+    "epyc_zen3_2vcpu",
+    "essential_ph_1",
+    "galaxy_note10",
+    "galaxy_s21",
+    "galaxy_s7_edge",
+    "galaxy_s8",
+    "i7_12700h",
+    "i7_8700k",
+    "i9_10940x",
+    "iphone_12_pro",
+    "iphone_x",
+    "jetson_agx_orin_cpu",
+    "jetson_nano_cpu",
+    "jetson_orin_nano_cpu",
+    "jetson_tx2_cpu",
+    "jetson_xavier_nx_cpu",
+    "pixel1",
+    "pixel2",
+    "pixel3",
+    "rk3399",
+    "rk3588",
+    "rpi3",
+    "rpi4",
+    "rpi5",
+    "xeon_e5_2640v4",
+    "xeon_e5_2690v3",
+    "xeon_gold_6130",
+    "xeon_gold_6226",
+    "xeon_gold_6240",
+    "xeon_platinum_8280",
+    "xeon_silver_4114",
+    "xeon_silver_4210r",
+)
+_CPU_VARIATIONS: dict[str, Sequence[Any]] = {
+    "threads": [1, 2, 4, 8],
+    "simd_bits": [128, 256, 512],
+    "l2_bytes": [256 * _KB, 1024 * _KB],
+    "dram_bytes_per_s": [6.4e9, 12.8e9, 25.6e9, 51.2e9, 102.4e9],
+    "layout": ["nhwc", "blocked"],
+}
 
 BENCHMARKS = (
     PairsBenchmark(
@@ -135,6 +200,31 @@ BENCHMARKS = (
         constraints={"latency_s": 4e-3},
         starting={},
         published=True,
+    ),
+    PairsBenchmark(
+        name="pairs-digits",
+        family="cpu",
+        version=1,
+        device=_CPUS,
+        fixed={},
+        knobs=_CPU_VARIATIONS,
+        constraints={},
+        starting={DEVICE: "rpi5", "threads": 1},
+        objectives=("energy_j", "latency_s"),
+        precision=_FLOAT,
+    ),
+    PairsBenchmark(
+        name="pairs-201",
+        family="cpu",
+        version=1,
+        device=_CPUS,
+        fixed={},
+        knobs=_CPU_VARIATIONS,
+        constraints={},
+        starting={DEVICE: "rpi5", "threads": 1},
+        objectives=("energy_j", "latency_s"),
+        published=True,
+        precision=_FLOAT,
     ),
 )  # fmt: skip
 

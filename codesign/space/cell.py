@@ -57,6 +57,19 @@ class CellSpace(ArchitectureSpace):
         super().__init__(genes, input_shape=input_shape, classes=classes, batch=batch, precision=precision)
         self.channels, self.cells, self.stages = channels, cells, stages
 
+    def at(self, precision: Precision) -> CellSpace:
+        """The same networks with other bits."""
+        return CellSpace(
+            channels=self.channels,
+            cells=self.cells,
+            stages=self.stages,
+            input_shape=self.input_shape,
+            classes=self.classes,
+            batch=self.batch,
+            operations=self.genes[0].choices,
+            precision=precision,
+        )
+
     def _identity(self) -> dict[str, object]:
         return {**super()._identity(), "channels": self.channels, "cells": self.cells, "stages": self.stages}
 

@@ -12,9 +12,11 @@ from codesign.benchmark.definition import BENCHMARKS, benchmark
 from codesign.benchmark.score import COMPILED, Fronts, TrueFront
 from codesign.estimate.table import digits_cells
 from codesign.pareto import non_dominated
+from hwmodels.catalog import device
 from hwmodels.errors import SpecError
 from hwmodels.evaluate import evaluate_pairs
 from hwmodels.families.base import numerics_of
+from hwmodels.numerics import FLOAT
 
 
 @pytest.fixture(scope="module")
@@ -52,11 +54,25 @@ def test_the_true_front_is_that_of_brute_force(fronts: Fronts) -> None:
     assert fronts.true.pairs == 1010 * 24
 
 
+def test_cpus_are_searched_as_devices_and_networks_first_start_on_the_named_one() -> None:
+    definition = benchmark("pairs-digits", "cpu")
+    space, alone = definition.space(digits_cells()), definition.software_space(digits_cells())
+    assert space.hardware.genes[0].choices == definition.device
+    start = device("rpi5").spec.model_copy(update={"threads": 1})
+    assert alone.hardware.base == start
+    assert numerics_of(space.hardware.numerics(space.hardware.sample(1, np.random.default_rng(0)))[0]) == FLOAT
+
+
 def test_definitions_are_large_enough_and_joint_networks_run_somewhere() -> None:
     for definition in BENCHMARKS:
-        designs = np.prod([len(values) for values in definition.knobs.values()])
-        assert designs >= 8640
-        assert set(definition.starting) <= set(definition.knobs)
+        assert definition.designs >= 8640
+        assert set(definition.starting) - {"device"} <= set(definition.knobs)
+        if not definition.published:
+            table = definition.table()
+            assert definition.space(table).hardware.size == definition.designs
+            alone = definition.software_space(table)
+            assert alone.hardware.size == 1
+            assert alone.architecture.precision == definition.precision
     with pytest.raises(SpecError, match="benchmark"):
         benchmark("pairs-digit", "crossbar")
     with pytest.raises(SpecError, match="npz"):
