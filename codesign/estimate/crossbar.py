@@ -42,10 +42,15 @@ from hwmodels.numerics import Numerics
 __all__ = [
     "Crossbar",
     "column_sums",
+    "converted",
+    "driven",
     "is_lossless",
     "largest_sum",
+    "output_factors",
     "program",
+    "read_variance",
     "realised",
+    "shift_and_add",
     "sliced_product",
     "through_wires",
 ]
@@ -196,11 +201,11 @@ def sliced_product(crossbar: Crossbar, generator: torch.Generator | None = None)
             rows = codes[:, start : start + block]
             readings = torch.zeros(groups, rows.shape[1], crossbar.cells.shape[2], dtype=dtype)
             for index, sums in enumerate(column_sums(crossbar, rows, generator)):
-                read = _read(crossbar, sums, generator)
+                read = converted(crossbar, sums, generator)
                 if crossbar.gain is not None:
                     read.mul_(crossbar.gain[index, :, None, None, None])
                 _shift_and_add_inputs(numerics, read, readings)
-            result[:, start : start + block] = _shift_and_add_weights(crossbar, readings.double())
+            result[:, start : start + block] = shift_and_add(crossbar, readings.double())
         return result
 
     return product
@@ -211,6 +216,22 @@ def column_sums(crossbar: Crossbar, codes: Tensor, generator: torch.Generator | 
 
     All slices of inputs and weights are one GEMM; read noise is a second one, of the squares.
     """
+    shape, sigma = (codes.shape[0], crossbar.input_slices, codes.shape[1], -1), crossbar.numerics.read_sigma
+    for inputs, cells in driven(crossbar, codes):
+        sums = torch.bmm(inputs, cells)
+        if generator is not None and sigma > 0:
+            deviation = read_variance(inputs, cells).sqrt_().mul_(sigma)
+            sums += deviation.mul_(torch.randn(sums.shape, generator=generator))
+        yield sums.reshape(shape)
+
+
+def read_variance(inputs: Tensor, cells: Tensor) -> Tensor:
+    """Variance of a read of driven rows for a read noise of 1: sum of x^2 G^2."""
+    return torch.bmm(inputs.square(), cells.square())
+
+
+def driven(crossbar: Crossbar, codes: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    """Inputs (G, S_a M, rows) of one read of rows after the other, and the cells (G, rows, columns) they drive."""
     numerics, slices = crossbar.numerics, crossbar.input_slices
     groups, count, _ = codes.shape
     reads = (torch.split(operand, crossbar.rows_a_read, axis) for operand, axis in ((codes, 2), (crossbar.cells, 1)))
@@ -219,15 +240,10 @@ def column_sums(crossbar: Crossbar, codes: Tensor, generator: torch.Generator | 
         if slices > 1:
             places = torch.arange(0, slices * numerics.dac_bits, numerics.dac_bits, dtype=codes.dtype)
             digits = (digits >> places[:, None, None]) & (2**numerics.dac_bits - 1)
-        inputs = digits.reshape(groups, slices * count, -1).to(cells.dtype)
-        sums = torch.bmm(inputs, cells)
-        if generator is not None and numerics.read_sigma > 0:
-            deviation = torch.bmm(inputs.square(), cells.square()).sqrt_().mul_(numerics.read_sigma)
-            sums += deviation.mul_(torch.randn(sums.shape, generator=generator))
-        yield sums.reshape(groups, slices, count, -1)
+        yield digits.reshape(groups, slices * count, -1).to(cells.dtype), cells
 
 
-def _read(crossbar: Crossbar, sums: Tensor, generator: torch.Generator | None) -> Tensor:
+def converted(crossbar: Crossbar, sums: Tensor, generator: torch.Generator | None = None) -> Tensor:
     """Column sums to readings in steps, in place."""
     numerics, top = crossbar.numerics, 2**crossbar.numerics.adc_bits - 1
     if crossbar.step == crossbar.unit_step or numerics.differential:
@@ -252,21 +268,26 @@ def _shift_and_add_inputs(numerics: Numerics, readings: Tensor, total: Tensor) -
         total.add_(readings[:, index], alpha=2 ** (index * numerics.dac_bits))
 
 
-def _shift_and_add_weights(crossbar: Crossbar, readings: Tensor) -> Tensor:
-    """Summed readings (G, M, columns) to products (G, M, N), both float64.
+def shift_and_add(crossbar: Crossbar, readings: Tensor) -> Tensor:
+    """Summed readings in steps (G, M, columns) to products (G, M, N), both float64."""
+    groups, count, _ = readings.shape
+    of_weights, of_unit = output_factors(crossbar)
+    shape = (groups, count, len(of_weights), crossbar.outputs)
+    value: Tensor = torch.einsum("gmcn,c->gmn", readings[..., : crossbar.weight_columns].reshape(shape), of_weights)
+    return value if crossbar.numerics.differential else value.add_(readings[..., -1:], alpha=of_unit)
+
+
+def output_factors(crossbar: Crossbar) -> tuple[Tensor, float]:
+    """What one step of each column of a weight, (columns a weight,), and of the unit column is worth in the product.
 
     With r the off conductance and L the on state, a column of levels reads (1 - r) S + r L X and the unit column
     ((1 - r) + r L) X, X the sum of inputs; S follows from both.
     """
-    groups, count, _ = readings.shape
-    slices, outputs, off = crossbar.slices, crossbar.outputs, crossbar.numerics.off_conductance
-    width, leak = slices * outputs, off * (2**crossbar.numerics.cell_bits - 1)
-    places = 2.0 ** (crossbar.numerics.cell_bits * torch.arange(slices, dtype=torch.float64))
-    shape = (groups, count, slices, outputs)
-    value: Tensor = torch.einsum("gmsn,s->gmn", readings[..., :width].reshape(shape), places).mul_(crossbar.step)
-    if crossbar.numerics.differential:
-        value -= torch.einsum("gmsn,s->gmn", readings[..., width:].reshape(shape), places).mul_(crossbar.step)
-        return value.div_(1 - off)
-    inputs = readings[..., width:] * ((crossbar.unit_step or 1.0) / (1 - off + leak))
-    offset = 2 ** (crossbar.matrix.weight_bits - 1) * (1 - off) + leak * float(places.sum())
-    return value.sub_(inputs * offset).div_(1 - off)
+    numerics, off = crossbar.numerics, crossbar.numerics.off_conductance
+    places = 2.0 ** (numerics.cell_bits * torch.arange(crossbar.slices, dtype=torch.float64))
+    of_weights = places * (crossbar.step / (1 - off))
+    if numerics.differential:
+        return torch.cat([of_weights, -of_weights]), 0.0
+    leak = off * (2**numerics.cell_bits - 1)
+    offset = 2 ** (crossbar.matrix.weight_bits - 1) + leak * float(places.sum()) / (1 - off)
+    return of_weights, -offset * (crossbar.unit_step or 1.0) / (1 - off + leak)

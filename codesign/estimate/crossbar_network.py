@@ -12,9 +12,10 @@ from codesign.estimate.crossbar import Crossbar, is_lossless, program, realised,
 from codesign.estimate.integer import IntegerMatrix, Product, exact_product
 from codesign.estimate.quantise import QuantisedNetwork
 from codesign.estimate.ranges import calibrated
+from codesign.estimate.shortcut import ReadingError, approximate_product, reading_error
 from hwmodels.numerics import Numerics
 
-__all__ = ["inputs_of", "program_network", "read_products"]
+__all__ = ["approximate_products", "inputs_of", "program_network", "read_products", "reading_errors"]
 
 
 def inputs_of(network: QuantisedNetwork, calibration: Tensor) -> dict[str, Tensor]:
@@ -37,12 +38,14 @@ def inputs_of(network: QuantisedNetwork, calibration: Tensor) -> dict[str, Tenso
     return {name: torch.cat(codes, dim=1) for name, codes in seen.items()}
 
 
-def program_network(network: QuantisedNetwork, numerics: Numerics, calibration: Tensor) -> dict[str, Crossbar]:
-    """Program every stationary matrix of a network, by name; ranges calibrated where the numerics ask for it."""
+def program_network(network: QuantisedNetwork, numerics: Numerics, inputs: Mapping[str, Tensor]) -> dict[str, Crossbar]:
+    """Program every stationary matrix of a network, by name; ranges calibrated where the numerics ask for it.
+
+    inputs : what `inputs_of` has seen of training inputs.
+    """
     arrays = {matrix.name: program(matrix, numerics) for matrix in network.matrices}
     if not numerics.adc_calibrated:
         return arrays
-    inputs = inputs_of(network, calibration)
     return {name: calibrated(array, inputs[name]) for name, array in arrays.items()}
 
 
@@ -56,11 +59,33 @@ def read_products(arrays: Mapping[str, Crossbar], seed: int, draw: int) -> dict[
     for index, (name, array) in enumerate(arrays.items()):
         if is_lossless(array):
             products[name] = exact_product(array.matrix)
-            continue
-        if array.numerics.is_ideal:
+        elif array.numerics.is_ideal:
             products[name] = sliced_product(array)
-            continue
-        state = np.random.SeedSequence((seed, index, draw)).generate_state(1, np.uint64)
-        generator = torch.Generator().manual_seed(int(state[0] >> np.uint64(1)))
-        products[name] = sliced_product(realised(array, generator), generator)
+        else:
+            generator = _generator(seed, index, draw)
+            products[name] = sliced_product(realised(array, generator), generator)
     return products
+
+
+def reading_errors(arrays: Mapping[str, Crossbar], inputs: Mapping[str, Tensor]) -> dict[str, ReadingError]:
+    """Moments of the reading error of each array that is not lossless, over its calibration inputs."""
+    return {name: reading_error(array, inputs[name]) for name, array in arrays.items() if not is_lossless(array)}
+
+
+def approximate_products(
+    arrays: Mapping[str, Crossbar], errors: Mapping[str, ReadingError], seed: int, draw: int
+) -> dict[str, Product]:
+    """The statistical product of each array in one programming, seeded as `read_products` is."""
+    products: dict[str, Product] = {}
+    for index, (name, array) in enumerate(arrays.items()):
+        if name not in errors:
+            products[name] = exact_product(array.matrix)
+        else:
+            generator = _generator(seed, index, draw)
+            products[name] = approximate_product(realised(array, generator), errors[name], generator)
+    return products
+
+
+def _generator(seed: int, index: int, draw: int) -> torch.Generator:
+    state = np.random.SeedSequence((seed, index, draw)).generate_state(1, np.uint64)
+    return torch.Generator().manual_seed(int(state[0] >> np.uint64(1)))

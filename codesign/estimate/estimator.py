@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 from math import ceil
+from typing import Literal
 
 import numpy as np
 import torch
@@ -15,7 +16,13 @@ from torch import Tensor
 
 from codesign.data import Dataset
 from codesign.estimate.base import Estimate, Weights
-from codesign.estimate.crossbar_network import program_network, read_products
+from codesign.estimate.crossbar_network import (
+    approximate_products,
+    inputs_of,
+    program_network,
+    read_products,
+    reading_errors,
+)
 from codesign.estimate.quantise import FLOAT_BITS, effective_bits, quantise
 from codesign.estimate.recipe import Recipe
 from codesign.estimate.train import deterministic, pack, restore, train, training_key, unpack
@@ -41,21 +48,30 @@ class TrainingEstimator:
     weights : where trainings are kept; shared between estimators and processes as the store allows.
     draws : programmings of a varying crossbar at fidelity 1; fewer at lower fidelity, in proportion.
     calibration : training images, the first ones of the split, that set quantiser and ADC ranges.
+    reading : how a crossbar is read: "exact" simulates every slice, "statistical" draws the error of the ADCs from
+        its moments (`codesign.estimate.shortcut`), for levels that look at many designs.
 
     Notes
     -----
-    Fidelity scales epochs and draws. The variation of draw d in the i-th matrix comes from a generator seeded with
-    (seed, i, d).
+    Fidelity scales epochs and draws. What is random about draw d in the i-th matrix comes from a generator seeded
+    with (seed, i, d).
     """
 
     def __init__(
-        self, dataset: Dataset, recipe: Recipe, weights: Weights, *, draws: int = 10, calibration: int = 128
+        self,
+        dataset: Dataset,
+        recipe: Recipe,
+        weights: Weights,
+        *,
+        draws: int = 10,
+        calibration: int = 128,
+        reading: Literal["exact", "statistical"] = "exact",
     ) -> None:
         for name, value in (("draws", draws), ("calibration", calibration)):
             if value < 1:
                 raise SpecError(f"estimator: {name}", value, ">= 1")
         self.dataset, self.recipe, self.weights, self.draws = dataset, recipe, weights, draws
-        self.calibration = calibration
+        self.calibration, self.reading = calibration, reading
         self._calibration = torch.from_numpy(dataset.train.images[:calibration])
 
     def key(self, workload: Workload, numerics: Numerics, fidelity: float, seed: int) -> str:
@@ -63,7 +79,7 @@ class TrainingEstimator:
         bits = [effective_bits(node, numerics) for node in workload]
         draws = self._draws(numerics, fidelity)
         training = training_key(workload, self.dataset, self.recipe, fidelity, seed)
-        content = [training, bits, list(numerics[2:]), draws, self.calibration]
+        content = [training, bits, list(numerics[2:]), draws, self.calibration, self.reading]
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
     def __call__(self, workload: Workload, numerics: Numerics, fidelity: float = 1.0, seed: int = 0) -> Estimate:
@@ -104,8 +120,12 @@ class TrainingEstimator:
         quantised = quantise(network, numerics, self._calibration)
         if not numerics.is_crossbar:
             return [quantised]
-        arrays = program_network(quantised, numerics, self._calibration)
-        return [partial(quantised, products=read_products(arrays, seed, draw)) for draw in range(draws)]
+        inputs = inputs_of(quantised, self._calibration)
+        arrays = program_network(quantised, numerics, inputs)
+        if self.reading == "exact":
+            return [partial(quantised, products=read_products(arrays, seed, draw)) for draw in range(draws)]
+        errors = reading_errors(arrays, inputs)
+        return [partial(quantised, products=approximate_products(arrays, errors, seed, draw)) for draw in range(draws)]
 
     def _score(self, predict: Predict) -> tuple[float, float]:
         """Accuracy on validation and on test."""
