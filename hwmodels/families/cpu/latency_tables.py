@@ -41,7 +41,7 @@ _COLUMNS = {
     "raspi4": ("rpi4", "tflite"),
     "note10": ("galaxy_note10", "tflite"),
 }
-_EDGE_RUNTIMES = {"litert": "tflite", "onnx": "onnx", "torchmobile": "torch_mobile"}
+_EDGE_RUNTIMES = {"litert": "litert", "onnx": "onnx", "torchmobile": "torch_mobile"}
 _EDGE_BOARDS = {"pi3": "rpi3", "pi4": "rpi4", "pi5": "rpi5"}
 _EDGE_INPUTS = {"cifar100": (3, 32, 32), "cifar10": (3, 32, 32), "darcy": (1, 88, 88), "imagenet16": (3, 16, 16)}
 
