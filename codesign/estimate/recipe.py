@@ -8,7 +8,17 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from hwmodels.errors import SpecError
 
-__all__ = ["Recipe"]
+__all__ = ["NoiseRecipe", "Recipe"]
+
+
+class NoiseRecipe(BaseModel):
+    """What training pretends the hardware does to products (`codesign.estimate.noise`)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    weight_sigma: float = Field(0.05, ge=0, le=1, description="deviation, relative to the largest weight of an output")
+    adc_bits: int | None = Field(None, ge=2, le=14, description="rounding of partial sums; none where it is not given")
+    active_rows: int = Field(128, ge=1, le=1024, description="rows of a partial sum")
 
 
 class Recipe(BaseModel):
@@ -27,6 +37,7 @@ class Recipe(BaseModel):
     weight_decay: float = Field(1e-2, ge=0, description="on weights of two or more axes; biases and gains have none")
     label_smoothing: float = Field(0.05, ge=0, lt=1)
     warmup: float = Field(0.1, ge=0, lt=1, description="share of the steps")
+    noise: NoiseRecipe | None = Field(None, description="noise-aware training; none trains in plain floating point")
 
     def epochs_at(self, fidelity: float) -> int:
         """Epochs that a fidelity in (0, 1] buys: at least one."""

@@ -4,7 +4,9 @@ AdamW [Loshchilov & Hutter, ICLR'19] or SGD with Nesterov momentum, linear warm-
 smoothing. Weights, order of the data and everything else random come from one generator derived from the content
 key of the training. The key holds neither names nor bit widths nor hardware: one float training serves them all.
 
-Not modelled: augmentation, mixed precision, several devices, quantisation- or noise-aware training.
+With `recipe.noise` the products of a step are those of a noisy crossbar (`codesign.estimate.noise`).
+
+Not modelled: augmentation, mixed precision, several devices, quantisation-aware training of operands.
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from codesign.data import Dataset
+from codesign.estimate.noise import noisy_operations
 from codesign.estimate.recipe import Recipe
 from codesign.network.module import Network, to_module
 from hwmodels.errors import SpecError
@@ -62,7 +65,9 @@ def _fields(operator: Any) -> dict[str, Any]:
 
 def training_key(workload: Workload, dataset: Dataset, recipe: Recipe, fidelity: float, seed: int) -> str:
     """Content key of one training, in hexadecimal."""
-    rest = [dataset.fingerprint, recipe.model_dump(), recipe.epochs_at(fidelity), seed]
+    # A recipe without noise has the key, and so the weights, that it had before there was any.
+    settings = recipe.model_dump(exclude_none=recipe.noise is None)
+    rest = [dataset.fingerprint, settings, recipe.epochs_at(fidelity), seed]
     content = f"[{_structure_text(workload)}, {json.dumps(rest, sort_keys=True)[1:]}"
     return hashlib.sha256(content.encode()).hexdigest()
 
@@ -122,7 +127,9 @@ def _fit(network: Network, dataset: Dataset, recipe: Recipe, epochs: int) -> Non
     images, labels = (torch.from_numpy(array) for array in dataset.train)
     batch = min(recipe.batch_size, len(labels))
     steps_an_epoch = len(labels) // batch
-    optimiser = _optimiser(network, recipe)
+    replace, learned = ({}, nn.ModuleList()) if recipe.noise is None else noisy_operations(network, recipe.noise)
+    output = network.workload.outputs[0]
+    optimiser = _optimiser(nn.ModuleList([network, learned]), recipe)
     total = epochs * steps_an_epoch
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _rate(step, total, recipe.warmup))
     network.train()
@@ -131,7 +138,7 @@ def _fit(network: Network, dataset: Dataset, recipe: Recipe, epochs: int) -> Non
         # The incomplete last batch is left out: its statistics would be noisier, and its images return next epoch.
         for chosen in order[: steps_an_epoch * batch].reshape(-1, batch):
             optimiser.zero_grad(set_to_none=True)
-            scores = network(images[chosen])
+            scores = network.run([images[chosen]], replace=replace, keep=(output,))[output]
             loss = F.cross_entropy(scores, labels[chosen], label_smoothing=recipe.label_smoothing)
             torch.autograd.backward(loss)
             optimiser.step()
