@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hwmodels.families.crossbar import gates
-from hwmodels.families.crossbar.converter import Converters, converters
+from hwmodels.families.crossbar.converter import ADC_MODELS, Converters, converters
 from hwmodels.families.crossbar.devices import CellColumns, cell_columns
 from hwmodels.families.crossbar.spec import CrossbarTable
 
@@ -75,6 +75,7 @@ class ChipTable(NamedTuple):
     writes_dynamic: I64
     scratch_tiles: I64
     skips_padding: I64
+    sums_once: I64
     read_s: F64
     conversion_s: F64
     row_write_s: F64
@@ -88,6 +89,7 @@ class ChipTable(NamedTuple):
     dac_j: F64
     sample_hold_j: F64
     adc_j: F64
+    weight_bit_j: F64
     shift_add_j: F64
     input_register_j: F64
     output_register_j: F64
@@ -151,6 +153,7 @@ def chip_table(table: CrossbarTable) -> ChipTable:
         writes_dynamic=table.dynamic_operands,
         scratch_tiles=np.minimum(table.scratch_tiles, table.tiles),
         skips_padding=table.compat,
+        sums_once=table.circuit,
         read_s=table.read_time_s * drive,
         conversion_s=converter.time_s,
         row_write_s=device.row_write_s,
@@ -163,7 +166,8 @@ def chip_table(table: CrossbarTable) -> ChipTable:
         cell_j=events.cell * (1 - f),
         dac_j=events.dac * (1 - f),
         sample_hold_j=events.sample_hold * (1 - f),
-        adc_j=events.adc * (1 - f),
+        adc_j=(events.adc - table.weight_bits * _weight_bit_j(table)) * (1 - f),
+        weight_bit_j=_weight_bit_j(table) * (1 - f),
         shift_add_j=events.shift_add * (1 - f),
         input_register_j=table.input_register_j_per_bit * scale,
         output_register_j=table.output_register_j_per_bit * scale,
@@ -256,11 +260,13 @@ def area_parts(table: CrossbarTable) -> Parts:
 def _events(table: CrossbarTable) -> Events:
     """`table`: the knobs, scaled, with the data's share of ones against random ones. `gates`: capacitances, V² each.
 
+    The roadmap's SAR holds the column's current, so that cells cost nothing beside it.
+
     Circuit gates, U = C V² of a NAND2, q the share of ones among products, p among input bits:
         cell       analogue: c node k V² q, k capacitors a cell; adders: q U, 1.5 U of an XNOR
         DAC        50 fF bits V² node/28 from 2 bits on, else in the cells
         conversion of the converter, or the adders of a weight's rows: 6 U each, a share q of them switching
-        shift-add  an adder and a flip-flop a bit of the running sum, half switching; none where one read ends it
+        shift-add  an adder and a flip-flop a bit of the running sum, half of them switching
     """
     supply = (table.supply_v / table.component_supply_v) ** 2
     scale = _digital_scale(table)
@@ -274,6 +280,7 @@ def _events(table: CrossbarTable) -> Events:
     dac = table.dac_f_per_bit * many_bits * squared * table.node_nm / gates.NODE_NM
     word = (gates.ADDER_NAND2 + gates.REGISTER_NAND2) * nand2 * _WORD_ACTIVITY * _accumulator_bits(table)
     mean_cell = table.cell_read_w * table.read_time_s * supply * ones / _RANDOM
+    mean_cell = np.where(table.adc_model == ADC_MODELS.index("sar_roadmap"), 0.0, mean_cell)
     mean_dac = table.dac_j * (2**table.dac_bits - 1) * scale * inputs / 0.5
     return Events(
         cell=np.where(of_gates, np.where(adds, ones * product_nand2 * nand2, charge), mean_cell),
@@ -306,18 +313,27 @@ def _tree_adders(table: CrossbarTable) -> F64:
     return np.where(table.compute == 2, gates.chain_adders(rows, width), gates.tree_adders(rows, width))
 
 
+def _weight_bit_j(table: CrossbarTable) -> F64:
+    """What a digital sum costs more for each bit of the weight: the adders of one more column of every row."""
+    width = table.weight_bits + table.dac_bits - 1
+    rows = _active_rows(table)
+    tree = gates.tree_adders(rows, width + 1) - gates.tree_adders(rows, width)
+    adders = np.where(table.compute == 2, rows, tree)
+    joules = adders * gates.ADDER_NAND2 * gates.nand2_j(table.node_nm, table.supply_v) * _share_of_ones(table)
+    return np.where(table.compute == 0, 0.0, joules)
+
+
 def _accumulator_bits(table: CrossbarTable) -> F64:
-    """Width of the running sum over input slices; 0 where one read ends it.
+    """Width of the running sum over input slices.
 
     Analogue: ADC bits + activation bits, and the weight's where slices are merged digitally.
     Adders: product + log2(rows) + activation bits.
     """
-    once = (table.activation_bits <= table.dac_bits) & ((_slices(table) == 1) | _merges(table))
     merged = np.where(_merges(table), 0, table.weight_bits)
     analogue = table.adc_bits + merged + table.activation_bits
     depth = np.ceil(np.log2(_active_rows(table)))
     adders = table.weight_bits + table.dac_bits - 1 + depth + table.activation_bits
-    return np.where(once, 0.0, np.where(table.compute == 0, analogue, adders))
+    return np.where(table.compute == 0, analogue, adders).astype(np.float64)
 
 
 def _route_j(table: CrossbarTable, area: Parts) -> F64:

@@ -43,6 +43,8 @@ _ROADMAP_LSTP = np.array(
     ]
 )
 _INVERTER_F2 = 213.0  # ASSUMED (150 to 300): half an inverter, from the area of one 5-bit SAR of NeuroSim at 22 nm
+_FLASH_CROWDED = 390.0  # [NEUROSIM] runs: sense amplifiers of a flash ADC at which one takes twice the area
+_FLASH_SLOWED = 227.0  # [NEUROSIM] runs, clock: and twice the time
 _ROADMAP_BIT_S = 1e-9  # [NEUROSIM] a bit of the SAR takes 1 ns, and so does a latched sense amplifier
 
 
@@ -95,8 +97,11 @@ def converters(table: Any) -> Converters:
     """Energy, area and time of one conversion of every configuration of a `CrossbarTable`."""
     code = table.adc_model
     bits, node, rate = table.adc_bits.astype(np.float64), table.node_nm, table.adc_samples_per_s
-    general_j = adc_energy_j(code, bits, rate, node) * (table.supply_v / table.component_supply_v) ** 2
-    general = Converters(general_j, adc_area_mm2(code, bits, rate, node), 1.0 / rate)
+    rate = rate * (table.supply_v / table.component_supply_v) ** table.voltage_delay_exponent
+    general_j = (
+        adc_energy_j(code, bits, table.adc_samples_per_s, node) * (table.supply_v / table.component_supply_v) ** 2
+    )
+    general = Converters(general_j, adc_area_mm2(code, bits, table.adc_samples_per_s, node), 1.0 / rate)
     others = (_sar_28nm(table, bits), _sar_roadmap(table, bits), _flash(table, bits), _walden(table, bits, rate))
     chosen = [np.broadcast_to(field, code.shape) for field in general]
     for position, other in enumerate(others, start=2):
@@ -146,14 +151,16 @@ def _at_node(rows: F64, node_nm: F64) -> F64:
 
 
 def _flash(table: Any, bits: F64) -> Converters:
-    """A sense amplifier a reference: E = (2^n - 1) e, A = (2^n - 1) a, both at the component node; t = 1 ns.
+    """A sense amplifier a reference, s = 2^n - 1: E = s e, A = s a (1 + s / 390), t = 1 ns (1 + s / 227).
 
-    Digital scaling: energy with node and V², area with node².
+    Growth of area beyond s and of time: NeuroSim's runs at 4 to 8 bits (ASSUMED elsewhere, 200 to no end). Digital
+    scaling from the component node: energy with node and V², area with node².
     """
     shrink = table.node_nm / table.component_node_nm
     steps = 2.0**bits - 1.0
     energy = steps * table.sense_amp_j * shrink * (table.supply_v / table.component_supply_v) ** 2
-    return Converters(energy, steps * table.sense_amp_mm2 * shrink**2, np.full_like(bits, _ROADMAP_BIT_S))
+    area = steps * table.sense_amp_mm2 * (1.0 + steps / _FLASH_CROWDED) * shrink**2
+    return Converters(energy, area, _ROADMAP_BIT_S * (1.0 + steps / _FLASH_SLOWED))
 
 
 def _walden(table: Any, bits: F64, rate: F64) -> Converters:

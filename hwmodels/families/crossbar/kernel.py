@@ -48,6 +48,7 @@ class Chip(NamedTuple):
     writes_dynamic: int
     scratch_tiles: int
     skips_padding: int
+    sums_once: int
     read_s: float
     conversion_s: float
     row_write_s: float
@@ -61,6 +62,7 @@ class Chip(NamedTuple):
     dac_j: float
     sample_hold_j: float
     adc_j: float
+    weight_bit_j: float
     shift_add_j: float
     input_register_j: float
     output_register_j: float
@@ -113,7 +115,7 @@ class Mapping(NamedTuple):
     """A layer on arrays. Counts are of all copies; `widest` and `phases` are of the fullest array.
 
     columns_a_weight : ceil(bw / bc) s. input_slices : ceil(ba / bd). positions : output positions, m.
-    sub_matrices : kernel positions that have arrays of their own, 1 unless split.
+    sub_matrices : kernel positions that have arrays of their own, where split and k > R; else 1.
     row_tiles : sub_matrices ceil(k / sub_matrices / R). column_tiles : ceil(n / floor(Q / columns_a_weight)): the
     slices of a weight stay in one array. packed : groups in one array, 1 unless packed on its diagonal.
     copies : min(duplication, ceil(positions an item / vectors_per_copy)), at least 1. arrays, cells : occupied.
@@ -209,6 +211,7 @@ def _chip(chips: Any, c: int) -> Chip:
         writes_dynamic=chips.writes_dynamic[c],
         scratch_tiles=chips.scratch_tiles[c],
         skips_padding=chips.skips_padding[c],
+        sums_once=chips.sums_once[c],
         read_s=chips.read_s[c],
         conversion_s=chips.conversion_s[c],
         row_write_s=chips.row_write_s[c],
@@ -222,6 +225,7 @@ def _chip(chips: Any, c: int) -> Chip:
         dac_j=chips.dac_j[c],
         sample_hold_j=chips.sample_hold_j[c],
         adc_j=chips.adc_j[c],
+        weight_bit_j=chips.weight_bit_j[c],
         shift_add_j=chips.shift_add_j[c],
         input_register_j=chips.input_register_j[c],
         output_register_j=chips.output_register_j[c],
@@ -303,7 +307,7 @@ def _mapping(layer: Work, chip: Chip) -> Mapping:
     windows = chip.skips_padding == 1 and layer.pad_h + layer.pad_w > 0 and layer.out_h * layer.out_w > 0
     m = _windows(layer) if windows else layer.m
     kernel = max(layer.kernel_h, 1) * max(layer.kernel_w, 1)
-    subs = kernel if chip.splits == 1 and k % kernel == 0 else 1
+    subs = kernel if chip.splits == 1 and k % kernel == 0 and k > chip.rows else 1
     depth = k // subs
     row_tiles, column_tiles = _ceil(depth, chip.rows), _ceil(n, weights_a_row)
     full_tiles = row_tiles - 1
@@ -351,10 +355,12 @@ def _static(layer: Work, chip: Chip) -> Terms:
     array        cells read: v S G k (n w + u Tc), mean power x t_read each; array_s = slots t_read
     DAC          rows driven: v S G k Tc
     ADC, S+H     conversions: v S G total_phases (n c + u Tc), c = w, or 1 where slices are merged;
-                 adc_s = slots min(columns_per_adc, widest) / f_adc
-    shift-add    one a conversion and one a merge of row tiles, v G n (Tr - 1); all IMAs of the layer at once
+                 adc_s = slots min(columns_per_adc, widest) t_conversion; adders cost by the bits of the weight
+    shift-add    one a conversion (none where circuits of gates end a sum with one read) and one a merge of row tiles,
+                 v G n (Tr - 1); all IMAs of the layer at once
     registers    v S bd G k Tc bits in, v G n Tr ba out of an IMA, v G n ba out of a tile
-    buffer       v G (k + n) ba bits; bus: v G (k + n Tr) ba; router: v G n ba to the next layer
+    buffer       v G (k + n) ba bits, k over the kernel's width where split ones pass inputs on;
+                 bus: v G (k + n Tr) ba; router: v G n ba to the next layer
     write        where the operand is not resident: its cells, and the rows of the fullest array, passes times
     """
     fit = _mapping(layer, chip)
@@ -368,10 +374,13 @@ def _static(layer: Work, chip: Chip) -> Terms:
     converted = n * reads_a_weight + units
     sliced = vectors * fit.input_slices
     conversions = sliced * fit.total_phases * converted
-    shift_adds = conversions + vectors * n * (fit.row_tiles - 1)
+    ended = chip.sums_once == 1 and fit.input_slices == 1 and reads_a_weight == 1
+    shift_adds = (0.0 if ended else conversions) + vectors * n * (fit.row_tiles - 1)
+    converter_j = chip.adc_j + chip.weight_bit_j * min(layer.weight_bits, chip.weight_bits)
     imas = min(_ceil(fit.arrays, chip.arrays_per_ima), chip.imas_per_tile * chip.tiles)
     tiles = min(_ceil(fit.arrays, chip.arrays_per_ima * chip.imas_per_tile), chip.tiles)
-    buffer_bits = vectors * (k + n) * word_bits
+    kept = max(layer.kernel_w, 1) if fit.sub_matrices > 1 else 1
+    buffer_bits = vectors * (k / kept + n) * word_bits
     bus_bits = vectors * (k + n * fit.row_tiles) * word_bits
     output_bits = vectors * n * word_bits
     dynamic = layer.dynamic_operand == 1
@@ -402,7 +411,7 @@ def _static(layer: Work, chip: Chip) -> Terms:
         array_j=sliced * k * columns * chip.cell_j,
         dac_j=sliced * k * fit.column_tiles * chip.dac_j,
         sample_hold_j=conversions * chip.sample_hold_j,
-        adc_j=conversions * chip.adc_j,
+        adc_j=conversions * converter_j,
         shift_add_j=shift_adds * chip.shift_add_j,
         register_j=input_register_j + output_register_j,
         buffer_j=buffer_bits * chip.buffer_j,

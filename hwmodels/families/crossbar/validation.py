@@ -1,14 +1,18 @@
-"""The crossbar family against ISAAC's published table and chip figures, and the ADC survey regression's grid.
+"""The crossbar family against published chips and peers: ISAAC, the ADC survey, zigzag-imc, NeuroSim, macros.
 
 ISAAC: the energies and areas of single components are the model's inputs, so component rows are skipped; scored are
 the sums (12 IMAs, tile, 168 tiles, chip) and closed forms (peak rate, efficiency, density, ADC share), each to half a
-unit of its last printed digit. Nothing is fitted.
+unit of its last printed digit. Nothing is fitted there, nor for the ADC survey's grid and zigzag-imc's own accounts.
+NeuroSim: constants of the preset `neurosim_default` fitted to the runs of network S1; scored apart are S1 and the held-
+out S2 and VGG8. Macros: leave one chip out, two constants common to all (`silicon.py`).
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -25,7 +29,10 @@ from hwmodels.families.crossbar.model import (
     periphery_sum,
     tile_sum,
 )
-from hwmodels.families.crossbar.spec import CrossbarTable
+from hwmodels.families.crossbar.peer_neurosim import VGG8, LayerShape, RunCost, network_rows, run_cost
+from hwmodels.families.crossbar.peer_zigzag import PEER_CHIPS, PeerCost, peer_cost
+from hwmodels.families.crossbar.silicon import CHIPS, leave_one_out, reported_tops_per_w, trends
+from hwmodels.families.crossbar.spec import CrossbarSpec, CrossbarTable
 from hwmodels.units import MIB, MW
 from hwmodels.validate import MetricName, ReferenceTables, Score, score
 
@@ -40,14 +47,17 @@ Rows = list[dict[str, str]]
 
 
 def validate(tables: ReferenceTables) -> list[Score]:
-    """Scores of the sets that are there: isaac_table1, isaac_chip and adc_plugin_grid."""
+    """Scores of the sets that are there."""
     sets: tuple[tuple[str, Callable[[Rows], list[Score]]], ...] = (
         ("isaac_table1", _isaac_table1),
         ("isaac_chip", _isaac_chip),
         ("adc_plugin_grid", _adc_grid),
+        ("silicon_zigzag_imc_peer_breakdown", _zigzag),
+        ("neurosim13_runs", partial(_neurosim, tables)),
     )
     found = ((tables.rows(f"imc/{name}.csv"), score_set) for name, score_set in sets)
-    return [result for rows, score_set in found if rows is not None for result in score_set(rows)]
+    scores = [result for rows, score_set in found if rows is not None for result in score_set(rows)]
+    return scores + _silicon(tables)
 
 
 def table1_sums(isaac: CrossbarTable) -> dict[str, tuple[float, float]]:
@@ -184,6 +194,108 @@ def _adc_grid(rows: Rows) -> list[Score]:
         )
         for group, predicted, published in (("energy", energy_pj, grid[:, 3]), ("area", area_um2, grid[:, 4]))
     ]  # fmt: skip
+
+
+def _zigzag(rows: Rows) -> list[Score]:
+    """Energies a MAC of the peer's five chips by component: formula values, zeros and areas left out."""
+    predicted, published = [], []
+    skipped: Counter[str] = Counter()
+    for row in rows:
+        name, value = (row.get("component") or "").removeprefix("energy_").removesuffix("_mac"), row.get("peer_value")
+        known = row.get("label") in PEER_CHIPS and (name in PeerCost._fields or name == "estimation_per")
+        if not (row.get("component") or "").startswith("energy_") or not known:
+            skipped["an area, or a reported value"] += 1
+        elif _number(value or "") is None:
+            skipped["zero"] += 1
+        else:
+            cost = peer_cost(row["label"])
+            predicted.append(cost.total if name == "estimation_per" else getattr(cost, name))
+            published.append(float(value or ""))
+    if not predicted:
+        return []
+    return [
+        Score(
+            "crossbar", "silicon_zigzag_imc_peer_breakdown", "energy", "frozen", len(predicted), len(rows), metric,
+            score(metric, predicted, published, relative_tolerance=0.01), dict(skipped),
+        )
+        for metric in ("exact_fraction", "max_error")
+    ]  # fmt: skip
+
+
+_UNCALIBRATED = "circuits without the peer's calibration"
+
+
+def _neurosim(tables: ReferenceTables, rows: Rows) -> list[Score]:
+    """NeuroSim's runs, those of S1 (fitted) apart from those of S2 and VGG8."""
+    preset = device("neurosim_default").spec
+    assert isinstance(preset, CrossbarSpec)
+    shapes: dict[str, Sequence[LayerShape]] = {"VGG8": VGG8}
+    for name in ("S1", "S2"):
+        listed = tables.rows(f"imc/neurosim13_network_{name}.csv") or []
+        shapes[name] = [(int(row["H"]), int(row["C"]), int(row["kh"]), int(row["K"])) for row in listed]
+    groups: dict[str, list[tuple[dict[str, str], RunCost]]] = {"S1": [], "S2 and VGG8": []}
+    skipped: Counter[str] = Counter()
+    for row in rows:
+        layers = shapes.get(row.get("network") or "")
+        cost = run_cost(network_rows(layers), preset, row["config"]) if layers else None
+        if cost is None:
+            skipped["circuits without the peer's calibration, or a network without shapes"] += 1
+        else:
+            groups["S1" if row["network"] == "S1" else "S2 and VGG8"].append((row, cost))
+    return [
+        replace(result, group=f"{result.group}, {name}", rows_in_file=len(rows), skipped=dict(skipped))
+        for name, found in groups.items()
+        if len(found) > 2
+        for result in _neurosim_group(found)
+    ]
+
+
+def _neurosim_group(found: list[tuple[dict[str, str], RunCost]]) -> list[Score]:
+    """Errors of area and efficiency, rank of those, of energy and of latency."""
+    scores = []
+    for label, column, field, unit in (
+        ("area", "chip_area_um2", "area_mm2", 1e-6),
+        ("TOPS/W", "TOPS_per_W", "ops_per_j", 1e12),
+        ("energy", "dyn_energy_pJ", "energy_j", 1e-12),
+        ("latency", "latency_ns", "latency_s", 1e-9),
+    ):
+        predicted = [getattr(cost, field) / unit for _, cost in found]
+        published = [float(row[column]) for row, _ in found]
+        metrics: tuple[MetricName, ...] = ("median_error", "max_error", "spearman")
+        for metric in metrics if label in ("area", "TOPS/W") else metrics[2:]:
+            value = score(metric, predicted, published)
+            scores.append(
+                Score("crossbar", "neurosim13_runs", label, "frozen", len(found), 0, metric, value,
+                      fitted_on="the runs of S1")
+            )  # fmt: skip
+    return scores
+
+
+def _silicon(tables: ReferenceTables) -> list[Score]:
+    """Headlines of seven macros, one chip left out at a time, and the rank of their published sweeps."""
+    names = ("silicon_zigzag_imc", "silicon_cimloop_macros")
+    opened = {name: tables.rows(f"imc/{name}.csv") or [] for name in names}
+    reported = [reported_tops_per_w(chip, opened) for chip in CHIPS]
+    scores: list[Score] = []
+    if None not in reported:
+        figures = [float(value or 0) for value in reported]
+        predicted = leave_one_out(CHIPS, figures)
+        in_file = sum(len(rows) for rows in opened.values())
+        scores += [
+            Score(
+                "crossbar", "silicon_macros", "TOPS/W", "leave-one-out", len(figures), in_file, metric,
+                score(metric, predicted, figures), {"no headline": in_file - len(figures)},
+                fitted_on="the other analogue chips: energy of an ADC step, capacitance of a cell",
+            )
+            for metric in ("median_error", "max_error", "spearman")
+        ]  # fmt: skip
+    rows = opened["silicon_cimloop_macros"]
+    for group, (predicted_trend, published) in trends(rows).items():
+        value = score("spearman", predicted_trend, published)
+        scores.append(
+            Score("crossbar", "silicon_sweeps", group, "frozen", len(published), len(rows), "spearman", value)
+        )
+    return scores
 
 
 def _number(text: str) -> float | None:
