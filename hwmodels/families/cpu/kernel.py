@@ -357,7 +357,7 @@ def _panels(traffic: _Traffic, m: int, vectors: int, k: int, repeats: float, p: 
 
     left  (ceil(V/nv) - 1) times, from the second cache where it does not stay in the first
     either the right operand once a block of rows (block = half the second cache over the bytes of a row), or the
-    left one once a block of columns: the smaller, found where an operand of its size stays
+    left one once a block of columns: the faster, found where an operand of its size stays
     """
     left, right = float(m) * k * p.input_byte, float(k) * vectors * p.lanes * p.weight_byte
     again = repeats * left * (_ceil(vectors, device.tile_vectors) - 1)
@@ -367,10 +367,9 @@ def _panels(traffic: _Traffic, m: int, vectors: int, k: int, repeats: float, p: 
     )
     row_blocks = np.ceil(left / max(device.block_bytes, k * p.input_byte))
     column_blocks = np.ceil(right / max(device.block_bytes, k * p.weight_byte))
-    right_again, left_again = repeats * right * (row_blocks - 1.0), repeats * left * (column_blocks - 1.0)
-    if right_again <= left_again:
-        return _stream(traffic, right_again, right, device)
-    return _stream(traffic, left_again, left, device)
+    by_rows = _stream(traffic, repeats * right * (row_blocks - 1.0), right, device)
+    by_columns = _stream(traffic, repeats * left * (column_blocks - 1.0), left, device)
+    return by_rows if _memory_s(by_rows, device) <= _memory_s(by_columns, device) else by_columns
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
