@@ -1,6 +1,6 @@
 """Accuracy against energy over ADC bits and array size, for a network trained on scikit-learn's digits.
 
-    python benchmarks/tables/accuracy_energy.py OUT.png [--csv FILE] [--device rram_edge] [--tiles 4] [--data noisy-digits]
+    python benchmarks/tables/accuracy_energy.py OUT.png [--csv FILE] [--device NAME] [--tiles 4] [--data noisy-digits]
 
 One training, every design read exactly in ten draws; some minutes on two cores. `--statistical` takes the shortcut.
 """

@@ -2,15 +2,16 @@
 
 The analogue side is linear: cells, faults, drift and wires make one effective matrix, whatever the slicing, so that
 one product of whole inputs replaces S_a S_w of slices. What the ADCs add is drawn from a normal distribution whose
-moments come from calibration inputs X once a layer and design. With e(c) = read(c) - c the error of a column sum c,
+moments come from calibration inputs once a layer and design. With e(c) = read(c) - c the error of a column sum c,
 over input slices i, weight slices s and reads t of rows,
 
     mean_n     = sum_{i,s,t} 2^(i bd + s bc) E[e_itsn]
-    variance_n = sum_{i,s,t} 4^(i bd + s bc) (Var[e_itsn] + step^2 noise^2 + read^2 sum_k E[x_itk^2] G_tsn^2)
+    variance_n = sum_{i,s,t} 4^(i bd + s bc) Var[e_itsn]
 
-which is step^2 / 12 inside the range and the clipping error outside of it, without assuming either. Errors of
-different reads count as independent. The unit column has the same terms, 2^(bits-1) times as large and common to all
-outputs of a vector; they are drawn once a vector.
+which is step^2 / 12 inside the range and the clipping error outside of it, without assuming either; noise of reads
+and ADCs is drawn into the sample, since a range cuts part of it off. Errors of different reads count as independent:
+at coarse steps they are not, and the deviation comes out up to a quarter too small. The unit column has the same
+terms, 2^(bits-1) times as large and common to all outputs of a vector; they are drawn once a vector.
 
 Not modelled: errors that depend on the input beyond their variance (a coarse ADC errs alike for alike images), and
 the change of ADC errors with one programming's cells.
@@ -71,14 +72,16 @@ def reading_error(crossbar: Crossbar, codes: Tensor) -> ReadingError:
     mean = torch.zeros(seen.cells.shape[0], seen.cells.shape[2], dtype=torch.float64)
     variance = torch.zeros_like(mean)
     shape = (seen.cells.shape[0], seen.input_slices, chosen.shape[1], -1)
+    generator = torch.Generator().manual_seed(0)
     for inputs, cells in driven(seen, chosen):
-        sums = torch.bmm(inputs, cells).reshape(shape)
-        error = converted(seen, sums.clone()).sub_(sums / steps)
-        mean += torch.einsum("gic,i->gc", error.mean(dim=2).double(), by_input)
-        spread = error.var(dim=2, correction=0).double() + numerics.adc_noise_lsb**2
+        sums = torch.bmm(inputs, cells)
+        noisy = sums.clone()
         if numerics.read_sigma:
-            squares = read_variance(inputs, cells).reshape(shape).mean(dim=2).double()
-            spread += squares * (numerics.read_sigma / steps).square()
+            deviation = read_variance(inputs, cells).sqrt_().mul_(numerics.read_sigma)
+            noisy += deviation.mul_(torch.randn(sums.shape, generator=generator))
+        error = converted(seen, noisy.reshape(shape), generator).sub_(sums.reshape(shape) / steps)
+        mean += torch.einsum("gic,i->gc", error.mean(dim=2).double(), by_input)
+        spread = error.var(dim=2, correction=0).double()
         variance += torch.einsum("gic,i->gc", spread, by_input.square())
     return _of_outputs(crossbar, mean, variance)
 
