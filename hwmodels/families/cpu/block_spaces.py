@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from hwmodels.families.cpu.spaces import FP32, Counted, RowCounts, joined
 from hwmodels.workload.graph import Builder, Workload
-from hwmodels.workload.ops import ActivationName, Conv2d, Norm, Rearrange, Row, Shape
+from hwmodels.workload.ops import Activation, ActivationName, Conv2d, Norm, Pool2d, Rearrange, Row, Shape
 from hwmodels.workload.rewrite import RUNTIMES, rewrite
 from hwmodels.workload.zoo.mobilenet import classify, divisible, inverted_residual
 
@@ -117,8 +117,6 @@ def _ofa_block(entering: Shape, stage: int, index: int, kernel: int, expansion: 
 def _ofa_head(entering: Shape, runtime: str) -> list[Row]:
     net = Builder("head", entering, precision=FP32)
     x = net.conv_norm_act(net.input, 960, 1, activation="hardswish")
-    y = classify(net, x, 1280)
-    rows = joined(_rows(net, y, runtime))
-    last = Builder("classifier", (1, 1280), precision=FP32)
-    workload = last.finish(last.linear(last.input, 1000))
-    return [*rows, *(row._replace(input_offchip=0) for _, row in workload.rows())]
+    x = net.add(Conv2d.square(1280, 1), net.add(Pool2d("avg"), x))
+    y = net.linear(net.flatten(net.add(Activation("hardswish"), x)), 1000)
+    return [row._replace(input_offchip=0) for _, row in _rows(net, y, runtime).rows()]

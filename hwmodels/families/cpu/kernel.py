@@ -28,7 +28,7 @@ CHOICES = ("gemm", "gemv", "im2col", "direct", "winograd2", "winograd4", "winogr
 _GEMM, _GEMV, _IM2COL, _DIRECT, _WINOGRAD, _DEPTHWISE, _STREAM = 0, 1, 2, 3, 4, 7, 8
 
 # Codes of Kind and of the Spec's choices; a test holds them to their definitions.
-_CONV, _LINEAR, _POOL, _CONV_TRANSPOSE = 0, 1, 4, 12
+_CONV, _POOL = 0, 4
 _NCHW, _COLD, _DYNAMIC = 0, 0, 1
 _PAGE_BYTES = 4096.0
 

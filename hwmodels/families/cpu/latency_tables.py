@@ -30,10 +30,10 @@ _SHOTS, _DRAWS = 10, 10
 # Column of the published tables -> (device of the catalogue, runtime). HELP [Lee et al., 2021] measured with PyTorch,
 # every operator as written; Pixel 3 and Raspberry Pi 4 are HW-NAS-Bench's [Li et al., 2021], with TensorFlow Lite.
 _COLUMNS = {
-    "silver_4114": ("xeon_silver_4114", "torch"),
-    "silver_4210r": ("xeon_silver_4210r", "torch"),
-    "gold_6226": ("xeon_gold_6226", "torch"),
-    "gold_6240": ("xeon_gold_6240", "torch"),
+    "silver_4114": ("xeon_silver_4114", "torch_2020"),
+    "silver_4210r": ("xeon_silver_4210r", "torch_2020"),
+    "gold_6226": ("xeon_gold_6226", "torch_2020"),
+    "gold_6240": ("xeon_gold_6240", "torch_2020"),
     "samsung_s7": ("galaxy_s7_edge", "torch_mobile"),
     "essential_ph_1": ("essential_ph_1", "torch_mobile"),
     "pixel2": ("pixel2", "torch_mobile"),

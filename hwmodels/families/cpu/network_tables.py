@@ -206,7 +206,7 @@ def _timm_infer(tables: ReferenceTables) -> list[Score]:
 def _timm_run(
     name: str, group: str, device: str, runtime: str, lines: Sequence[tuple[str, int, int, float]], rows_in_file: int
 ) -> list[Score]:
-    """Frozen scores of one run, and those of a fit on every second family of networks, on the other families."""
+    """Every second family of networks, frozen and after a fit on the other families."""
     chosen = machine(device, runtime)
     if chosen is None:
         return []
@@ -224,19 +224,21 @@ def _timm_run(
     measured = np.array([batch / rate for _, _, batch, rate in kept])
     macs = counted.counts @ counted.layers.macs
     table = Table(name, rows_in_file, dict(skipped))
-    found = frozen_scores(
-        table, group, predicted(chosen.spec, counted), measured, macs=macs, fitted_on=chosen.fitted_on
-    )
     families = [re.sub(r"^(tf_|legacy_)", "", model).split("_")[0].rstrip("0123456789") for model, *_ in kept]
     order = {family: index for index, family in enumerate(sorted(set(families)))}
-    seen = np.array([order[family] % 2 == 0 for family in families])
-    if seen.sum() < _LEAST_NETWORKS or (~seen).sum() < 3:
+    unseen = np.array([order[family] % 2 == 1 for family in families])
+    if unseen.sum() < 3:
+        return []
+    space = Counted(counted.layers, counted.counts[unseen])
+    found = frozen_scores(
+        table, group, predicted(chosen.spec, space), measured[unseen], macs=macs[unseen], fitted_on=chosen.fitted_on
+    )
+    if (~unseen).sum() < _LEAST_NETWORKS:
         return found
-    fitted = fit_rows(chosen.spec, counted, {"latency_s": measured}, seen=np.flatnonzero(seen))
-    unseen = Counted(counted.layers, counted.counts[~seen])
+    fitted = fit_rows(chosen.spec, counted, {"latency_s": measured}, seen=np.flatnonzero(~unseen))
     return found + frozen_scores(
-        table, group, predicted(fitted, unseen), measured[~seen], macs=macs[~seen],
-        fitted_on=f"{int(seen.sum())} networks of every second family", protocol="few-shot-families",
+        table, group, predicted(fitted, space), measured[unseen], macs=macs[unseen],
+        fitted_on=f"{int((~unseen).sum())} networks of every second family", protocol="few-shot-families",
     )  # fmt: skip
 
 

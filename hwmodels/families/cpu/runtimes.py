@@ -75,13 +75,25 @@ CPU_RUNTIMES: dict[str, CpuRuntime] = {
     "torch": CpuRuntime(
         "eager",
         {
-            "overlap_norm": 1.16, "layout": "nchw", "has_direct": True, "has_winograd": False,
+            "overlap_norm": 1.19, "layout": "nchw", "has_direct": True, "has_winograd": False,
+            "repacks_weights": True, "direct_least_elements": 0, "repack_bytes_per_s": 11 * GB,
+            "dispatch_s": 19 * US, "product_dispatch_s": 7.38 * US, "invoke_s": 1000 * US,
+            "gemm_efficiency": 0.486, "depthwise_efficiency": 0.497, "vector_efficiency": 0.359,
+            "pool_efficiency": 0.0128, "tile_overhead_steps": 9.79, "page_fault_s": 0.5 * US,
+        },
+        "PyTorch on x86: oneDNN in its own layout around every convolution, weights packed at every call",
+        "every second family of networks of the i9-10940X rows of timm_infer",
+    ),
+    "torch_2020": CpuRuntime(
+        "eager",
+        {
+            "overlap_norm": 1.16, "threads": 1, "layout": "nchw", "has_direct": True, "has_winograd": False,
             "repacks_weights": True, "direct_least_elements": 20480, "repack_bytes_per_s": 11 * GB,
             "dispatch_s": 20.9 * US, "product_dispatch_s": 78.1 * US, "invoke_s": 327 * US,
             "gemm_efficiency": 0.173, "depthwise_efficiency": 0.3, "vector_efficiency": 0.171,
             "pool_efficiency": 0.0411, "tile_overhead_steps": 30.7, "page_fault_s": 0.5 * US,
         },
-        "PyTorch on x86: oneDNN in its own layout around every convolution, own kernels for small ones",
+        "PyTorch of 2020 on x86, one thread: oneDNN around large convolutions, own kernels for small ones",
         "silver_4114 of nb201_latency_ms",
     ),
     "torch_mobile": CpuRuntime(
@@ -105,7 +117,7 @@ CPU_RUNTIMES: dict[str, CpuRuntime] = {
             "tile_overhead_steps": 12.4,
         },
         "PyTorch with inductor: oneDNN, weights packed once, pointwise operators fused",
-        "every second network of the i7-12700H rows of timm_throughput",
+        "every second family of networks of the i7-12700H rows of timm_throughput",
     ),
     "cmsis_nn": CpuRuntime(
         "compiled",

@@ -55,7 +55,7 @@ def _mobile(tables: ReferenceTables) -> list[Score]:
 
 def _tfnas(tables: ReferenceTables) -> list[Score]:
     """tfnas_block_lut: blocks on one thread of a server."""
-    path, chosen = tables.path("nas/tfnas_block_lut.csv.gz"), machine("xeon_gold_6130", "torch")
+    path, chosen = tables.path("nas/tfnas_block_lut.csv.gz"), machine("xeon_gold_6130", "torch_2020")
     if path is None or chosen is None:
         return []
     with gzip.open(path, "rt", newline="", encoding="utf-8") as handle:
