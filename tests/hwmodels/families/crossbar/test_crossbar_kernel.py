@@ -10,8 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hwmodels.families.crossbar import kernel
+from hwmodels.families.crossbar import kernel as kernel_module
 from hwmodels.families.crossbar.chip import ChipTable, Parts, chip_table
+from hwmodels.families.crossbar.converter import ADC_MODELS
+from hwmodels.families.crossbar.devices import CELL_DEVICES
 from hwmodels.families.crossbar.model import MODEL, arrays_on_chip, chip_sum, peak_macs_per_s, peak_power_w
 from hwmodels.families.crossbar.spec import CrossbarSpec
 from hwmodels.workload.ops import Kind, Row
@@ -49,6 +51,13 @@ def rows(draw: st.DrawFn, kinds: tuple[str, ...] = ("static", "dynamic", "plain"
     m, n, k = (draw(st.integers(1, 3000)) for _ in range(3))
     steps, ops = draw(st.sampled_from([(1, 0), (7, 1000)])) if kind == "static" else (1, 0)
     groups, batch = draw(st.integers(1, 64)), draw(st.integers(1, 9))
+    if kind == "static" and draw(st.booleans()):
+        kernel, pad, stride = draw(st.integers(1, 5)), draw(st.integers(0, 2)), draw(st.integers(1, 3))
+        size = draw(st.integers(kernel, 40))
+        out = (size + 2 * pad - kernel) // stride + 1
+        window = {"kernel_h": kernel, "kernel_w": kernel, "pad_h": pad, "pad_w": pad, "stride_h": stride}
+        flags |= {**window, "stride_w": stride, "in_h": size, "in_w": size, "out_h": out, "out_w": out}
+        m, k = batch * out * out, draw(st.integers(1, 300)) * kernel**2
     return gemm(
         m,
         n,
@@ -72,7 +81,7 @@ def specs(draw: st.DrawFn) -> CrossbarSpec:
         sign_scheme=draw(st.sampled_from(["offset", "differential"])),
         active_rows=draw(st.integers(0, 1024)),
         columns_per_adc=draw(st.integers(1, 1024)),
-        adc_model=draw(st.sampled_from(["survey", "isaac"])),
+        adc_model=draw(st.sampled_from(ADC_MODELS)),
         adc_bits=draw(st.integers(1, 14)),
         adc_samples_per_s=draw(st.floats(1e7, 1e10)),
         weight_bits=draw(st.integers(1, 16)),
@@ -88,6 +97,26 @@ def specs(draw: st.DrawFn) -> CrossbarSpec:
         clock_hz=draw(st.floats(1e8, 3e9)),
         leakage_fraction=draw(st.sampled_from([0.0, 0.02, 0.7])),
         mean_hops=draw(st.sampled_from([0.0, 1.0, 3.7])),
+        circuit=draw(st.sampled_from(["table", "gates"])),
+        compute=draw(st.sampled_from(["analogue", "adder_tree", "adder_chain"])),
+        product=draw(st.sampled_from(["and", "xnor"])),
+        merge_slices=draw(st.booleans()),
+        supply_v=draw(st.sampled_from([0.6, 0.9, 1.1])),
+        input_bit_density=draw(st.sampled_from([0.5, 0.2])),
+        mean_level=draw(st.sampled_from([0.5, 0.7])),
+        unit_capacitors=draw(st.sampled_from([1.0, 3.0])),
+        roadmap=draw(st.sampled_from(["hp", "lstp"])),
+        cell_device=draw(st.sampled_from(["custom", *CELL_DEVICES])),
+        weights=draw(st.sampled_from(["resident", "reloaded"])),
+        dynamic_operands=draw(st.sampled_from(["digital", "arrays"])),
+        scratch_tiles=draw(st.integers(1, 8)),
+        packing=draw(st.sampled_from(["none", "block_diagonal"])),
+        kernel_mapping=draw(st.sampled_from(["unrolled", "split"])),
+        interconnect=draw(st.sampled_from(["mesh", "htree"])),
+        idle_leakage_share=draw(st.sampled_from([1.0, 0.3])),
+        dram_j_per_bit=draw(st.sampled_from([0.0, 4e-12])),
+        buffer_bytes=draw(st.sampled_from([0, 64, 65536])),
+        compat=draw(st.sampled_from(["none", "neurosim_padding"])),
     )
 
 
@@ -95,97 +124,260 @@ def ceil(a: float, b: float) -> int:
     return math.ceil(a / b)
 
 
-def twin_adc_j(spec: CrossbarSpec) -> float:
-    """README, "ADC"."""
+def twin_active(spec: CrossbarSpec) -> int:
+    return min(spec.active_rows or spec.array_rows, spec.array_rows)
+
+
+def twin_scale(spec: CrossbarSpec) -> float:
+    return spec.node_nm / spec.component_node_nm * (spec.supply_v / 0.9) ** 2
+
+
+def twin_slower(spec: CrossbarSpec) -> float:
+    return (0.9 / spec.supply_v) ** 1.1
+
+
+def twin_ones(spec: CrossbarSpec) -> float:
+    p, g = spec.input_bit_density, spec.mean_level
+    return p * g if spec.product == "and" else p * g + (1 - p) * (1 - g)
+
+
+def twin_adc(spec: CrossbarSpec) -> tuple[float, float, float]:
+    """README, "ADC": energy, area and time of a conversion."""
+    n, node, volt, rate = spec.adc_bits, spec.node_nm, spec.supply_v, spec.adc_samples_per_s
+    supply, ratio = (volt / 0.9) ** 2, node / spec.component_node_nm
+    sar_mm2 = 10 ** (1.206 - 0.0369 * n) * 2**n * 1e-6 * node / 28
     if spec.adc_model == "isaac":
-        law = 0.9375 * spec.adc_bits / 8 + 0.0625 * 2.0**spec.adc_bits / 256
-        return 1.5625e-12 * law * (spec.node_nm / 32) ** 1.8800369
-    bits = max(spec.adc_bits, 4)
-    fom = min(213.78067 - 2.8719 * math.log(spec.adc_samples_per_s), 128.30684 + 3.220512 * bits)
+        law = 0.9375 * n / 8 + 0.0625 * 2.0**n / 256
+        area = 0.0012 * (0.5448 * n / 8 + 0.4552 * 2.0**n / 256) * (node / 32) ** 0.9932795
+        return 1.5625e-12 * law * (node / 32) ** 1.8800369 * supply, area, twin_slower(spec) / rate
+    if spec.adc_model == "sar_28nm":
+        energy = (100 * n + 0.001 * 4**n) * volt**2 * 1e-15 * node / 28
+        return energy, sar_mm2, n * (0.00653 * twin_active(spec) + 0.64) * 1e-9
+    if spec.adc_model == "sar_roadmap":
+        ohm = spec.cell_on_ohm / (twin_active(spec) * spec.input_bit_density * spec.mean_level)
+        a, c, k, s = twin_roadmap(spec)
+        power = (a * n + c) * 1e-6 + k * math.exp(s * math.log10(ohm))
+        return power * (n + 1) * 1e-9, (478 + 182 * (n - 1)) * 213 * node**2 * 1e-12, (n + 1) * 1e-9
+    if spec.adc_model == "flash":
+        levels = 2**n - 1
+        energy, area = levels * spec.sense_amp_j * ratio * supply, levels * spec.sense_amp_mm2 * ratio**2
+        return energy, area * (1 + levels / 390), 1e-9 * (1 + levels / 227)
+    if spec.adc_model == "walden":
+        return spec.adc_step_j * 2**n * volt**2, sar_mm2, twin_slower(spec) / rate
+    bits = max(n, 4)
+    fom = min(213.78067 - 2.8719 * math.log(rate), 128.30684 + 3.220512 * bits)
     picojoule = 0.5 * 10 ** ((6.0206 * bits + 1.7609 - fom) / 10)
-    picojoule *= math.exp(26.0496216 - 1.4702022) * spec.node_nm**1.8800369 / bits**2.8291256
-    return picojoule * 1e-12 * min(spec.adc_bits / 4, 1)
+    picojoule *= math.exp(26.0496216 - 1.4702022) * node**1.8800369 / bits**2.8291256 * min(n / 4, 1)
+    area = 1e-6 * math.exp(1.3461916) * node**0.9932795 * rate**0.1807154 * picojoule**0.2991243
+    return picojoule * 1e-12 * supply, area, twin_slower(spec) / rate
+
+
+def twin_roadmap(spec: CrossbarSpec) -> list[float]:
+    """Published coefficients at published nodes, geometric between them."""
+    table = {
+        "hp": {7: (0.2008, 0.6823, 0.04031, 2.311), 10: (0.3076, 1.1543, 0.049418, 2.311),
+               14: (0.471, 1.9529, 0.060584, 2.311), 22: (0.7213, 3.3041, 0.084273, 2.311),
+               32: (1.0157, 7.6286, 0.083709, 2.313), 45: (2.1843, 11.931, 0.097754, 2.296),
+               65: (2.9503, 22.047, 0.128483, 2.321), 90: (4.3474, 31.782, 0.1649, 2.345),
+               130: (6.4806, 49.047, 0.207452, 2.367)},
+        "lstp": {7: (0.1061, 0.8847, 0.043555, 2.303), 10: (0.1823, 1.5073, 0.05158, 2.303),
+                 14: (0.3132, 2.5681, 0.061085, 2.303), 22: (0.538, 4.3753, 0.072341, 2.303),
+                 32: (1.1294, 8.8998, 0.079449, 2.297), 45: (2.1691, 16.693, 0.100225, 2.303),
+                 65: (3.7506, 25.844, 0.121272, 2.303), 90: (5.9869, 37.462, 0.144323, 2.303),
+                 130: (8.4483, 65.243, 0.16938, 2.303)},
+    }[spec.roadmap]  # fmt: skip
+    node = min(max(spec.node_nm, 7.0), 130.0)
+    below = max(known for known in table if known <= node)
+    above = min(known for known in table if known >= node)
+    share = math.log(node / below) / math.log(above / below) if above > below else 0.0
+    found = [low ** (1 - share) * high**share for low, high in zip(table[below], table[above], strict=True)]
+    return [*found[:3], -found[3]]
+
+
+def twin_adders(spec: CrossbarSpec, weight_bits: int) -> float:
+    """Full adders behind one weight of so many bits."""
+    rows, width = twin_active(spec), weight_bits + spec.dac_bits - 1
+    if spec.compute == "adder_chain":
+        return rows * (width + math.ceil(math.log2(rows)))
+    return rows * (width + 1) - (width + math.log2(rows) + 1)
+
+
+def twin_events(spec: CrossbarSpec) -> dict[str, float]:
+    """README, "Energies": one cell, row, sample, sum and word; a sum at the widest weight."""
+    scale, volt2, adds = twin_scale(spec), spec.supply_v**2, spec.compute != "analogue"
+    nand2 = 0.7e-15 * spec.node_nm / 28 * volt2
+    gate = (1.5 if spec.product == "xnor" else 1.0) * nand2
+    e = {"adc": twin_adc(spec)[0], "sample_hold": 0.0 if adds else spec.sample_hold_j * scale}
+    if adds:
+        e["adc"] = twin_adders(spec, spec.weight_bits) * 6 * nand2 * twin_ones(spec)
+    if spec.circuit == "gates":
+        merged = 0 if spec.merge_slices else spec.weight_bits
+        width = spec.adc_bits + merged + spec.activation_bits
+        if adds:
+            width = (
+                spec.weight_bits + spec.dac_bits - 1 + math.ceil(math.log2(twin_active(spec))) + spec.activation_bits
+            )
+        charge = spec.cell_f_per_nm * spec.node_nm * spec.unit_capacitors * volt2
+        e["cell"] = twin_ones(spec) * (gate if adds else charge)
+        dac_bits = spec.dac_bits if spec.dac_bits > 1 else 0
+        e["dac"] = 0.0 if adds else spec.dac_f_per_bit * dac_bits * volt2 * spec.node_nm / 28
+        return e | {"sample_hold": 0.0, "shift_add": width * 9 * nand2 / 2}
+    e["cell"] = spec.cell_read_w * spec.read_time_s * volt2 / 0.81 * twin_ones(spec) / 0.25
+    if spec.adc_model == "sar_roadmap":
+        e["cell"] = 0.0
+    e["dac"] = spec.dac_j * (2**spec.dac_bits - 1) * scale * spec.input_bit_density / 0.5
+    return e | {"shift_add": spec.shift_add_j * scale}
+
+
+def twin_conversion_s(spec: CrossbarSpec) -> float:
+    return 0.0 if spec.compute != "analogue" else twin_adc(spec)[2]
+
+
+def twin_merges(spec: CrossbarSpec) -> bool:
+    return spec.merge_slices or spec.compute != "analogue"
+
+
+def twin_words(spec: CrossbarSpec) -> int:
+    """Weights of the widest width in a row."""
+    polarity = 2 if spec.sign_scheme == "differential" else 1
+    return spec.array_cols // (ceil(spec.weight_bits, spec.cell_bits) * polarity)
 
 
 def twin_peak_power(spec: CrossbarSpec) -> float:
     """README, "Chip": events at full rate times their energy."""
-    scale = spec.node_nm / spec.component_node_nm
-    polarity = 2 if spec.sign_scheme == "differential" else 1
-    active = min(spec.active_rows or spec.array_rows, spec.array_rows)
-    cycle = max(spec.read_time_s, min(spec.columns_per_adc, spec.array_cols) / spec.adc_samples_per_s)
-    outputs = spec.array_cols // (ceil(spec.weight_bits, spec.cell_bits) * polarity)
+    scale, e, clock = twin_scale(spec), twin_events(spec), spec.clock_hz / twin_slower(spec)
+    active = twin_active(spec)
+    cycle = max(
+        spec.read_time_s * twin_slower(spec), min(spec.columns_per_adc, spec.array_cols) * twin_conversion_s(spec)
+    )
+    outputs = twin_words(spec)
+    sums = max(outputs, 1) if twin_merges(spec) else spec.array_cols
     word_time = cycle * ceil(spec.activation_bits, spec.dac_bits) * ceil(spec.array_rows, active)
-    of_column = twin_adc_j(spec) + (spec.sample_hold_j + spec.shift_add_j) * scale
-    of_row = (spec.dac_j * (2**spec.dac_bits - 1) + spec.dac_bits * spec.input_register_j_per_bit) * scale
-    of_cell = spec.cell_read_w * spec.read_time_s
-    of_array = (spec.array_cols * of_column + active * of_row + active * spec.array_cols * of_cell) / cycle
+    of_row = e["dac"] + spec.dac_bits * spec.input_register_j_per_bit * scale
+    of_array = sums * (e["adc"] + e["sample_hold"] + e["shift_add"])
+    of_array = (of_array + active * of_row + active * spec.array_cols * e["cell"]) / cycle
     out_bits = outputs * spec.activation_bits / word_time
     of_array += out_bits * (spec.output_register_j_per_bit + spec.tile_register_j_per_bit) * scale
     per_clock = spec.buffer_bus_bits * spec.buffer_j_per_bit + spec.bus_wires * spec.bus_j_per_bit
     per_clock += spec.flit_bits * spec.router_ports * spec.router_j_per_bit / spec.tiles_per_router
     per_clock += spec.digital_lanes * spec.digital_op_j
-    tile = spec.imas_per_tile * spec.arrays_per_ima * of_array + per_clock * spec.clock_hz * scale
-    return spec.tiles * tile + 8 * spec.io_bytes_per_s * spec.io_j_per_bit
+    tile = spec.imas_per_tile * spec.arrays_per_ima * of_array + per_clock * clock * scale
+    return spec.tiles * tile + 8 * spec.io_bytes_per_s * (spec.io_j_per_bit + spec.dram_j_per_bit)
 
 
-def twin_area(spec: CrossbarSpec) -> float:
-    """README, "ADC" and "Chip", in mm²."""
-    shrink = spec.node_nm / spec.component_node_nm
-    if spec.adc_model == "isaac":
-        law = 0.5448 * spec.adc_bits / 8 + 0.4552 * 2.0**spec.adc_bits / 256
-        adc = 0.0012 * law * (spec.node_nm / 32) ** 0.9932795
+def twin_tile_area(spec: CrossbarSpec) -> float:
+    """README, "Chip", in mm²."""
+    shrink, small = spec.node_nm / spec.component_node_nm, (spec.node_nm / 28) ** 2
+    outputs, of_gates = twin_words(spec), spec.circuit == "gates"
+    sums = max(outputs, 1) if twin_merges(spec) else spec.array_cols
+    adder, register = 7.8 * 0.614e-6 * small, 6 * 0.614e-6 * small
+    if spec.compute == "analogue":
+        array = ceil(sums, min(spec.columns_per_adc, sums)) * twin_adc(spec)[1]
+        width = spec.adc_bits + (0 if spec.merge_slices else spec.weight_bits) + spec.activation_bits
     else:
-        picojoule = twin_adc_j(spec) * 1e12
-        adc = 1e-6 * math.exp(1.3461916) * spec.node_nm**0.9932795
-        adc *= spec.adc_samples_per_s**0.1807154 * picojoule**0.2991243
-    polarity = 2 if spec.sign_scheme == "differential" else 1
-    outputs = spec.array_cols // (ceil(spec.weight_bits, spec.cell_bits) * polarity)
-    array = ceil(spec.array_cols, min(spec.columns_per_adc, spec.array_cols)) * adc
-    array += spec.array_rows * spec.dac_mm2 * (2**spec.dac_bits - 1) * shrink
-    array += spec.array_cols * spec.sample_hold_mm2 * shrink
-    array += spec.array_rows * spec.array_cols * spec.cell_area_f2 * spec.node_nm**2 * 1e-12
+        array = twin_adders(spec, spec.weight_bits) * outputs * adder
+        width = spec.weight_bits + spec.dac_bits - 1 + math.ceil(math.log2(twin_active(spec))) + spec.activation_bits
+    cell = CELL_DEVICES[spec.cell_device].area_f2 if spec.cell_device != "custom" else spec.cell_area_f2
+    cell_mm2 = cell * spec.node_nm**2 * 1e-12
+    if of_gates:
+        cell_mm2 += (1.5 if spec.product == "xnor" else 1) * 0.614e-6 * small
+        array += outputs * width * (adder + register)
+    else:
+        array += spec.array_rows * spec.dac_mm2 * (2**spec.dac_bits - 1) * shrink
+        array += spec.array_cols * spec.sample_hold_mm2 * shrink
+    array += spec.array_rows * spec.array_cols * cell_mm2
     array += spec.array_rows * spec.activation_bits * spec.input_register_mm2_per_bit * shrink**2
     words_mm2 = spec.output_register_mm2_per_bit + spec.tile_register_mm2_per_bit
     array += outputs * spec.activation_bits * words_mm2 * shrink**2
-    ima = spec.arrays_per_ima * array + spec.shift_adds_per_ima * spec.shift_add_mm2 * shrink**2
+    ima = spec.arrays_per_ima * array + (0 if of_gates else spec.shift_adds_per_ima * spec.shift_add_mm2 * shrink**2)
     periphery = spec.buffer_mm2 + spec.bus_wires * spec.bus_mm2_per_wire
     periphery += spec.router_mm2 / spec.tiles_per_router + spec.digital_lanes * spec.digital_lane_mm2
-    return spec.tiles * (spec.imas_per_tile * ima + periphery * shrink**2) + spec.io_mm2
+    return spec.imas_per_tile * ima + periphery * shrink**2
+
+
+def twin_area(spec: CrossbarSpec) -> float:
+    return spec.tiles * twin_tile_area(spec) + spec.io_mm2
+
+
+def twin_route_j(spec: CrossbarSpec) -> float:
+    """README, "Energies": a bit of output to the next layer."""
+    if spec.interconnect == "mesh":
+        return spec.mean_hops * spec.router_j_per_bit * twin_scale(spec)
+    levels = math.ceil(math.log2(spec.tiles**0.5))
+    path_mm = twin_tile_area(spec) ** 0.5 * spec.tiles**0.5 * (1 - 0.5**levels)
+    return path_mm * spec.wire_j_per_bit_mm * twin_scale(spec)
 
 
 def twin(row: Row, spec: CrossbarSpec) -> dict[str, float]:
     """README, "Mapping", "Times" and "Energies", in plain Python."""
     e = dict.fromkeys(METRICS, 0.0)
-    share, scale = 1 - spec.leakage_fraction, spec.node_nm / spec.component_node_nm
+    share, scale, clock = 1 - spec.leakage_fraction, twin_scale(spec), spec.clock_hz / twin_slower(spec)
     bw, ba = min(row.weight_bits, spec.weight_bits), min(row.activation_bits, spec.activation_bits)
-    if row.macs and not row.dynamic_operand:
-        polarity, unit = (2, 0) if spec.sign_scheme == "differential" else (1, 1)
-        active = min(spec.active_rows or spec.array_rows, spec.array_rows)
+    event, busy = twin_events(spec), 1.0
+    read_s, conversion_s = spec.read_time_s * twin_slower(spec), twin_conversion_s(spec)
+    dynamic, reloaded = bool(row.dynamic_operand), spec.weights == "reloaded"
+    if row.macs and (not dynamic or spec.dynamic_operands == "arrays"):
+        polarity = 2 if spec.sign_scheme == "differential" else 1
+        unit = 0 if polarity == 2 or spec.circuit == "gates" or spec.compute != "analogue" else 1
+        active = twin_active(spec)
         w, slices = ceil(bw, spec.cell_bits) * polarity, ceil(ba, spec.dac_bits)
-        a_row = spec.array_cols // w
-        tr, tc = ceil(row.k, spec.array_rows), ceil(row.n, a_row)
-        copies = max(1, min(spec.duplication, ceil(ceil(row.m, row.batch), spec.vectors_per_copy)))
-        arrays = copies * row.groups * tr * tc
-        heights = [min(spec.array_rows, row.k - i * spec.array_rows) for i in range(tr)]
+        a_row, m = spec.array_cols // w, row.m
+        if spec.compat == "neurosim_padding" and row.pad_h + row.pad_w > 0:
+            items = max(row.m // (row.out_h * row.out_w), 1)
+            m = items * max((row.in_h - row.kernel_h) // row.stride_h + 1, 1) ** 2
+        subs = row.kernel_h * row.kernel_w
+        if spec.kernel_mapping == "unrolled" or row.k % subs or row.k <= spec.array_rows:
+            subs = 1
+        depth = row.k // subs
+        tr, tc = ceil(depth, spec.array_rows), ceil(row.n, a_row)
+        heights = [min(spec.array_rows, depth - i * spec.array_rows) for i in range(tr)]
         reads = [ceil(height, active) for height in heights]
-        v = row.m * row.sequential_steps * row.groups
-        columns = row.n * w + unit * tc
-        conversions = v * slices * sum(reads) * columns
-        adds = conversions + v * row.n * (tr - 1)
+        in_array, at_once, longest = 1, 1, max(reads)
+        if spec.packing == "block_diagonal" and row.groups > 1 and subs == 1 and row.k <= active and tc == 1:
+            in_a_read = active // row.k
+            in_array = max(1, min(row.groups, a_row // row.n, in_a_read * (spec.array_rows // active)))
+            at_once = min(in_a_read, in_array)
+            longest = ceil(in_array, at_once)
+        tr *= subs
+        copies = max(1, min(spec.duplication, ceil(ceil(m, row.batch), spec.vectors_per_copy)))
+        copies = 1 if dynamic else copies
+        arrays = copies * ceil(row.groups, in_array) * tr * tc
+        tiles_for_it = min(spec.scratch_tiles, spec.tiles) if dynamic else spec.tiles
+        written = dynamic or reloaded
+        passes = ceil(arrays, spec.arrays_per_ima * spec.imas_per_tile * tiles_for_it) if written else 1
+        v = m * row.sequential_steps * row.groups
+        sums = 1 if twin_merges(spec) else w
+        columns, converted = row.n * w + unit * tc, row.n * sums + unit * tc
+        conversions = v * slices * subs * sum(reads) * converted
+        once = spec.circuit == "gates" and slices == 1 and sums == 1
+        adds = (0 if once else conversions) + v * row.n * (tr - 1)
         imas = min(ceil(arrays, spec.arrays_per_ima), spec.imas_per_tile * spec.tiles)
         tiles = min(ceil(arrays, spec.arrays_per_ima * spec.imas_per_tile), spec.tiles)
-        slots = ceil(row.m, copies) * row.sequential_steps * slices * max(reads)
-        conversion = min(spec.columns_per_adc, min(row.n, a_row) * w) / spec.adc_samples_per_s
-        shift_rate = spec.shift_adds_per_ima * spec.shift_add_inputs * spec.clock_hz
-        moved, sent = v * (row.k + row.n) * ba, v * row.n * ba
-        e |= {"arrays": arrays, "cells": copies * row.groups * row.k * row.n * w, "conversions": conversions}
-        e |= {"array_s": slots * spec.read_time_s, "adc_s": slots * conversion, "shift_add_s": adds / imas / shift_rate}
-        e["fill_s"] = row.sequential_steps * spec.pipeline_cycles * max(spec.read_time_s, conversion)
-        e["array_j"] = v * slices * row.k * columns * spec.cell_read_w * spec.read_time_s * share
-        e["dac_j"] = v * slices * row.k * tc * spec.dac_j * (2**spec.dac_bits - 1) * scale * share
-        e["sample_hold_j"] = conversions * spec.sample_hold_j * scale * share
-        e["adc_j"] = conversions * twin_adc_j(spec) * share
-        e["shift_add_j"] = adds * spec.shift_add_j * scale * share
+        slots = ceil(m, copies) * row.sequential_steps * slices * longest * passes
+        conversion = min(spec.columns_per_adc, spec.array_cols, at_once * min(row.n, a_row) * sums) * conversion_s
+        shift_rate = spec.shift_adds_per_ima * spec.shift_add_inputs * clock
+        sent = v * row.n * ba
+        moved = v * (row.k / (row.kernel_w if subs > 1 else 1) + row.n) * ba
+        cells = copies * row.groups * row.k * row.n * w
+        e |= {"arrays": 0 if written else arrays, "cells": cells, "conversions": conversions}
+        if written:
+            device = CELL_DEVICES.get(spec.cell_device)
+            cell_j, row_s = (device.write_j, device.row_write_s) if device else (spec.cell_write_j, spec.row_write_s)
+            e |= {"cell_writes": passes, "write_j": cells * cell_j}
+            e["write_s"] = min(spec.array_rows, ceil(row.k, subs) * in_array) * passes * row_s
+        else:
+            busy = min(1.0, arrays / (spec.arrays_per_ima * spec.imas_per_tile * spec.tiles))
+        sum_j = event["adc"]
+        if spec.compute != "analogue":
+            bit_j = twin_adders(spec, 2) - twin_adders(spec, 1)
+            sum_j -= (spec.weight_bits - bw) * bit_j * 4.2e-15 * spec.node_nm / 28 * spec.supply_v**2 * twin_ones(spec)
+        e |= {"array_s": slots * read_s, "adc_s": slots * conversion, "shift_add_s": adds / imas / shift_rate}
+        e["fill_s"] = row.sequential_steps * spec.pipeline_cycles * max(read_s, conversion)
+        e["array_j"] = v * slices * row.k * columns * event["cell"] * share
+        e["dac_j"] = v * slices * row.k * tc * event["dac"] * share
+        e["sample_hold_j"] = conversions * event["sample_hold"] * share
+        e["adc_j"] = conversions * sum_j * share
+        e["shift_add_j"] = adds * event["shift_add"] * share
         register = v * slices * spec.dac_bits * row.k * tc * spec.input_register_j_per_bit
         register += sent * (tr * spec.output_register_j_per_bit + spec.tile_register_j_per_bit)
         e["register_j"] = register * scale * share
@@ -196,21 +388,28 @@ def twin(row: Row, spec: CrossbarSpec) -> dict[str, float]:
         sent = row.output_elements * ba
         moved = (row.input_elements + row.weight_elements + row.output_elements) * ba
         mac_ops, mac_j = row.macs, row.macs * bw * ba / 64 * spec.digital_mac_j
-    e["buffer_s"] = moved / (tiles * spec.buffer_bus_bits * spec.clock_hz)
-    e["interconnect_s"] = sent / (tiles * spec.flit_bits * spec.clock_hz)
-    e["digital_s"] = (row.vector_ops + mac_ops) / (spec.tiles * spec.digital_lanes * spec.clock_hz)
+    e["buffer_s"] = moved / (tiles * spec.buffer_bus_bits * clock)
+    e["interconnect_s"] = sent / (tiles * spec.flit_bits * clock)
+    e["digital_s"] = (row.vector_ops + mac_ops) / (spec.tiles * spec.digital_lanes * clock)
     e["buffer_j"] = moved * spec.buffer_j_per_bit * scale * share
-    e["interconnect_j"] = (bus + sent * spec.mean_hops * spec.router_j_per_bit) * scale * share
+    e["interconnect_j"] = (bus * scale + sent * twin_route_j(spec)) * share
     e["digital_j"] = (row.vector_ops * spec.digital_op_j + mac_j) * scale * share
     off = (row.input_offchip * row.input_elements + row.output_offchip * row.output_elements) * ba
-    e["io_s"], e["io_j"] = off / 8 / spec.io_bytes_per_s, off * spec.io_j_per_bit * share
+    if spec.buffer_bytes:
+        excess = (row.input_elements + row.output_elements) * ba - 8 * spec.buffer_bytes * spec.tiles
+        off += 2 * max(excess, 0)
+    if reloaded and row.macs and not dynamic:
+        off += row.weight_elements * bw
+    e["io_s"] = off / 8 / spec.io_bytes_per_s
+    e["io_j"] = off * (spec.io_j_per_bit + spec.dram_j_per_bit) * share
     matrix = max(e[f"{term}_s"] for term in ("array", "adc", "shift_add", "buffer", "interconnect", "io"))
     if row.sequential_steps > 1:
-        e["interval_s"] = e["latency_s"] = matrix + e["digital_s"] + e["fill_s"]
+        e["interval_s"] = e["latency_s"] = matrix + e["digital_s"] + e["write_s"] + e["fill_s"]
     else:
-        e["interval_s"] = max(matrix, e["digital_s"])
+        e["interval_s"] = max(matrix, e["digital_s"]) + e["write_s"]
         e["latency_s"] = e["interval_s"] + e["fill_s"]
     e["leakage_j"] = spec.leakage_fraction * twin_peak_power(spec) * e["latency_s"]
+    e["leakage_j"] *= busy + (1 - busy) * spec.idle_leakage_share
     e["energy_j"] = sum(e[term] for term in MODEL.energy_terms)
     return e
 
@@ -232,43 +431,61 @@ def test_area_and_peak_power_equal_their_twins(spec: CrossbarSpec) -> None:
 def place_slices(row: Row, spec: CrossbarSpec) -> tuple[int, int, int, int]:
     """Arrays, cells, columns read a vector and slice, and columns of the fullest array, by placing every slice.
 
-    An array takes rows of one group from the top and weights of that row block from the left; a weight that does not
-    fit whole opens the next array.
+    An array takes rows of one group (and, where kernels are split, of one kernel position) from the top and weights of
+    that row block from the left; a weight that does not fit whole opens the next array. On the diagonal of an array
+    stand as many groups as one read has rows for and the columns hold.
     """
     slices = -(-min(row.weight_bits, spec.weight_bits) // spec.cell_bits)
     slices *= 2 if spec.sign_scheme == "differential" else 1
-    placed: dict[tuple[int, int, int], set[tuple[int, int]]] = {}
-    for group in range(row.groups):
+    kernel = row.kernel_h * row.kernel_w
+    splits = spec.kernel_mapping == "split" and row.k > spec.array_rows
+    placed: dict[tuple[int, ...], set[tuple[int, int]]] = {}
+    corner, bank = (0, 0), 0
+    for _ in range(row.groups):
+        packs = spec.packing == "block_diagonal" and not splits and row.k <= spec.array_rows
+        packs = packs and row.groups > 1 and row.n * slices <= spec.array_cols - spec.array_cols % slices
+        if not packs or corner[0] + row.k > spec.array_rows or corner[1] + row.n * slices > spec.array_cols:
+            corner, bank = (0, 0), bank + 1
         for i in range(row.k):
-            block, array_row = divmod(i, spec.array_rows)
-            array, column = 0, 0
+            position, line = divmod(i, row.k // kernel) if splits else (0, i)
+            block, array_row = divmod(corner[0] + line, spec.array_rows)
+            array, column = 0, corner[1]
             for _ in range(row.n):
                 if column + slices > spec.array_cols:
                     array, column = array + 1, 0
                 for _ in range(slices):
                     cell = (array_row, column)
-                    assert cell not in placed.setdefault((group, block, array), set())
-                    placed[group, block, array].add(cell)
+                    assert cell not in placed.setdefault((bank, position, block, array), set())
+                    placed[bank, position, block, array].add(cell)
                     column += 1
+        if packs:
+            corner = (corner[0] + row.k, corner[1] + row.n * slices)
     used = [len({column for _, column in cells}) for cells in placed.values()]
-    unit = 0 if spec.sign_scheme == "differential" else len(placed)
+    unit = 0 if spec.sign_scheme == "differential" else (row.groups if corner != (0, 0) else len(placed))
     return len(placed), sum(map(len, placed.values())), sum(used) + unit, max(used)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(
-    st.integers(1, 90), st.integers(1, 40), st.integers(1, 3), st.integers(1, 16), st.integers(1, 5),
-    st.sampled_from(["offset", "differential"]), st.integers(32, 70), st.integers(32, 70),
+    st.integers(1, 12), st.sampled_from([1, 2, 3]), st.integers(1, 40), st.integers(1, 6), st.integers(1, 16),
+    st.integers(1, 5), st.sampled_from(["offset", "differential"]), st.integers(32, 70), st.integers(32, 70),
+    st.sampled_from(["unrolled", "split"]), st.sampled_from(["none", "block_diagonal"]),
 )  # fmt: skip
 def test_mapping_counts_equal_brute_force(
-    k: int, n: int, groups: int, weight_bits: int, cell_bits: int, scheme: Any, array_rows: int, array_cols: int
-) -> None:
-    row = gemm(1, n, k, groups=groups, weight_bits=weight_bits, activation_bits=1)
-    spec = CrossbarSpec(array_rows=array_rows, array_cols=array_cols, cell_bits=cell_bits, sign_scheme=scheme)
+    channels: int, kernel: int, n: int, groups: int, weight_bits: int, cell_bits: int, scheme: Any, array_rows: int,
+    array_cols: int, kernel_mapping: Any, packing: Any,
+) -> None:  # fmt: skip
+    window = {"kernel_h": kernel, "kernel_w": kernel}
+    k = channels * kernel**2
+    row = gemm(1, n, k, groups=groups, weight_bits=weight_bits, activation_bits=1, **window)
+    spec = CrossbarSpec(
+        array_rows=array_rows, array_cols=array_cols, cell_bits=cell_bits, sign_scheme=scheme,
+        kernel_mapping=kernel_mapping, packing=packing,
+    )  # fmt: skip
     arrays, cells, columns, widest = place_slices(row, spec)
-    out = np.zeros((1, len(kernel.Mapping._fields)), np.int64)
-    kernel.mapping(Layers.of([row]), chip_table(CrossbarSpec.to_table([spec])), out)
-    fit = dict(zip(kernel.Mapping._fields, out[0].tolist(), strict=True))
+    out = np.zeros((1, len(kernel_module.Mapping._fields)), np.int64)
+    kernel_module.mapping(Layers.of([row]), chip_table(CrossbarSpec.to_table([spec])), out)
+    fit = dict(zip(kernel_module.Mapping._fields, out[0].tolist(), strict=True))
     result = run(row, spec)
     assert (fit["arrays"], fit["cells"], fit["widest"]) == (arrays, cells, widest)
     assert (result["arrays"], result["cells"], result["conversions"]) == (arrays, cells, columns)
@@ -292,6 +509,8 @@ def test_no_work_costs_nothing(spec: CrossbarSpec) -> None:
 @settings(max_examples=200, deadline=None)
 @given(rows(kinds=("static",)), specs())
 def test_latency_is_never_below_peak(row: Row, spec: CrossbarSpec) -> None:
+    """NeuroSim's windows without padding compute less than the layer's MACs: exempt."""
+    spec = spec.model_copy(update={"compat": "none"})
     table = CrossbarSpec.to_table([spec])
     result = run(row, spec)
     peak = peak_macs_per_s(table, weight_bits=row.weight_bits, activation_bits=row.activation_bits)[0]
@@ -300,12 +519,17 @@ def test_latency_is_never_below_peak(row: Row, spec: CrossbarSpec) -> None:
 
 
 @settings(max_examples=200, deadline=None)
-@given(rows(kinds=("static",)), specs(), st.integers(1, 13), st.sampled_from(["survey", "isaac"]))
+@given(rows(kinds=("static",)), specs(), st.integers(1, 13), st.sampled_from(ADC_MODELS))
 def test_more_adc_bits_always_cost_more(row: Row, spec: CrossbarSpec, bits: int, model: Any) -> None:
-    less, more = (run(row, spec.model_copy(update={"adc_model": model, "adc_bits": b})) for b in (bits, bits + 1))
+    """Of all six models; sums by digital adders have no ADC.
+
+    Without leakage, a share of the peak power: a converter that takes longer for more bits lowers that.
+    """
+    spec = spec.model_copy(update={"adc_model": model, "compute": "analogue", "leakage_fraction": 0.0})
+    less, more = (run(row, spec.model_copy(update={"adc_bits": b})) for b in (bits, bits + 1))
     assert more["energy_j"] > less["energy_j"]
     assert more["adc_j"] > less["adc_j"]
-    assert more["latency_s"] == less["latency_s"]
+    assert more["latency_s"] >= less["latency_s"]
 
 
 @settings(max_examples=200, deadline=None)
@@ -315,6 +539,8 @@ def test_more_adc_bits_always_cost_more(row: Row, spec: CrossbarSpec, bits: int,
     st.sampled_from(["clock_hz", "adc_samples_per_s", "io_bytes_per_s", "duplication", "tiles", "read_time_s"]),
 )
 def test_faster_is_never_slower(row: Row, spec: CrossbarSpec, name: str) -> None:
+    if name == "duplication":  # copies that must be written take their time
+        spec = spec.model_copy(update={"weights": "resident"})
     value = getattr(spec, name)
     better = spec.model_copy(update={name: value / 2 if name == "read_time_s" else value * 2})
     assert run(row, better)["latency_s"] <= run(row, spec)["latency_s"] * (1 + 1e-12)
@@ -323,8 +549,9 @@ def test_faster_is_never_slower(row: Row, spec: CrossbarSpec, name: str) -> None
 @settings(max_examples=100, deadline=None)
 @given(rows(kinds=("static",)), specs(), st.integers(5, 9))
 def test_twice_the_rows_never_convert_more(row: Row, spec: CrossbarSpec, exponent: int) -> None:
+    unrolled = {"active_rows": 0, "kernel_mapping": "unrolled"}
     small, large = (
-        run(row, spec.model_copy(update={"array_rows": 2**e, "active_rows": 0})) for e in (exponent, exponent + 1)
+        run(row, spec.model_copy(update={"array_rows": 2**e, **unrolled})) for e in (exponent, exponent + 1)
     )
     assert large["conversions"] <= small["conversions"]
     if row.k > 2**exponent:
@@ -339,7 +566,7 @@ def test_accuracy_knobs_cost_nothing(row: Row, spec: CrossbarSpec, sigma: float)
 
 
 def test_kernel_and_chip_name_the_same_columns() -> None:
-    assert kernel.Chip._fields == ChipTable._fields
+    assert kernel_module.Chip._fields == ChipTable._fields
 
 
 def test_a_full_chip_draws_its_peak_power() -> None:

@@ -1,0 +1,132 @@
+"""Peers and published macros: zigzag-imc's accounts, NeuroSim's runs, silicon with one chip left out."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hwmodels.catalog import device
+from hwmodels.families.crossbar.model import MODEL
+from hwmodels.families.crossbar.peer_neurosim import VGG8, floorplan, network_rows, run_cost, run_knobs
+from hwmodels.families.crossbar.peer_zigzag import PEER_CHIPS, peer_cost
+from hwmodels.families.crossbar.silicon import CHIPS, leave_one_out, macro_energy_j, reported_tops_per_w
+from hwmodels.families.crossbar.spec import CrossbarSpec
+from hwmodels.families.crossbar.validation import validate
+from hwmodels.validate import REFERENCE_VARIABLE, ReferenceTables, Score
+
+needs_reference = pytest.mark.skipif(
+    not os.environ.get(REFERENCE_VARIABLE), reason=f"{REFERENCE_VARIABLE} is not set"
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def tables() -> ReferenceTables:
+    return ReferenceTables(Path(os.environ[REFERENCE_VARIABLE]))
+
+
+@pytest.fixture(scope="module")
+def scores(tables: ReferenceTables) -> dict[tuple[str, str, str], Score]:
+    return {(s.set, s.group, s.metric): s for s in validate(tables)}
+
+
+def preset() -> CrossbarSpec:
+    spec = device("neurosim_default").spec
+    assert isinstance(spec, CrossbarSpec)
+    return spec
+
+
+@needs_reference
+def test_zigzag_accounts_within_a_percent(scores: dict[tuple[str, str, str], Score], tables: ReferenceTables) -> None:
+    energies = scores["silicon_zigzag_imc_peer_breakdown", "energy", "exact_fraction"]
+    assert (energies.value, energies.rows) == (1.0, 27)
+    rows = tables.rows("imc/silicon_zigzag_imc.csv") or []
+    assert {row["label"] for row in rows} == set(PEER_CHIPS)
+    for row in rows:
+        cost = peer_cost(row["label"])
+        assert cost.clock_ns == pytest.approx(float(row["peer_tclk_ns"]), rel=0.01)
+        assert 2000 / cost.total == pytest.approx(float(row["peer_TOPS_per_W"]), rel=0.01)
+
+
+@needs_reference
+def test_neurosim_floorplan_counts_its_arrays(tables: ReferenceTables) -> None:
+    """Printed cell area over the area of one array: all 29 runs."""
+    for row in tables.rows("imc/neurosim13_runs.csv") or []:
+        knobs = run_knobs(row["config"])
+        spec = preset().model_copy(update=knobs or {})
+        listed = tables.rows(f"imc/neurosim13_network_{row['network']}.csv") or []
+        shapes = [(int(r["H"]), int(r["C"]), int(r["kh"]), int(r["K"])) for r in listed] or VGG8
+        arrays = sum(place.arrays for place in floorplan(network_rows(shapes), spec))
+        cell_f2 = 280 if row["config"] == "sram" else 48
+        array_um2 = cell_f2 * (spec.node_nm / 1e3) ** 2 * spec.array_rows * spec.array_cols
+        assert arrays == pytest.approx(float(row["array_area_um2"]) / array_um2, rel=1e-4)
+
+
+@needs_reference
+def test_neurosim_runs_on_held_out_networks(scores: dict[tuple[str, str, str], Score]) -> None:
+    """S2 and VGG8, with every constant fitted to S1."""
+    held = {(group.partition(",")[0], metric): s.value for (name, group, metric), s in scores.items()
+            if name == "neurosim13_runs" and group.endswith("S2 and VGG8")}  # fmt: skip
+    assert held["TOPS/W", "max_error"] <= 15
+    assert held["area", "max_error"] <= 20
+    assert min(held[label, "spearman"] for label in ("area", "TOPS/W", "energy", "latency")) >= 0.9
+
+
+def test_neurosims_windows_leave_the_padding_out() -> None:
+    """[NEUROSIM] 616 M MACs of VGG8 counted, 445 M computed: cells read are those of the latter."""
+    rows = network_rows(VGG8)
+    assert sum(row.macs for row in rows) == pytest.approx(616e6, rel=0.01)
+    right, peer = (preset().model_copy(update={"compat": mode}) for mode in ("none", "neurosim_padding"))
+    conversions = []
+    for spec in (right, peer):
+        out = np.zeros((1, len(rows), len(MODEL.layer_metrics)))
+        from hwmodels.workload.table import Layers
+
+        MODEL.cost(Layers.of(rows), CrossbarSpec.to_table([spec]), np.zeros(0), out, np.zeros((1, len(rows)), np.int16))
+        conversions.append(out[0, :, MODEL.layer_metrics.index("conversions")])
+    windows = [(30 / 32) ** 2] * 2 + [(14 / 16) ** 2] * 2 + [(6 / 8) ** 2] * 2 + [1, 1]
+    np.testing.assert_allclose(conversions[1] / conversions[0], windows, rtol=1e-12)
+    computed = sum(row.macs * share for row, share in zip(rows, windows, strict=True))
+    assert computed == pytest.approx(445e6, rel=0.01)
+
+
+def test_a_run_with_an_unknown_switch_has_no_prediction() -> None:
+    assert run_cost(network_rows(VGG8), preset(), "unval") is None
+
+
+@needs_reference
+def test_macros_with_one_chip_left_out(scores: dict[tuple[str, str, str], Score]) -> None:
+    assert scores["silicon_macros", "TOPS/W", "median_error"].value <= 25
+    assert scores["silicon_macros", "TOPS/W", "max_error"].value <= 100
+    assert scores["silicon_macros", "TOPS/W", "median_error"].rows == 7
+
+
+@needs_reference
+def test_left_out_chips_are_never_half_of_what_is_reported(tables: ReferenceTables) -> None:
+    names = ("silicon_zigzag_imc", "silicon_cimloop_macros")
+    opened = {name: tables.rows(f"imc/{name}.csv") or [] for name in names}
+    reported = [float(reported_tops_per_w(chip, opened) or 0) for chip in CHIPS]
+    assert reported == pytest.approx([1050, 18.7, 36.63, 400, 351, 31.998, 116.74], rel=1e-4)
+    ratio = leave_one_out(CHIPS, reported) / reported
+    assert (ratio > 0.5).all()
+    assert (ratio < 2).all()
+
+
+def test_leaving_out_recovers_constants_that_hold_for_all() -> None:
+    """Figures made with one pair of constants, not the preset's, are predicted exactly from any four of the five."""
+    made = []
+    for chip in CHIPS:
+        spec = device(chip.preset).spec
+        assert isinstance(spec, CrossbarSpec)
+        true = spec.model_copy(update={"adc_step_j": 9e-15, "cell_f_per_nm": 0.4e-15})
+        made.append(2e-12 / macro_energy_j(true, weight_bits=chip.weight_bits, activation_bits=chip.activation_bits))
+    np.testing.assert_allclose(leave_one_out(CHIPS, made), made, rtol=1e-5)
+
+
+@needs_reference
+def test_sweeps_of_supply_and_bits_keep_their_order(scores: dict[tuple[str, str, str], Score]) -> None:
+    sweeps = [s for (name, _, _), s in scores.items() if name == "silicon_sweeps"]
+    assert len(sweeps) == 4
+    assert min(s.value for s in sweeps) >= 0.9
