@@ -9,6 +9,7 @@ so that a knob which no measurement shows keeps its value, ten measurements suff
 error is that of networks which the fit has not seen, never of layers of a network that it has. `Coverage` records
 what was measured; `outside` says what a later prediction extrapolates.
 
+The search is local: a knob whose slope is zero where the fit starts stays there, even if it would show farther away.
 Not modelled: drift, other load on the machine, systematic differences between measured and real use.
 """
 
@@ -69,12 +70,17 @@ class Coverage:
     kinds: Mapping[str, tuple[float, float]]
     conditions: Mapping[str, tuple[str, ...]]
 
-    def outside(self, workload: Workload) -> list[str]:
+    def outside(self, workload: Workload, *, conditions: Mapping[str, Any] | None = None) -> list[str]:
         """What of `workload` lies outside, in words; empty where nothing is extrapolated.
 
-        A size counts as seen within a factor of two of the measured range.
+        A size counts as seen within a factor of two of the measured range. `conditions` are those of the prediction
+        (batch, threads, runtime, precision, context), as far as they are known.
         """
-        found = []
+        found = [
+            f"{name} {value} was not measured, {', '.join(self.conditions[name])} was"
+            for name, value in (conditions or {}).items()
+            if name in self.conditions and str(value) not in self.conditions[name]
+        ]
         for kind, (low, high) in _sizes(workload).items():
             if kind not in self.kinds:
                 found.append(f"no {kind} was measured")
