@@ -19,7 +19,7 @@ import numpy.typing as npt
 from hwmodels.families.crossbar import gates
 from hwmodels.families.crossbar.converter import ADC_MODELS, Converters, converters
 from hwmodels.families.crossbar.devices import CellColumns, cell_columns
-from hwmodels.families.crossbar.spec import CrossbarTable
+from hwmodels.families.crossbar.spec import CrossbarTable, active_rows, resolved_adc_bits
 
 __all__ = ["ChipTable", "Parts", "area_parts", "chip_table", "chip_total", "power_parts", "take"]
 
@@ -105,7 +105,7 @@ class ChipTable(NamedTuple):
     idle_share: F64
 
 
-class Events(NamedTuple):
+class _Events(NamedTuple):
     """Energy of one event of the arrays and their periphery, (C,) each, J."""
 
     cell: F64
@@ -132,7 +132,7 @@ def chip_table(table: CrossbarTable) -> ChipTable:
     return ChipTable(
         rows=table.array_rows,
         columns=table.array_cols,
-        active_rows=_active_rows(table),
+        active_rows=active_rows(table),
         cell_bits=table.cell_bits,
         dac_bits=table.dac_bits,
         columns_a_slice=1 + differential,
@@ -195,7 +195,7 @@ def power_parts(table: CrossbarTable) -> Parts:
     """Peak power of each component, W: its events at full rate, each at its energy."""
     scale, drive = _digital_scale(table), _drive(table)
     events, conversion_s, clock_hz = _events(table), _converters(table).time_s, table.clock_hz / drive
-    active, words = _active_rows(table), _words_a_row(table)
+    active, words = active_rows(table), _words_a_row(table)
     cycle_s = np.maximum(table.read_time_s * drive, _columns_per_adc(table) * conversion_s)
     conversions = table.arrays_per_ima * _converted_columns(table) / cycle_s
     driven_rows = table.arrays_per_ima * active / cycle_s
@@ -257,7 +257,7 @@ def area_parts(table: CrossbarTable) -> Parts:
     )
 
 
-def _events(table: CrossbarTable) -> Events:
+def _events(table: CrossbarTable) -> _Events:
     """`table`: the knobs, scaled, with the data's share of ones against random ones. `gates`: capacitances, V² each.
 
     The roadmap's SAR holds the column's current, so that cells cost nothing beside it.
@@ -282,7 +282,7 @@ def _events(table: CrossbarTable) -> Events:
     mean_cell = table.cell_read_w * table.read_time_s * supply * ones / _RANDOM
     mean_cell = np.where(table.adc_model == ADC_MODELS.index("sar_roadmap"), 0.0, mean_cell)
     mean_dac = table.dac_j * (2**table.dac_bits - 1) * scale * inputs / 0.5
-    return Events(
+    return _Events(
         cell=np.where(of_gates, np.where(adds, ones * product_nand2 * nand2, charge), mean_cell),
         dac=np.where(of_gates, np.where(adds, 0.0, dac), mean_dac),
         sample_hold=np.where(of_gates | adds, 0.0, table.sample_hold_j * scale),
@@ -309,14 +309,14 @@ def _share_of_ones(table: CrossbarTable) -> F64:
 
 def _tree_adders(table: CrossbarTable) -> F64:
     """Full adders behind one weight: products are weight_bits + dac_bits - 1 wide."""
-    width, rows = table.weight_bits + table.dac_bits - 1, _active_rows(table)
+    width, rows = table.weight_bits + table.dac_bits - 1, active_rows(table)
     return np.where(table.compute == 2, gates.chain_adders(rows, width), gates.tree_adders(rows, width))
 
 
 def _weight_bit_j(table: CrossbarTable) -> F64:
     """What a digital sum costs more for each bit of the weight: the adders of one more column of every row."""
     width = table.weight_bits + table.dac_bits - 1
-    rows = _active_rows(table)
+    rows = active_rows(table)
     tree = gates.tree_adders(rows, width + 1) - gates.tree_adders(rows, width)
     adders = np.where(table.compute == 2, rows, tree)
     joules = adders * gates.ADDER_NAND2 * gates.nand2_j(table.node_nm, table.supply_v) * _share_of_ones(table)
@@ -330,8 +330,8 @@ def _accumulator_bits(table: CrossbarTable) -> F64:
     Adders: product + log2(rows) + activation bits.
     """
     merged = np.where(_merges(table), 0, table.weight_bits)
-    analogue = table.adc_bits + merged + table.activation_bits
-    depth = np.ceil(np.log2(_active_rows(table)))
+    analogue = resolved_adc_bits(table) + merged + table.activation_bits
+    depth = np.ceil(np.log2(active_rows(table)))
     adders = table.weight_bits + table.dac_bits - 1 + depth + table.activation_bits
     return np.where(table.compute == 0, analogue, adders).astype(np.float64)
 
@@ -395,11 +395,6 @@ def _converted_columns(table: CrossbarTable) -> I64:
 
 def _columns_per_adc(table: CrossbarTable) -> I64:
     return np.minimum(table.columns_per_adc, table.array_cols)
-
-
-def _active_rows(table: CrossbarTable) -> I64:
-    wanted = np.where(table.active_rows > 0, table.active_rows, table.array_rows)
-    return np.minimum(wanted, table.array_rows)
 
 
 def _ceil(a: I64, b: I64) -> I64:

@@ -11,15 +11,17 @@ zigzag-imc; [NEUROSIM] facts of DNN+NeuroSim V1.3, and the README's fit to its r
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from hwmodels.families.crossbar.spec import CrossbarTable, active_rows, resolved_adc_bits
+
 __all__ = ["ADC_MODELS", "Converters", "adc_area_mm2", "adc_energy_j", "converters"]
 
 F64 = npt.NDArray[np.float64]
-Number = npt.ArrayLike
+_Number = npt.ArrayLike
 
 ADC_MODELS = ("survey", "isaac", "sar_28nm", "sar_roadmap", "flash", "walden")
 """Names by the code that `CrossbarTable.adc_model` holds."""
@@ -56,7 +58,7 @@ class Converters(NamedTuple):
     time_s: F64
 
 
-def adc_energy_j(model: Number, bits: Number, samples_per_s: Number, node_nm: Number) -> F64:
+def adc_energy_j(model: _Number, bits: _Number, samples_per_s: _Number, node_nm: _Number) -> F64:
     """Energy of one conversion of the models that need nothing else (survey 0, isaac 1), J.
 
     survey, n = max(bits, 4) as the regression was fitted from 4 bits on, E proportional to the bits below:
@@ -78,7 +80,7 @@ def adc_energy_j(model: Number, bits: Number, samples_per_s: Number, node_nm: Nu
     return np.asarray(np.where(np.asarray(model) == 1, isaac, survey))
 
 
-def adc_area_mm2(model: Number, bits: Number, samples_per_s: Number, node_nm: Number) -> F64:
+def adc_area_mm2(model: _Number, bits: _Number, samples_per_s: _Number, node_nm: _Number) -> F64:
     """Area of one ADC of the same models, mm².
 
     survey : A = exp(1.3461916 + 0.9932795 ln node + 0.1807154 ln f + 0.2991243 ln E_pJ)  µm²
@@ -93,10 +95,10 @@ def adc_area_mm2(model: Number, bits: Number, samples_per_s: Number, node_nm: Nu
     return np.asarray(1e-6 * np.where(np.asarray(model) == 1, isaac, np.exp(exponent)))
 
 
-def converters(table: Any) -> Converters:
+def converters(table: CrossbarTable) -> Converters:
     """Energy, area and time of one conversion of every configuration of a `CrossbarTable`."""
     code = table.adc_model
-    bits, node, rate = table.adc_bits.astype(np.float64), table.node_nm, table.adc_samples_per_s
+    bits, node, rate = resolved_adc_bits(table).astype(np.float64), table.node_nm, table.adc_samples_per_s
     rate = rate * (table.supply_v / table.component_supply_v) ** table.voltage_delay_exponent
     general_j = (
         adc_energy_j(code, bits, table.adc_samples_per_s, node) * (table.supply_v / table.component_supply_v) ** 2
@@ -109,14 +111,14 @@ def converters(table: Any) -> Converters:
     return Converters(*chosen)
 
 
-def _sar_28nm(table: Any, bits: F64) -> Converters:
+def _sar_28nm(table: CrossbarTable, bits: F64) -> Converters:
     """[ZIGZAG] SAR within a macro, fitted at 28 nm; energy and area in proportion to the node, V the supply.
 
     E = (100 n + 0.001 4^n) V² fJ     A = 10^(1.206 - 0.0369 n) 2^n µm²     t = n (0.00653 rows + 0.640) ns
     """
     shrink = table.node_nm / 28.0
     energy = 1e-15 * (100.0 * bits + 0.001 * 4.0**bits) * table.supply_v**2 * shrink
-    return Converters(energy, _sar_28nm_mm2(bits) * shrink, 1e-9 * bits * (0.00653 * _active_rows(table) + 0.640))
+    return Converters(energy, _sar_28nm_mm2(bits) * shrink, 1e-9 * bits * (0.00653 * active_rows(table) + 0.640))
 
 
 def _sar_28nm_mm2(bits: F64) -> F64:
@@ -124,7 +126,7 @@ def _sar_28nm_mm2(bits: F64) -> F64:
     return area
 
 
-def _sar_roadmap(table: Any, bits: F64) -> Converters:
+def _sar_roadmap(table: CrossbarTable, bits: F64) -> Converters:
     """[NEUROSIM] SAR by node and roadmap, log-linear between nodes; the column's resistance R sets the current.
 
     P = (a n + c) µW + k exp(s log10 R) W     E = P (n + 1) ns     t = (n + 1) ns
@@ -133,7 +135,7 @@ def _sar_roadmap(table: Any, bits: F64) -> Converters:
     a, c, k, s = np.where(
         table.roadmap == 0, _at_node(_ROADMAP_HP, table.node_nm), _at_node(_ROADMAP_LSTP, table.node_nm)
     )
-    column_ohm = table.cell_on_ohm / (_active_rows(table) * table.input_bit_density * table.mean_level)
+    column_ohm = table.cell_on_ohm / (active_rows(table) * table.input_bit_density * table.mean_level)
     power_w = 1e-6 * (a * bits + c) + k * np.exp(s * np.log10(column_ohm))
     time_s = _ROADMAP_BIT_S * (bits + 1.0)
     halves = 269.0 + 109.0 * (bits - 1.0) + 209.0 + 73.0 * (bits - 1.0)
@@ -150,7 +152,7 @@ def _at_node(rows: F64, node_nm: F64) -> F64:
     )
 
 
-def _flash(table: Any, bits: F64) -> Converters:
+def _flash(table: CrossbarTable, bits: F64) -> Converters:
     """A sense amplifier a reference, s = 2^n - 1: E = s e, A = s a (1 + s / 390), t = 1 ns (1 + s / 227).
 
     Growth of area beyond s and of time: NeuroSim's runs at 4 to 8 bits (ASSUMED elsewhere, 200 to no end). Digital
@@ -163,16 +165,10 @@ def _flash(table: Any, bits: F64) -> Converters:
     return Converters(energy, area, _ROADMAP_BIT_S * (1.0 + steps / _FLASH_SLOWED))
 
 
-def _walden(table: Any, bits: F64, rate: F64) -> Converters:
+def _walden(table: CrossbarTable, bits: F64, rate: F64) -> Converters:
     """[WALDEN] a fixed energy a step at 1 V, the supply squared: E = e 2^n V²; area of the 28 nm SAR; t = 1 / f.
 
     No node: measured converters of macros at 22 and 65 nm take the same energy a step (README, "Silicon").
     """
     energy = table.adc_step_j * 2.0**bits * table.supply_v**2
     return Converters(energy, _sar_28nm_mm2(bits) * table.node_nm / 28.0, 1.0 / rate)
-
-
-def _active_rows(table: Any) -> F64:
-    wanted = np.where(table.active_rows > 0, table.active_rows, table.array_rows)
-    active: F64 = np.minimum(wanted, table.array_rows).astype(np.float64)
-    return active

@@ -27,7 +27,7 @@ __all__ = [
 ]
 
 F64 = npt.NDArray[np.float64]
-Number = npt.ArrayLike
+_Number = npt.ArrayLike
 
 NODE_NM = 28.0  # [ZIGZAG] node of the three constants below
 NAND2_F = 0.7e-15  # [ZIGZAG] switched capacitance, F
@@ -42,7 +42,7 @@ _CARRY_OUT_NAND2 = 2.4 + 2.0  # input to carry: XOR2 and two NAND2
 _CARRY_NAND2 = 2.0  # carry to carry: two NAND2
 
 
-def nand2_j(node_nm: Number, supply_v: Number) -> F64:
+def nand2_j(node_nm: _Number, supply_v: _Number) -> F64:
     """C V² of one NAND2, capacitance in proportion to the node, J.
 
     >>> round(float(nand2_j(28, 0.9)) * 1e15, 3)
@@ -53,7 +53,7 @@ def nand2_j(node_nm: Number, supply_v: Number) -> F64:
     return energy
 
 
-def tree_adders(inputs: Number, bits: Number) -> F64:
+def tree_adders(inputs: _Number, bits: _Number) -> F64:
     """Full adders of a tree of R inputs of p bits: R (p + 1) - (p + log2 R + 1).
 
     >>> float(tree_adders(32, 9))
@@ -64,7 +64,7 @@ def tree_adders(inputs: Number, bits: Number) -> F64:
     return adders
 
 
-def chain_adders(inputs: Number, bits: Number) -> F64:
+def chain_adders(inputs: _Number, bits: _Number) -> F64:
     """Full adders where every row adds its product to the sum from above: R (p + log2 R) of p-bit products."""
     r, p = np.asarray(inputs, np.float64), np.asarray(bits, np.float64)
     adders: F64 = r * (p + np.ceil(np.log2(r)))
@@ -84,18 +84,18 @@ def adder_s(bits: int, *, to_top: bool) -> float:
     return NAND2_S * (_CARRY_OUT_NAND2 + (bits - 1) * _CARRY_NAND2)
 
 
-def adder_mm2(adders: Number, node_nm: Number) -> F64:
+def adder_mm2(adders: _Number, node_nm: _Number) -> F64:
     """Area of full adders, digital scaling with the node squared, mm²."""
     area: F64 = np.asarray(adders, np.float64) * _ADDER_AREA_NAND2 * NAND2_MM2 * _shrink(node_nm) ** 2
     return area
 
 
-def register_mm2(bits: Number, node_nm: Number) -> F64:
+def register_mm2(bits: _Number, node_nm: _Number) -> F64:
     """Area of flip-flops, mm²."""
     area: F64 = np.asarray(bits, np.float64) * _REGISTER_AREA_NAND2 * NAND2_MM2 * _shrink(node_nm) ** 2
     return area
 
 
-def _shrink(node_nm: Number) -> F64:
+def _shrink(node_nm: _Number) -> F64:
     ratio: F64 = np.asarray(node_nm, np.float64) / NODE_NM
     return ratio

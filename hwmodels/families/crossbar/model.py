@@ -27,6 +27,8 @@ __all__ = [
     "area_mm2",
     "arrays_on_chip",
     "chip_sum",
+    "cost",
+    "cost_at",
     "ima_sum",
     "peak_macs_per_s",
     "peak_power_w",

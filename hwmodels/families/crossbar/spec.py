@@ -14,10 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from hwmodels.families.base import Spec, knob
-from hwmodels.numerics import DRIFT_START_S, Numerics
+from hwmodels.numerics import DRIFT_START_S, Numerics, lossless_adc_bits
 from hwmodels.units import FJ, GB, GHZ, MW, NS, PJ
 
-__all__ = ["CrossbarSpec", "CrossbarTable"]
+__all__ = ["CrossbarSpec", "CrossbarTable", "active_rows", "resolved_adc_bits"]
 
 I64 = npt.NDArray[np.int64]
 F64 = npt.NDArray[np.float64]
@@ -158,7 +158,9 @@ class CrossbarSpec(Spec):
         "survey", "the ADC: regression over published ones, ISAAC's, the SAR of 28 nm macros, the SAR of a roadmap, "
         "flash, or an energy a step", source="[ADC]; the others: hwmodels.families.crossbar.converter",
     )  # fmt: skip
-    adc_bits: int = knob(8, "resolution of an ADC", source=_TABLE, unit="bit", ge=1, le=14)
+    adc_bits: int = knob(
+        8, "resolution of an ADC; 0 is as many bits as lose nothing", source=_TABLE, unit="bit", ge=0, le=14
+    )
     adc_samples_per_s: float = knob(
         1.28 * GHZ, "rate of an ADC", source="[ISAAC] V: 128 columns in 100 ns", unit="1/s", ge=1e6, le=1e10
     )
@@ -422,7 +424,7 @@ class CrossbarSpec(Spec):
     @classmethod
     def numerics_table(cls, table: CrossbarTable) -> F64:
         """The `Numerics` of each configuration, (C, len(Numerics)), with 0 where a knob changes no reading."""
-        active = _active_rows(table)
+        active = active_rows(table)
         varies, drifts, wired = table.conductance_sigma > 0, table.drift_s > DRIFT_START_S, table.wire_resistance > 0
         is_pcm = drifts & (table.drift_law == 1)
         drifting = drifts & (is_pcm | (table.drift_nu + table.drift_nu_sigma > 0))
@@ -430,10 +432,10 @@ class CrossbarSpec(Spec):
         columns: dict[str, npt.ArrayLike] = {
             "weight_bits": table.weight_bits,
             "activation_bits": table.activation_bits,
-            "cell_bits": table.cell_bits,
+            "cell_bits": _cell_bits_of_a_reading(table),
             "dac_bits": table.dac_bits,
             "active_rows": active,
-            "adc_bits": table.adc_bits,
+            "adc_bits": resolved_adc_bits(table),
             "adc_calibrated": table.adc_calibrated,
             "differential": table.sign_scheme,
             "conductance_sigma": table.conductance_sigma,
@@ -452,9 +454,24 @@ class CrossbarSpec(Spec):
             "off_conductance": table.off_conductance,
             "adc_noise_lsb": table.adc_noise_lsb,
         }
-        return np.stack([np.asarray(columns[name], np.float64) for name in Numerics._fields], axis=1)
+        numerics = np.stack([np.asarray(columns[name], np.float64) for name in Numerics._fields], axis=1)
+        # Digital adders lose nothing: widths of operands are all that an accuracy needs to know.
+        numerics[table.compute != 0, Numerics._fields.index("cell_bits") :] = 0.0
+        return numerics
 
 
-def _active_rows(table: CrossbarTable) -> I64:
+def active_rows(table: CrossbarTable) -> I64:
+    """Rows read at once, (C,): `active_rows`, or all of them."""
     wanted = np.where(table.active_rows > 0, table.active_rows, table.array_rows)
     return np.minimum(wanted, table.array_rows)
+
+
+def resolved_adc_bits(table: CrossbarTable) -> I64:
+    """Bits of an ADC, (C,): `adc_bits`, or as many as lose nothing where that is 0."""
+    lossless = lossless_adc_bits(active_rows(table), table.dac_bits, _cell_bits_of_a_reading(table))
+    return np.where(table.adc_bits == 0, lossless, table.adc_bits)
+
+
+def _cell_bits_of_a_reading(table: CrossbarTable) -> I64:
+    """Slices merged by charge read like one cell of the whole weight."""
+    return np.where(table.merge_slices == 1, table.weight_bits, table.cell_bits)

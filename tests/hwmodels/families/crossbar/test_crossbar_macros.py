@@ -17,6 +17,7 @@ from hwmodels.families.crossbar.model import MODEL
 from hwmodels.families.crossbar.silicon import macro_energy_j
 from hwmodels.families.crossbar.spec import CrossbarSpec
 from hwmodels.families.crossbar.statistics import LayerStatistics, input_bit_density, layer_energies_j, mean_level
+from hwmodels.numerics import Numerics
 from hwmodels.workload.zoo import network
 
 PRESETS = (
@@ -155,6 +156,22 @@ def test_a_layers_statistics_change_its_energy_alone() -> None:
     assert plain.sum() == pytest.approx(evaluate(net, MODEL, spec).total("energy_j"), rel=1e-12)
     with pytest.raises(KeyError):
         layer_energies_j(net, spec, {"no such layer": LayerStatistics(0.1, 0.5)})
+
+
+@pytest.mark.parametrize(("merge_slices", "bits"), [(False, 9), (True, 23)])
+def test_lossless_bits_are_derived(merge_slices: bool, bits: int) -> None:
+    """[ISAAC] 9 bits of 128 rows of 2-bit cells; a merged 16-bit weight sums to 128 (2^16 - 1) < 2^23."""
+    derived = CrossbarSpec(adc_bits=0, merge_slices=merge_slices)
+    assert derived.numerics().adc_bits == bits
+    if bits <= 14:
+        stated = derived.model_copy(update={"adc_bits": bits})
+        assert evaluate(network("lenet5"), MODEL, derived).totals == evaluate(network("lenet5"), MODEL, stated).totals
+
+
+@pytest.mark.parametrize("name", ["dimc_isscc_2022_15_5", "colonnade_jssc_2021"])
+def test_digital_macros_read_without_loss(name: str) -> None:
+    spec = changed(name)
+    assert spec.numerics() == Numerics(spec.weight_bits, spec.activation_bits)
 
 
 @pytest.mark.parametrize("name", ["wang_vlsi_2022", "dimc_isscc_2022_15_5", "jia_jssc_2020"])
