@@ -205,12 +205,13 @@ def fit_knobs(
     ranges = np.array([_range(start, name) for name in names])
     centre = np.log([float(getattr(start, name)) for name in names])
     width = (ranges[:, 1] - ranges[:, 0]) / 4
+    highest = [type(start).knobs()[name].high for name in names]
     low, high = ranges[:, 0] - 1e-9, ranges[:, 1] + 1e-9  # bounds are open, and the start may lie on one
 
     def residuals(values: F64) -> F64:
         """(C, K) logarithms of the knobs -> (C, R + K)."""
-        inside = np.clip(values, ranges[:, 0], ranges[:, 1])
-        columns = {name: np.exp(inside[:, index]) for index, name in enumerate(names)}
+        inside = np.clip(values, ranges[:, 0], ranges[:, 1])  # an efficiency of one is allowed, 1 + 1e-9 is not
+        columns = {name: np.minimum(np.exp(inside[:, index]), highest[index]) for index, name in enumerate(names)}
         error = ((predict(start, columns) - measured) / sigma)[:, chosen]
         robust = np.sign(error) * np.sqrt(2.0 * (np.sqrt(1.0 + error**2) - 1.0))
         return np.concatenate([robust, (values - centre) / width], axis=1)
