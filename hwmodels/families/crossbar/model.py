@@ -201,6 +201,13 @@ ASSUMPTIONS = (
     Assumption("digital scaling", "energy ~ node, area ~ node²", "exponents 1 to 2", "no change of supply voltage"),
     Assumption("analogue scaling", "energy and area ~ node", "exponents 0.5 to 1.9", "DAC and sample-and-hold"),
     Assumption("DAC law", "2^bits - 1", "bits to 2^bits", "energy and area of a DAC with its bits"),
+    Assumption("activity of adders", "share of ones", "0.5 to 2 times it", "of gates and columns of circuit gates"),
+    Assumption("running sums", "half of the bits switch", "0.3 to 1", "of circuit gates"),
+    Assumption("macro ADC", "energy ~ 2^bits, no node", "node^0 to node^1", "adc_model walden"),
+    Assumption("fused attention", "one product", "depth d_query + d_value", "where operands are written into arrays"),
+    Assumption("cells by device", "order of magnitude", "beside each in devices.py", "writes, endurance, area"),
+    Assumption("leakage", "share of peak power", "0.002 to 0.2", "of every part alike, idle or not"),
+    Assumption("inputs of a pass", "read once", "once to passes times", "layers that need several passes"),
     Assumption("ADC below 4 bits", "energy ~ bits", "bits to 2^bits", "the survey regression starts at 4 bits"),
 )
 REFERENCES = (
@@ -212,6 +219,18 @@ REFERENCES = (
     Reference("CROSSSIM", "Xiao et al., CrossSim: accuracy simulation of analog in-memory computing, Sandia, V3"),
     Reference("NANDAKUMAR", "Nandakumar et al., Phase-Change Memory Models for Deep Learning, ICECS 2019"),
     Reference("JOSHI", "Joshi et al., Accurate Inference Using Phase-Change Memory, Nature Communications 11, 2020"),
+    Reference("ZIGZAG", "Sun et al., zigzag-imc: analytical cost of SRAM in-memory computing, 28 nm gates and SAR"),
+    Reference(
+        "MNSIM", "Zhu et al., MNSIM 2.0: A Behavior-Level Modeling Tool for PIM, GLSVLSI 2020; its configuration"
+    ),
+    Reference("PUMA", "Ankit et al., PUMA: A Programmable Ultra-efficient Memristor-based Accelerator, ASPLOS 2019"),
+    Reference("WALDEN", "Walden, Analog-to-Digital Converter Survey and Analysis, JSAC 1999"),
+    Reference(
+        "JIA", "Jia et al., Programmable Heterogeneous Microprocessor Based on Bit-Scalable IMC, JSSC 55(9), 2020"
+    ),
+    Reference(
+        "COLONNADE", "Kim et al., Colonnade: A Reconfigurable SRAM-Based Digital Bit-Serial CIM Macro, JSSC 2021"
+    ),
     Reference("CIMLOOP", "Andrulis et al., CiMLoop: A Flexible, Accurate, and Fast CIM Modeling Tool, ISPASS 2024"),
 )
 

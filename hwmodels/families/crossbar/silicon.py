@@ -25,7 +25,7 @@ from hwmodels.families.crossbar.spec import CrossbarSpec
 from hwmodels.workload.ops import Kind, Row
 from hwmodels.workload.table import Layers
 
-__all__ = ["CHIPS", "Chip", "leave_one_out", "macro_energy_j", "reported_tops_per_w", "trends"]
+__all__ = ["CHIPS", "Chip", "leave_one_out", "macro_energy_j", "reported_tops_per_w", "trends", "undisclosed"]
 
 F64 = npt.NDArray[np.float64]
 Rows = list[dict[str, str]]
@@ -73,6 +73,27 @@ def reported_tops_per_w(chip: Chip, tables: Mapping[str, Rows]) -> float | None:
         if same and row["metric"] == "energy_per_MAC" and int(row["weight_bits"]) == chip.weight_bits:
             return 2000.0 / float(row["value"])  # fJ a MAC
     return None
+
+
+def undisclosed(rows: Rows) -> dict[str, tuple[float, float]]:
+    """(Predicted, reported) TOPS/W of the digital chips of silicon_zigzag_imc.csv whose sparsity is not known.
+
+    A tree macro of random data at the row's node, supply, rows and bits; what the chips gain by zeros or by
+    approximate adders is the difference.
+    """
+    found = {}
+    for row in rows:
+        apart = row.get("peer_uses_chip_for_energy_validation", "").startswith("no")
+        if apart and row.get("imc_type") == "digital":
+            bits = {"weight_bits": int(row["weight_bits"]), "activation_bits": int(row["act_bits"])}
+            count = int(row["rows_accumulated"])
+            spec = CrossbarSpec(
+                circuit="gates", compute="adder_tree", cell_bits=1, array_rows=count,
+                dac_bits=int(row["input_bits_per_cycle"]), node_nm=float(row["tech_nm"]),
+                supply_v=float(row["vdd_V"]), **bits,
+            )  # fmt: skip
+            found[row["label"]] = (2e-12 / macro_energy_j(spec, **bits), float(row["reported_TOPS_per_W"]))
+    return found
 
 
 def macro_energy_j(spec: CrossbarSpec, *, weight_bits: int, activation_bits: int) -> float:

@@ -31,7 +31,7 @@ from hwmodels.families.crossbar.model import (
 )
 from hwmodels.families.crossbar.peer_neurosim import VGG8, LayerShape, RunCost, network_rows, run_cost
 from hwmodels.families.crossbar.peer_zigzag import PEER_CHIPS, PeerCost, peer_cost
-from hwmodels.families.crossbar.silicon import CHIPS, leave_one_out, reported_tops_per_w, trends
+from hwmodels.families.crossbar.silicon import CHIPS, leave_one_out, reported_tops_per_w, trends, undisclosed
 from hwmodels.families.crossbar.spec import CrossbarSpec, CrossbarTable
 from hwmodels.units import MIB, MW
 from hwmodels.validate import MetricName, ReferenceTables, Score, score
@@ -289,6 +289,15 @@ def _silicon(tables: ReferenceTables) -> list[Score]:
             )
             for metric in ("median_error", "max_error", "spearman")
         ]  # fmt: skip
+    apart = undisclosed(opened["silicon_zigzag_imc"])
+    if apart:
+        value = score("max_error", *zip(*apart.values(), strict=True))
+        in_file = len(opened["silicon_zigzag_imc"])
+        scores.append(
+            Score(
+                "crossbar", "silicon_macros", "undisclosed sparsity", "frozen", len(apart), in_file, "max_error", value
+            )
+        )
     rows = opened["silicon_cimloop_macros"]
     for group, (predicted_trend, published) in trends(rows).items():
         value = score("spearman", predicted_trend, published)
