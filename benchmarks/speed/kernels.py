@@ -58,7 +58,26 @@ def systolic_arrays(model: CostModel, rng: np.random.Generator) -> dict[str, Any
     return {name: model.spec.table_from(base, columns) for name, base in bases.items()}
 
 
-DRAWS = {"crossbar": crossbars, "spatial": systolic_arrays}
+def cpus(model: CostModel, rng: np.random.Generator) -> dict[str, Any]:
+    """The knobs a search varies, drawn uniformly, with one algorithm a convolution and with all of them."""
+    columns = {
+        "big_cores": rng.integers(1, 17, CONFIGURATIONS),
+        "clock_hz": rng.uniform(1e9, 4e9, CONFIGURATIONS),
+        "simd_bits": 2 ** rng.integers(7, 10, CONFIGURATIONS),
+        "l1_bytes": 2 ** rng.integers(15, 18, CONFIGURATIONS),
+        "l2_bytes": 2 ** rng.integers(17, 22, CONFIGURATIONS),
+        "l3_bytes": 2 ** rng.integers(20, 26, CONFIGURATIONS),
+        "dram_bytes_per_s": rng.uniform(4e9, 2e11, CONFIGURATIONS),
+    }
+    few = model.spec.model_validate({"has_direct": False})
+    all_of_them = model.spec.model_validate({"has_winograd": True})
+    return {
+        "cpu_im2col": model.spec.table_from(few, columns),
+        "cpu_all": model.spec.table_from(all_of_them, columns),
+    }
+
+
+DRAWS = {"cpu": cpus, "crossbar": crossbars, "spatial": systolic_arrays}
 
 
 def measure(model: CostModel, layers: Layers, configs: Any, repeats: int) -> dict[str, float]:

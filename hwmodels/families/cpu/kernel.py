@@ -352,6 +352,18 @@ def _shares(m: int, vectors: int, device: _Device) -> float:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
+def _blocked(traffic: _Traffic, amount: float, size: float, device: _Device) -> _Traffic:
+    """`amount` bytes more of an operand of `size` bytes that is worked on block by block.
+
+    A block fits the second cache: what the first one does not hold, the share 1 - min(1, C1 / size), comes from there.
+    """
+    near = min(1.0, device.l1_bytes / size)
+    return _Traffic(
+        traffic.l1 + amount * near, traffic.l2 + amount * (1.0 - near), traffic.l3, traffic.far, traffic.flash
+    )
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def _panels(traffic: _Traffic, m: int, vectors: int, k: int, repeats: float, p: _Product, device: _Device) -> _Traffic:
     """Operands read again by a blocked product [Goto], `repeats` products of m x k and k x n.
 
@@ -361,10 +373,7 @@ def _panels(traffic: _Traffic, m: int, vectors: int, k: int, repeats: float, p: 
     """
     left, right = float(m) * k * p.input_byte, float(k) * vectors * p.lanes * p.weight_byte
     again = repeats * left * (_ceil(vectors, device.tile_vectors) - 1)
-    near = min(1.0, device.l1_bytes / left)
-    traffic = _Traffic(
-        traffic.l1 + again * near, traffic.l2 + again * (1.0 - near), traffic.l3, traffic.far, traffic.flash
-    )
+    traffic = _blocked(traffic, again, left, device)
     row_blocks = np.ceil(left / max(device.block_bytes, k * p.input_byte))
     column_blocks = np.ceil(right / max(device.block_bytes, k * p.weight_byte))
     by_rows = _stream(traffic, repeats * right * (row_blocks - 1.0), right, device)
@@ -387,7 +396,7 @@ def _gemm(row: _Row, p: _Product, patches: bool, device: _Device) -> _Run:
     traffic = _panels(traffic, row.m, vectors, row.k, repeats, p, device)
     if patches:
         written = repeats * row.m * row.k * p.input_byte
-        traffic = _stream(traffic, 2.0 * written, min(written, device.block_bytes * device.threads), device)
+        traffic = _blocked(traffic, 2.0 * written, written, device)
     shares = row.groups * _shares(row.m, vectors, device)
     return _Run(cycles, shares, float(row.macs), 0.0, 0.0, traffic)
 
@@ -451,7 +460,7 @@ def _winograd(row: _Row, p: _Product, which: int, device: _Device) -> _Run:
     weights = p.weight_bytes * a2 / 9.0
     traffic = _weights(_compulsory(p, device), weights, p, device)
     moved = a2 * tiles * (row.in_channels + row.out_channels) * p.input_byte
-    traffic = _stream(traffic, 2.0 * moved, min(moved, device.block_bytes * device.threads), device)
+    traffic = _blocked(traffic, 2.0 * moved, moved, device)
     traffic = _panels(traffic, tiles, vectors, row.in_channels, a2, p, device)
     executed = a2 * tiles * row.in_channels * row.n
     layout_s = _layout(row, p, weights, device)

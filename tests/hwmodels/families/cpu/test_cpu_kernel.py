@@ -146,12 +146,16 @@ class Work:
     def tiles(self, m: int, vectors: int) -> int:
         return len(range(0, m, self.m.spec.tile_rows)) * len(range(0, vectors, self.m.spec.tile_vectors))
 
+    def in_blocks(self, amount: float, size: float) -> dict[str, float]:
+        """Worked on block by block: found in the first cache as far as that holds it, else in the second."""
+        near = min(1.0, self.m.spec.l1_bytes * self.m.p / size)
+        return {"l1": amount * near, "l2": amount * (1 - near)}
+
     def panels(self, m: int, vectors: int, k: int, repeats: float) -> dict[str, float]:
         left, right = m * k * self.a, k * vectors * self.lanes * self.w
         columns = len(range(0, vectors, self.m.spec.tile_vectors))
         again = repeats * left * (columns - 1)
-        near = min(1.0, self.m.spec.l1_bytes * self.m.p / left)
-        micro = {"l1": again * near, "l2": again - again * near}
+        micro = self.in_blocks(again, left)
         by_rows = self.m.read(repeats * right * (ceil(left / max(self.m.block, k * self.a)) - 1), right)
         by_columns = self.m.read(repeats * left * (ceil(right / max(self.m.block, k * self.w)) - 1), left)
         return plus(micro, min(by_rows, by_columns, key=self.m.seconds))
@@ -173,7 +177,7 @@ def gemm(work: Work, patches: bool = False):
     traffic = plus(work.base, work.fetch(work.weights), later, work.panels(row.m, vectors, row.k, repeats))
     if patches:
         written = repeats * row.m * row.k * work.a
-        traffic = plus(traffic, m.read(2 * written, min(written, m.block * m.p)))
+        traffic = plus(traffic, work.in_blocks(2 * written, written))
     return cycles, row.groups * work.tiles(row.m, vectors), row.macs, 0.0, 0.0, traffic
 
 
@@ -210,7 +214,7 @@ def winograd(work: Work, t: int):
     fetched = {"flash": weights} if work.flash else m.read(weights, weights + work.passed)
     moved = points * tiles * (row.in_channels + row.out_channels) * work.a
     traffic = plus(
-        work.base, fetched, m.read(2 * moved, min(moved, m.block * m.p)),
+        work.base, fetched, work.in_blocks(2 * moved, moved),
         work.panels(tiles, vectors, row.in_channels, points),
     )  # fmt: skip
     ops = tiles * (row.in_channels * into + row.out_channels * out)
