@@ -1,6 +1,6 @@
 """The statistical shortcut against the exact bit-sliced simulation: rank correlation over designs, time a design.
 
-    python benchmarks/tables/shortcut.py [--designs 40] [--csv FILE]
+    python benchmarks/tables/shortcut.py [--designs 24] [--csv FILE]
 
 Three networks trained on noisy digits; crossbar designs drawn from a grid of ADC, array, cell, DAC and encoding knobs
 and of imperfections. Each design is read both ways with the same trained weights, ten draws where it varies; the
@@ -90,7 +90,7 @@ def compare(workload: Workload, sample: list[Numerics]) -> list[dict[str, Any]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--designs", type=int, default=40)
+    parser.add_argument("--designs", type=int, default=24)
     parser.add_argument("--csv", type=Path)
     options = parser.parse_args()
     rows: list[dict[str, Any]] = []
