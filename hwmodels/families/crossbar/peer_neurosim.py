@@ -81,11 +81,11 @@ def run_knobs(config: str) -> dict[str, Any] | None:
     """
     named: dict[str, dict[str, Any]] = {
         "base": {}, "async": {}, "pipe": {}, "convmap": {"kernel_mapping": "unrolled"},
-        "sram": {"cell_bits": 1, "cell_device": "sram_6t"},
+        "sram": {"cell_bits": 1, "cell_device": "sram_6t"}, "fefet": {"cell_device": "fefet", "cell_on_ohm": 240e3},
     }  # fmt: skip
     if config in named:
         return named[config]
-    found = re.fullmatch(r"([a-z]+)(\d+)", config)
+    found = re.fullmatch(r"([a-z]+)(\d+)k?", config)
     if found is None:
         return None
     name, number = found[1], int(found[2])
@@ -94,6 +94,7 @@ def run_knobs(config: str) -> dict[str, Any] | None:
         "sar": lambda: {"adc_bits": number, "adc_model": "sar_roadmap"},
         "sub": lambda: {"array_rows": number, "array_cols": number},
         "cell": lambda: {"cell_bits": number},
+        "ron": lambda: {"cell_on_ohm": 1e3 * number},
         "mux": lambda: {"columns_per_adc": number},
         "t": lambda: {"node_nm": float(number)},
     }
@@ -184,9 +185,8 @@ def _switched(spec: CrossbarSpec, preset: CrossbarSpec) -> CrossbarSpec:
     shrink = spec.node_nm / preset.node_nm
     clock_s = conversion_s + column_s * shrink
     excess = shrink ** ((_FINFET_ENERGY if shrink < 1 else _PLANAR_ENERGY) - 1.0)
-    read_w = (
-        preset.cell_read_w * preset.read_time_s / (_READ_CLOCKS * clock_s) * shrink * (_SRAM_READ if is_sram else 1.0)
-    )
+    read_j = preset.cell_read_w * preset.read_time_s * shrink * preset.cell_on_ohm / spec.cell_on_ohm
+    read_w = read_j * (_SRAM_READ if is_sram else 1.0) / (_READ_CLOCKS * clock_s)
     return spec.model_copy(
         update={
             "cell_read_w": read_w,

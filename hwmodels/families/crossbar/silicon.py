@@ -14,7 +14,7 @@ there is no row.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -25,7 +25,7 @@ from hwmodels.families.crossbar.spec import CrossbarSpec
 from hwmodels.workload.ops import Kind, Row
 from hwmodels.workload.table import Layers
 
-__all__ = ["CHIPS", "Chip", "leave_one_out", "macro_energy_j", "reported_tops_per_w", "trends", "undisclosed"]
+__all__ = ["CHIPS", "Chip", "leave_one_out", "macro_energy_j", "other_chips", "reported_tops_per_w", "trends"]
 
 F64 = npt.NDArray[np.float64]
 Rows = list[dict[str, str]]
@@ -75,24 +75,35 @@ def reported_tops_per_w(chip: Chip, tables: Mapping[str, Rows]) -> float | None:
     return None
 
 
-def undisclosed(rows: Rows) -> dict[str, tuple[float, float]]:
-    """(Predicted, reported) TOPS/W of the digital chips of silicon_zigzag_imc.csv whose sparsity is not known.
+def other_chips(rows: Rows) -> dict[str, tuple[float, float, bool]]:
+    """(Predicted, reported) TOPS/W of chips of silicon_zigzag_imc.csv without a preset, and whether it is disclosed.
 
-    A tree macro of random data at the row's node, supply, rows and bits; what the chips gain by zeros or by
-    approximate adders is the difference.
+    What the row states, random data, the presets' constants: a tree macro, or one ADC a merged weight. What a chip of
+    undisclosed sparsity gains by zeros or by approximate adders is the difference.
     """
     found = {}
     for row in rows:
-        apart = row.get("peer_uses_chip_for_energy_validation", "").startswith("no")
-        if apart and row.get("imc_type") == "digital":
-            bits = {"weight_bits": int(row["weight_bits"]), "activation_bits": int(row["act_bits"])}
-            count = int(row["rows_accumulated"])
-            spec = CrossbarSpec(
-                circuit="gates", compute="adder_tree", cell_bits=1, array_rows=count,
-                dac_bits=int(row["input_bits_per_cycle"]), node_nm=float(row["tech_nm"]),
-                supply_v=float(row["vdd_V"]), **bits,
-            )  # fmt: skip
-            found[row["label"]] = (2e-12 / macro_energy_j(spec, **bits), float(row["reported_TOPS_per_W"]))
+        if row.get("label") in {chip.label for chip in CHIPS} or not row.get("reported_TOPS_per_W"):
+            continue
+        bits = {"weight_bits": int(row["weight_bits"]), "activation_bits": int(row["act_bits"])}
+        kind: dict[str, Any] = {"compute": "adder_tree"}
+        if row["imc_type"] != "digital":
+            kind = {"adc_model": "walden", "merge_slices": True, "adc_bits": int(row["adc_bits"] or 0)}
+        summed, outputs = int(row["rows_accumulated"]), int(row["output_channels"])
+        spec = CrossbarSpec(
+            circuit="gates",
+            cell_bits=1,
+            array_rows=max(summed, 32),
+            active_rows=summed,
+            array_cols=max(outputs * bits["weight_bits"], 32),
+            dac_bits=int(row["input_bits_per_cycle"]),
+            node_nm=float(row["tech_nm"]),
+            supply_v=float(row["vdd_V"]),
+            **bits,
+            **kind,
+        )
+        disclosed = not row.get("peer_uses_chip_for_energy_validation", "").startswith("no")
+        found[row["label"]] = (2e-12 / macro_energy_j(spec, **bits), float(row["reported_TOPS_per_W"]), disclosed)
     return found
 
 

@@ -3,8 +3,8 @@
 ISAAC: the energies and areas of single components are the model's inputs, so component rows are skipped; scored are
 the sums (12 IMAs, tile, 168 tiles, chip) and closed forms (peak rate, efficiency, density, ADC share), each to half a
 unit of its last printed digit. Nothing is fitted there, nor for the ADC survey's grid and zigzag-imc's own accounts.
-NeuroSim: constants of the preset `neurosim_default` fitted to the runs of network S1; scored apart are S1 and the held-
-out S2 and VGG8. Macros: leave one chip out, two constants common to all (`silicon.py`).
+NeuroSim: constants of the preset `neurosim_default` fitted to the runs of network S1; scored apart are S1 and the other
+networks. Macros: leave one chip out, two constants common to all (`silicon.py`).
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from hwmodels.families.crossbar.model import (
 )
 from hwmodels.families.crossbar.peer_neurosim import VGG8, LayerShape, RunCost, network_rows, run_cost
 from hwmodels.families.crossbar.peer_zigzag import PEER_CHIPS, PeerCost, peer_cost
-from hwmodels.families.crossbar.silicon import CHIPS, leave_one_out, reported_tops_per_w, trends, undisclosed
+from hwmodels.families.crossbar.silicon import CHIPS, leave_one_out, other_chips, reported_tops_per_w, trends
 from hwmodels.families.crossbar.spec import CrossbarSpec, CrossbarTable
 from hwmodels.units import MIB, MW
 from hwmodels.validate import MetricName, ReferenceTables, Score, score
@@ -226,14 +226,14 @@ _UNCALIBRATED = "circuits without the peer's calibration"
 
 
 def _neurosim(tables: ReferenceTables, rows: Rows) -> list[Score]:
-    """NeuroSim's runs, those of S1 (fitted) apart from those of S2 and VGG8."""
+    """NeuroSim's runs, those of S1 (fitted) apart from those of other networks."""
     preset = device("neurosim_default").spec
     assert isinstance(preset, CrossbarSpec)
     shapes: dict[str, Sequence[LayerShape]] = {"VGG8": VGG8}
-    for name in ("S1", "S2"):
+    for name in {row.get("network") or "" for row in rows} - set(shapes):
         listed = tables.rows(f"imc/neurosim13_network_{name}.csv") or []
         shapes[name] = [(int(row["H"]), int(row["C"]), int(row["kh"]), int(row["K"])) for row in listed]
-    groups: dict[str, list[tuple[dict[str, str], RunCost]]] = {"S1": [], "S2 and VGG8": []}
+    groups: dict[str, list[tuple[dict[str, str], RunCost]]] = {"S1": [], "held-out networks": []}
     skipped: Counter[str] = Counter()
     for row in rows:
         layers = shapes.get(row.get("network") or "")
@@ -241,7 +241,7 @@ def _neurosim(tables: ReferenceTables, rows: Rows) -> list[Score]:
         if cost is None:
             skipped["circuits without the peer's calibration, or a network without shapes"] += 1
         else:
-            groups["S1" if row["network"] == "S1" else "S2 and VGG8"].append((row, cost))
+            groups["S1" if row["network"] == "S1" else "held-out networks"].append((row, cost))
     return [
         replace(result, group=f"{result.group}, {name}", rows_in_file=len(rows), skipped=dict(skipped))
         for name, found in groups.items()
@@ -289,15 +289,15 @@ def _silicon(tables: ReferenceTables) -> list[Score]:
             )
             for metric in ("median_error", "max_error", "spearman")
         ]  # fmt: skip
-    apart = undisclosed(opened["silicon_zigzag_imc"])
-    if apart:
-        value = score("max_error", *zip(*apart.values(), strict=True))
-        in_file = len(opened["silicon_zigzag_imc"])
-        scores.append(
-            Score(
-                "crossbar", "silicon_macros", "undisclosed sparsity", "frozen", len(apart), in_file, "max_error", value
+    others = other_chips(opened["silicon_zigzag_imc"])
+    for group, disclosed in (("other chips", True), ("undisclosed sparsity", False)):
+        pairs = [(predicted, printed) for predicted, printed, known in others.values() if known == disclosed]
+        if pairs:
+            value = score("median_error", *zip(*pairs, strict=True))
+            in_file = len(opened["silicon_zigzag_imc"])
+            scores.append(
+                Score("crossbar", "silicon_macros", group, "frozen", len(pairs), in_file, "median_error", value)
             )
-        )
     rows = opened["silicon_cimloop_macros"]
     for group, (predicted_trend, published) in trends(rows).items():
         value = score("spearman", predicted_trend, published)

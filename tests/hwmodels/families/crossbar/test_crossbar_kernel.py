@@ -565,6 +565,17 @@ def test_accuracy_knobs_cost_nothing(row: Row, spec: CrossbarSpec, sigma: float)
     assert run(row, changed) == run(row, spec)
 
 
+def test_packed_groups_that_no_single_read_holds_are_read_in_turn() -> None:
+    """16 groups of 9 rows, 32 of 128 rows a read: 3 groups a read, 12 an array, 2 arrays, 4 reads one after another."""
+    row = gemm(10, 2, 9, groups=16, weight_bits=2, activation_bits=1)
+    spec = CrossbarSpec(active_rows=32, packing="block_diagonal", columns_per_adc=128)
+    result = run(row, spec)
+    assert result["arrays"] == 2
+    assert result["array_s"] == pytest.approx(10 * 4 * spec.read_time_s, rel=1e-12)
+    assert result["adc_s"] == pytest.approx(10 * 4 * 3 * 2 / spec.adc_samples_per_s, rel=1e-12)
+    assert result["conversions"] == 10 * 16 * (2 + 1)
+
+
 def test_kernel_and_chip_name_the_same_columns() -> None:
     assert kernel_module.Chip._fields == ChipTable._fields
 
