@@ -37,6 +37,13 @@ def crossbars(model: CostModel, rng: np.random.Generator) -> dict[str, Any]:
         "columns_per_adc": 2 ** rng.integers(0, 8, CONFIGURATIONS),
         "duplication": 2 ** rng.integers(0, 6, CONFIGURATIONS),
         "sign_scheme": rng.integers(0, 2, CONFIGURATIONS),
+        "adc_model": rng.integers(0, 6, CONFIGURATIONS),
+        "compute": rng.integers(0, 3, CONFIGURATIONS),
+        "circuit": rng.integers(0, 2, CONFIGURATIONS),
+        "kernel_mapping": rng.integers(0, 2, CONFIGURATIONS),
+        "packing": rng.integers(0, 2, CONFIGURATIONS),
+        "weights": rng.integers(0, 2, CONFIGURATIONS),
+        "dynamic_operands": rng.integers(0, 2, CONFIGURATIONS),
     }
     return {"crossbar": model.spec.table_from(model.spec(), columns)}
 

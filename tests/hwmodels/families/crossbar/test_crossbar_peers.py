@@ -16,6 +16,7 @@ from hwmodels.families.crossbar.silicon import CHIPS, leave_one_out, macro_energ
 from hwmodels.families.crossbar.spec import CrossbarSpec
 from hwmodels.families.crossbar.validation import validate
 from hwmodels.validate import REFERENCE_VARIABLE, ReferenceTables, Score
+from hwmodels.workload.table import Layers
 
 needs_reference = pytest.mark.skipif(
     not os.environ.get(REFERENCE_VARIABLE), reason=f"{REFERENCE_VARIABLE} is not set"
@@ -74,6 +75,34 @@ def test_neurosim_runs_on_held_out_networks(scores: dict[tuple[str, str, str], S
     assert min(held[label, "spearman"] for label in ("area", "TOPS/W", "energy", "latency")) >= 0.9
 
 
+@needs_reference
+@pytest.mark.parametrize(
+    ("knob", "figure"),
+    [("sense_amp_j", "TOPS_per_W"), ("cell_read_w", "TOPS_per_W"), ("sample_hold_j", "TOPS_per_W"),
+     ("sense_amp_mm2", "chip_area_um2"), ("dac_mm2", "chip_area_um2")],
+)  # fmt: skip
+def test_constants_of_the_preset_are_those_of_s1(knob: str, figure: str, tables: ReferenceTables) -> None:
+    """The squared logarithm of predicted over printed, over the runs of S1, is least near the preset's constant."""
+    shapes = [
+        (int(row["H"]), int(row["C"]), int(row["kh"]), int(row["K"]))
+        for row in tables.rows("imc/neurosim13_network_S1.csv") or []
+    ]
+    runs = [row for row in tables.rows("imc/neurosim13_runs.csv") or [] if row["network"] == "S1"]
+
+    def misfit(spec: CrossbarSpec) -> float:
+        found = 0.0
+        for row in runs:
+            cost = run_cost(network_rows(shapes), spec, row["config"])
+            if cost is not None:
+                ours = cost.ops_per_j / 1e12 if figure == "TOPS_per_W" else cost.area_mm2 * 1e6
+                found += float(np.log(ours / float(row[figure]))) ** 2
+        return found
+
+    fitted = preset()
+    for factor in (0.7, 1.4):
+        assert misfit(fitted) < misfit(fitted.model_copy(update={knob: factor * getattr(fitted, knob)}))
+
+
 def test_neurosims_windows_leave_the_padding_out() -> None:
     """[NEUROSIM] 616 M MACs of VGG8 counted, 445 M computed: cells read are those of the latter."""
     rows = network_rows(VGG8)
@@ -82,8 +111,6 @@ def test_neurosims_windows_leave_the_padding_out() -> None:
     conversions = []
     for spec in (right, peer):
         out = np.zeros((1, len(rows), len(MODEL.layer_metrics)))
-        from hwmodels.workload.table import Layers
-
         MODEL.cost(Layers.of(rows), CrossbarSpec.to_table([spec]), np.zeros(0), out, np.zeros((1, len(rows)), np.int16))
         conversions.append(out[0, :, MODEL.layer_metrics.index("conversions")])
     windows = [(30 / 32) ** 2] * 2 + [(14 / 16) ** 2] * 2 + [(6 / 8) ** 2] * 2 + [1, 1]
