@@ -26,6 +26,7 @@ KNOBS = (
     "gemm_efficiency", "depthwise_efficiency", "vector_efficiency", "pool_efficiency", "dispatch_s",
     "product_dispatch_s", "tile_overhead_steps", "serial_fraction", "barrier_s", "l2_bytes_per_cycle",
     "core_dram_bytes_per_s", "dram_efficiency", "overlap_norm", "reuse_distance_bytes", "invoke_s",
+    "repack_bytes_per_s",
 )  # fmt: skip
 """What is fitted to latencies."""
 ENERGY_KNOBS = ("mac_j", "vector_op_j", "cache_j_per_byte", "dram_j_per_byte", "core_w", "idle_w")

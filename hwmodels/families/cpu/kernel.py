@@ -226,7 +226,7 @@ def _device(configs: Any, c: int) -> _Device:
     l2_share = float(configs.l2_bytes[c] * l2_copies) / threads
     flash = configs.flash_bytes_per_s[c] if configs.flash_bytes[c] > 0 else 0.0
     reuse = configs.reuse_distance_bytes[c] if configs.context[c] == _COLD else 0.0
-    repack = configs.repack_bytes_per_s[c] if configs.repacks_weights[c] else np.inf
+    repack = configs.repack_bytes_per_s[c] * speed if configs.repacks_weights[c] else np.inf
     return _Device(
         threads, speed, clock, configs.serial_fraction[c], configs.barrier_s[c] * np.log2(float(threads)),
         float(configs.grain_elements[c]), lanes, configs.fma_units[c], configs.fma_latency_cycles[c],
@@ -385,7 +385,7 @@ def _panels(traffic: _Traffic, m: int, vectors: int, k: int, repeats: float, p: 
 def _gemm(row: _Row, p: _Product, patches: bool, device: _Device) -> _Run:
     """G S blocked products; `patches` first writes the (m x k) matrix and reads it, a block at a time.
 
-    cycles = G S tiles(m, V) (k + k0)
+    cycles = G S tiles(m, V) (k + k0); a convolution's weights are packed where the runtime does so at every call
     """
     vectors, steps = _ceil(row.n, p.lanes), float(row.sequential_steps)
     repeats = row.groups * steps
@@ -398,7 +398,8 @@ def _gemm(row: _Row, p: _Product, patches: bool, device: _Device) -> _Run:
         written = repeats * row.m * row.k * p.input_byte
         traffic = _blocked(traffic, 2.0 * written, written, device)
     shares = row.groups * _shares(row.m, vectors, device)
-    return _Run(cycles, shares, float(row.macs), 0.0, 0.0, traffic)
+    packed = p.weight_bytes if row.kind == _CONV else 0.0
+    return _Run(cycles, shares, float(row.macs), 0.0, packed / device.repack_bytes_per_s, traffic)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

@@ -75,11 +75,11 @@ CPU_RUNTIMES: dict[str, CpuRuntime] = {
     "torch": CpuRuntime(
         "eager",
         {
-            "overlap_norm": 1.19, "layout": "nchw", "has_direct": True, "has_winograd": False,
+            "overlap_norm": 1.65, "layout": "nchw", "has_direct": True, "has_winograd": False,
             "repacks_weights": True, "direct_least_elements": 0, "repack_bytes_per_s": 11 * GB,
-            "dispatch_s": 19 * US, "product_dispatch_s": 7.38 * US, "invoke_s": 1000 * US,
-            "gemm_efficiency": 0.486, "depthwise_efficiency": 0.497, "vector_efficiency": 0.359,
-            "pool_efficiency": 0.0128, "tile_overhead_steps": 9.79, "page_fault_s": 0.5 * US,
+            "dispatch_s": 18.3 * US, "product_dispatch_s": 8.96 * US, "invoke_s": 999 * US,
+            "gemm_efficiency": 0.526, "depthwise_efficiency": 0.6, "vector_efficiency": 0.325,
+            "pool_efficiency": 0.0143, "tile_overhead_steps": 9.9, "page_fault_s": 0.5 * US,
         },
         "PyTorch on x86: oneDNN in its own layout around every convolution, weights packed at every call",
         "every second family of networks of the i9-10940X rows of timm_infer",
@@ -87,11 +87,11 @@ CPU_RUNTIMES: dict[str, CpuRuntime] = {
     "torch_2020": CpuRuntime(
         "eager",
         {
-            "overlap_norm": 1.16, "threads": 1, "layout": "nchw", "has_direct": True, "has_winograd": False,
+            "overlap_norm": 1.15, "threads": 1, "layout": "nchw", "has_direct": True, "has_winograd": False,
             "repacks_weights": True, "direct_least_elements": 20480, "repack_bytes_per_s": 11 * GB,
-            "dispatch_s": 20.9 * US, "product_dispatch_s": 78.1 * US, "invoke_s": 327 * US,
-            "gemm_efficiency": 0.173, "depthwise_efficiency": 0.3, "vector_efficiency": 0.171,
-            "pool_efficiency": 0.0411, "tile_overhead_steps": 30.7, "page_fault_s": 0.5 * US,
+            "dispatch_s": 21.1 * US, "product_dispatch_s": 78.5 * US, "invoke_s": 281 * US,
+            "gemm_efficiency": 0.176, "depthwise_efficiency": 0.3, "vector_efficiency": 0.173,
+            "pool_efficiency": 0.0412, "tile_overhead_steps": 30.5, "page_fault_s": 0.5 * US,
         },
         "PyTorch of 2020 on x86, one thread: oneDNN around large convolutions, own kernels for small ones",
         "silver_4114 of nb201_latency_ms",

@@ -312,7 +312,12 @@ class CpuSpec(Spec):
     repacks_weights: bool = knob(False, "convolutions bring their weights into the kernel's order at every call",
                                  source=_DESIGN)  # fmt: skip
     repack_bytes_per_s: float = knob(
-        11 * GB, "weights brought into the kernel's order", source="[host] 10 to 12 GB/s", unit="B/s", gt=0
+        11 * GB,
+        "weights that a core brings into the kernel's order",
+        source="ASSUMED: [host] 10 to 12 GB/s; from memory into a cold core a tenth of that",
+        unit="B/s",
+        gt=0,
+        plausible=(0.5 * GB, 20 * GB),
     )
     dispatch_s: float = knob(
         1 * US,
