@@ -521,13 +521,17 @@ def cost_at(
     layers: Any,
     chips: Any,
     layer_index: npt.NDArray[np.int64],
+    run_chip: npt.NDArray[np.int64],
     run_start: npt.NDArray[np.int64],
     out: F64,
     choice: npt.NDArray[np.int16],
 ) -> None:
-    """Listed pairs: chip r has the layers layer_index[run_start[r]:run_start[r + 1]]; `out` (Q, M), `choice` (Q,)."""
-    for r in range(chips.tiles.size):
-        chip = _chip(chips, r)
+    """Listed pairs in runs: chip run_chip[r] has the layers layer_index[run_start[r]:run_start[r + 1]].
+
+    `out` (Q, M), `choice` (Q,).
+    """
+    for r in range(run_chip.size):
+        chip = _chip(chips, run_chip[r])
         for q in range(run_start[r], run_start[r + 1]):
             layer = _work(layers, layer_index[q])
             totals, terms = _layer(layer, chip)

@@ -56,12 +56,13 @@ def cost_at(
     out: F64,
     choice: npt.NDArray[np.int16],
 ) -> None:
-    """Listed pairs: a chip is made once for each run of pairs of one configuration."""
+    """Listed pairs: a chip is made once for each configuration among them."""
     if layer_index.size == 0:
         return
     starts = np.concatenate([np.zeros(1, np.int64), np.flatnonzero(np.diff(config_index)) + 1])
-    chips = chip_table(take(table, config_index[starts]))
-    kernel.cost_at(layers, chips, layer_index, np.append(starts, layer_index.size), out, choice)
+    used, run_chip = np.unique(config_index[starts], return_inverse=True)
+    chips = chip_table(take(table, used))
+    kernel.cost_at(layers, chips, layer_index, run_chip, np.append(starts, layer_index.size), out, choice)
 
 
 def peak_power_w(table: CrossbarTable) -> F64:

@@ -53,6 +53,7 @@ def validate(tables: ReferenceTables) -> list[Score]:
         ("isaac_chip", _isaac_chip),
         ("adc_plugin_grid", _adc_grid),
         ("silicon_zigzag_imc_peer_breakdown", _zigzag),
+        ("silicon_zigzag_imc", _zigzag_clocks),
         ("neurosim13_runs", partial(_neurosim, tables)),
     )
     found = ((tables.rows(f"imc/{name}.csv"), score_set) for name, score_set in sets)
@@ -223,6 +224,22 @@ def _zigzag(rows: Rows) -> list[Score]:
 
 
 _UNCALIBRATED = "circuits without the peer's calibration"
+
+
+def _zigzag_clocks(rows: Rows) -> list[Score]:
+    """Clock periods of the same chips in that peer's account."""
+    known = [row for row in rows if row.get("label") in PEER_CHIPS and _number(row.get("peer_tclk_ns") or "")]
+    if not known:
+        return []
+    predicted = [peer_cost(row["label"]).clock_ns for row in known]
+    published = [float(row["peer_tclk_ns"]) for row in known]
+    return [
+        Score(
+            "crossbar", "silicon_zigzag_imc", "peer's clock", "frozen", len(known), len(rows), metric,
+            score(metric, predicted, published, relative_tolerance=0.01),
+        )
+        for metric in ("exact_fraction", "max_error")
+    ]  # fmt: skip
 
 
 def _neurosim(tables: ReferenceTables, rows: Rows) -> list[Score]:
