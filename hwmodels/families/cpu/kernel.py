@@ -4,7 +4,7 @@ A layer with MACs is G groups of a product (m x k) times (k x n); vectors run al
 
     compute = cycles / (clock S) / efficiency      S: speed of the threads, in fast cores
     memory  = sum over levels of bytes / bandwidth
-    latency = (compute^p + memory^p)^(1/p) + vector + layout + overhead
+    latency = (compute^q + memory^q)^(1/q) + vector + layout + overhead
 
 Where a byte comes from depends on its reuse distance d, the data touched since it was last used: the share
 min(1, C / d) hits a level of capacity C. Eager or compiled, fused or not, dead branches kept or dropped is decided
