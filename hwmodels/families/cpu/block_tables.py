@@ -22,7 +22,7 @@ __all__ = ["count_blocks", "mobile_rows", "tfnas_rows"]
 
 def mobile_rows(entry: Mapping[str, str], runtime: str) -> tuple[Row, ...] | None:
     """Rows of one line of mobile_op_lut, or None where the operator is not known."""
-    size, entering, leaving = (int(entry[key]) for key in ("h_in", "c_in", "c_out"))
+    size, entering, leaving = (int(float(entry[key])) for key in ("h_in", "c_in", "c_out"))
     operator = entry["op"]
     if operator == "expanded_conv":
         # The line's own numbers: absent is no squeeze-and-excitation and ReLU6.
@@ -32,7 +32,7 @@ def mobile_rows(entry: Mapping[str, str], runtime: str) -> tuple[Row, ...] | Non
         kernel, stride = (int(float(entry[key])) for key in ("kernel", "stride"))
         squeeze, skip = divisible(int(hidden) / 4) if squeezes else 0, float(entry["id_skip"] or 0) > 0
         return _block(size, entering, leaving, int(hidden), kernel, stride, activation, squeeze, skip, runtime)
-    stride = max(size // int(entry["h_out"]), 1)
+    stride = max(size // int(float(entry["h_out"])), 1)
     if operator == "Conv":
         return _plain(entering, leaving, size, 3, stride, runtime)
     if operator in ("Conv_1", "Conv_2"):

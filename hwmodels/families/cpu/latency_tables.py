@@ -26,6 +26,7 @@ __all__ = ["edge_scores", "space_scores"]
 F64 = npt.NDArray[np.float64]
 
 _SHOTS, _DRAWS = 10, 10
+_LEAST_ROWS = 30
 
 # Column of the published tables -> (device of the catalogue, runtime). HELP [Lee et al., 2021] measured with PyTorch,
 # every operator as written; Pixel 3 and Raspberry Pi 4 are HW-NAS-Bench's [Li et al., 2021], with TensorFlow Lite.
@@ -132,6 +133,8 @@ def _column(name: str, column: _Column, other: str) -> list[Score]:
     table = Table(name, kept.size, {**skipped, **({other: 0} if other else {})})
     counted = Counted(column.counted.layers, column.counted.counts[kept])
     measured = {metric: values[kept].astype(np.float64) for metric, values in column.measured.items()}
+    if kept.sum() < _LEAST_ROWS:
+        return []
     macs = counted.counts @ counted.layers.macs
     fitted_on = column.machine.fitted_on
     found = frozen_scores(

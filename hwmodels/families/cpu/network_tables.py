@@ -35,7 +35,7 @@ __all__ = ["ncnn_scores", "timm_scores", "tiny_scores"]
 F64 = npt.NDArray[np.float64]
 
 _SHOTS, _DRAWS = 6, 3
-_LEAST_NETWORKS = 10
+_LEAST_NETWORKS = 9
 _LITTLE_ONLY = "1"
 
 _TINY_NETWORKS = {

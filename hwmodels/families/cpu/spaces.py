@@ -25,10 +25,11 @@ from hwmodels.workload.table import Layers
 from hwmodels.workload.zoo.mobilenet import classify
 from hwmodels.workload.zoo.nasbench201 import CELL_POOL, EDGES, HALVING_POOL
 
-__all__ = ["Counted", "RowCounts", "joined", "nasbench201_space"]
+__all__ = ["FP32", "Counted", "RowCounts", "joined", "nasbench201_space"]
 
 F64 = npt.NDArray[np.float64]
 FP32 = Precision(32, 32, 32)
+"""Bits of the published networks."""
 
 _CELLS, _WIDTHS = 5, (16, 32, 64)
 

@@ -23,6 +23,7 @@ from hwmodels.families.cpu.validation import validate
 from hwmodels.validate import REFERENCE_VARIABLE, ReferenceTables, Score
 
 CELLS = np.random.default_rng(0).integers(0, 5, (120, 6)).astype(np.int8)
+CELLS[-2:] = 0  # cells without an edge
 needs_reference = pytest.mark.skipif(not os.environ.get(REFERENCE_VARIABLE), reason=f"{REFERENCE_VARIABLE} is not set")
 
 
@@ -83,7 +84,7 @@ def test_few_shot_predicts_what_it_has_not_fitted() -> None:
     hidden = spec.model_copy(update={"dispatch_s": 40e-6, "gemm_efficiency": 0.4})
     drawn = few_shot(spec, space, {"latency_s": predicted(hidden, space)}, shots=10, draws=3)["latency_s"]
     assert drawn.draw.tolist() == sorted([0, 1, 2] * 110)
-    np.testing.assert_allclose(drawn.predicted, drawn.measured, rtol=0.1)
+    np.testing.assert_allclose(drawn.predicted, drawn.measured, rtol=0.15)
     # A measurement that is not drawn cannot move its own prediction.
     latency = predicted(hidden, space)
     order = np.random.default_rng([0, 0]).permutation(120)
