@@ -21,7 +21,7 @@ import numpy.typing as npt
 from hwmodels.errors import SpecError
 from hwmodels.families.base import families, family
 
-__all__ = ["REFERENCE_VARIABLE", "ReferenceTables", "Score", "score", "validate"]
+__all__ = ["REFERENCE_VARIABLE", "ReferenceTables", "Score", "open_tables", "score", "validate"]
 
 REFERENCE_VARIABLE = "CODESIGN_REFERENCE"
 
@@ -121,6 +121,13 @@ class ReferenceTables:
             return list(csv.DictReader(handle))
 
 
+def open_tables(reference: Path | None = None) -> ReferenceTables:
+    """The tables under `reference`, or else under the folder that CODESIGN_REFERENCE names."""
+    if reference is None and os.environ.get(REFERENCE_VARIABLE):
+        reference = Path(os.environ[REFERENCE_VARIABLE])
+    return ReferenceTables(reference)
+
+
 def validate(names: Iterable[str] | None = None, *, reference: Path | None = None) -> list[Score]:
     """Scores of the named families ("workload" is one of them), or of all.
 
@@ -131,9 +138,7 @@ def validate(names: Iterable[str] | None = None, *, reference: Path | None = Non
     for name in chosen:
         if name not in known:
             raise SpecError.unknown("family", name, known)
-    if reference is None and os.environ.get(REFERENCE_VARIABLE):
-        reference = Path(os.environ[REFERENCE_VARIABLE])
-    tables = ReferenceTables(reference)
+    tables = open_tables(reference)
     return [result for name in chosen for result in import_module(_validation_module(name)).validate(tables)]
 
 

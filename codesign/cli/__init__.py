@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import sys
 
-from codesign.cli import catalogue, costs, measuring, runs
+from codesign.cli import accuracy, catalogue, costs, measuring, runs
 from codesign.cli.app import app
 from hwmodels.errors import SpecError
 
-__all__ = ["app", "catalogue", "costs", "main", "measuring", "runs"]
+__all__ = ["accuracy", "app", "catalogue", "costs", "main", "measuring", "runs"]
 
 
 def main() -> None:

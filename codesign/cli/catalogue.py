@@ -173,9 +173,13 @@ def validate(
     as_json: Json = False,
 ) -> None:
     """Predicted against published: the error of every family on every known set."""
+    from codesign.estimate.validation import validate as scores_of_simulation
+    from hwmodels.validate import open_tables
     from hwmodels.validate import validate as scores_of
 
     scores = scores_of(family, reference=reference)
+    if not family or "crossbar" in family:
+        scores += scores_of_simulation(open_tables(reference))
     if as_json:
         return print_json([s.as_dict() for s in scores])
     print_table(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from codesign.cli.app import app
-from codesign.cli.options import Json
+from codesign.cli.options import Json, numbers
 from codesign.cli.printing import console, print_json, print_table
 from hwmodels.errors import SpecError
 
@@ -55,8 +55,8 @@ def measure(
     rows = plan(
         network or _NETWORKS,
         LAYERS if layers else (),
-        batches=_numbers("--batch", batch, least=1),
-        threads=_numbers("--threads", threads, least=0),
+        batches=numbers("--batch", batch, least=1),
+        threads=numbers("--threads", threads, least=0),
         runtimes=_among("--runtime", runtime, ("eager", "compiled")),
         contexts=_among("--context", context, ("hot", "cold")),
     )
@@ -172,14 +172,6 @@ def _print_predicted(rows: Sequence[Measurement], predicted: Sequence[float], er
         ),
     )  # fmt: skip
     _print_error(error)
-
-
-def _numbers(option: str, text: str, *, least: int) -> tuple[int, ...]:
-    """``1,2,4`` as whole numbers."""
-    words = text.split(",")
-    if not all(word.strip().isdigit() and int(word) >= least for word in words):
-        raise SpecError(option, text, f"whole numbers from {least} on, as 1,2,4")
-    return tuple(int(word) for word in words)
 
 
 def _among(option: str, text: str, allowed: Sequence[str]) -> tuple[str, ...]:

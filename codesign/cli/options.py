@@ -1,4 +1,4 @@
-"""Options that several commands share."""
+"""Options that several commands share, and lists in them."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from typing import Annotated
 
 import typer
 
+from hwmodels.errors import SpecError
+
 __all__ = [
     "Assignments", "Batch", "Bits", "FuseAttention", "HfConfig", "InputShape", "Json", "LayerBits", "Onnx", "Output",
-    "Past", "Runtime", "Torch",
+    "Past", "Runtime", "Torch", "numbers",
 ]  # fmt: skip
 
 Json = Annotated[bool, typer.Option("--json", help="JSON on standard output, nothing else.")]
@@ -44,3 +46,11 @@ Torch = Annotated[
 ]
 Onnx = Annotated[Path | None, typer.Option("--onnx", help="ONNX file (needs the extra `onnx`).")]
 HfConfig = Annotated[Path | None, typer.Option("--hf-config", help="config.json of a Hugging Face transformer.")]
+
+
+def numbers(option: str, text: str, *, least: int) -> tuple[int, ...]:
+    """``1,2,4`` as whole numbers."""
+    words = [word.strip() for word in text.split(",")]
+    if not all(word.isdigit() and int(word) >= least for word in words):
+        raise SpecError(option, text, f"whole numbers from {least} on, as 1,2,4")
+    return tuple(map(int, words))

@@ -1,0 +1,111 @@
+"""Commands about accuracy on hardware: what ADC bits and array size cost and what they save."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from codesign.cli.app import app
+from codesign.cli.options import Json, numbers
+from codesign.cli.printing import print_json, print_table
+from hwmodels.errors import SpecError
+
+if TYPE_CHECKING:
+    from codesign.estimate.tradeoff import Tradeoff
+
+__all__: list[str] = []
+
+
+@app.command()
+def tradeoff(
+    output: Annotated[
+        Path,
+        typer.Option(
+            "-o", "--output", help="Picture: .png, .svg or .pdf; the table as .csv beside it.", show_default=False
+        ),
+    ],
+    device: Annotated[str, typer.Option(help="Crossbar device: name or YAML file.")] = "rram_edge",
+    data: Annotated[
+        str, typer.Option(help="Images that a small network is trained on: digits or noisy-digits.")
+    ] = "digits",
+    array_rows: Annotated[str, typer.Option(help="Sizes of square arrays.")] = "32,64,128,256",
+    adc_bits: Annotated[str, typer.Option(help="Resolutions of the ADCs.")] = "3,4,5,6,7,8",
+    tiles: Annotated[
+        int, typer.Option(help="Tiles of the device at its own array size; other sizes get equal cells.", min=1)
+    ] = 4,
+    draws: Annotated[int, typer.Option(help="Programmings of a varying crossbar.", min=1)] = 10,
+    statistical: Annotated[
+        bool, typer.Option("--statistical", help="Read by the statistical shortcut, several times faster.")
+    ] = False,
+    seed: Annotated[int, typer.Option(help="Of the training and of the draws.", min=0)] = 0,
+    as_json: Json = False,
+) -> None:
+    """Accuracy against energy of one trained network over ADC bits and array size: picture and table."""
+    from codesign.data import load
+    from codesign.estimate.base import MemoryWeights
+    from codesign.estimate.estimator import TrainingEstimator
+    from codesign.estimate.recipe import Recipe
+    from codesign.estimate.tradeoff import accuracy_against_energy, image_network
+    from hwmodels.catalog import device as find
+
+    if output.suffix not in (".png", ".svg", ".pdf") or not output.parent.is_dir():
+        raise SpecError("--output", output, "a .png, .svg or .pdf file in an existing folder")
+    chip, dataset = find(device), load(data)
+    if not chip.spec.numerics().is_crossbar:
+        raise SpecError("--device", device, "a crossbar of analogue cells")
+    rows, bits = (
+        numbers(option, text, least=1) for option, text in (("--array-rows", array_rows), ("--adc-bits", adc_bits))
+    )
+    estimator = TrainingEstimator(
+        dataset, Recipe(epochs=12), MemoryWeights(), draws=draws, reading="statistical" if statistical else "exact"
+    )
+    found = accuracy_against_energy(
+        image_network(dataset.shape, dataset.classes), estimator, model=chip.model,
+        spec=next(chip.spec.grid({"tiles": [tiles]})), array_rows=rows, adc_bits=bits, seed=seed,
+    )  # fmt: skip
+    table = _write(found, output)
+    if as_json:
+        return print_json(found.rows())
+    _print(found)
+    print(f"picture in {output}, table in {table}")
+
+
+def _write(found: Tradeoff, output: Path) -> Path:
+    """The picture and, beside it, the table; returns the table's path."""
+    from matplotlib.figure import Figure
+
+    from codesign.report.tradeoff import plot_tradeoff
+
+    figure = Figure(figsize=(6.4, 4.8), layout="constrained")
+    plot_tradeoff(found, figure.add_subplot())
+    figure.savefig(output, dpi=150)
+    rows, path = found.rows(), output.with_suffix(".csv")
+    with path.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.DictWriter(stream, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    return path
+
+
+def _print(found: Tradeoff) -> None:
+    from hwmodels.units import format_quantity
+
+    print_table(
+        ("array", "ADC bits", "accuracy", "spread", "energy an image", "latency", "area", ""),
+        (
+            (
+                f"{row['array_rows']} x {row['array_rows']}",
+                str(row["adc_bits"]),
+                f"{100 * row['accuracy']:.1f} %",
+                f"{100 * row['spread']:.1f} %",
+                format_quantity(row["energy_j"], "J"),
+                format_quantity(row["latency_s"], "s"),
+                format_quantity(row["area_mm2"], "mm²"),
+                row["infeasible"],
+            )
+            for row in found.rows()
+        ),
+    )
