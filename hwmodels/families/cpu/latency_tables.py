@@ -2,7 +2,8 @@
 
 Every column that a device of the catalogue stands for is scored, frozen and few-shot-10; columns of other devices
 (graphics processors, accelerators) are left out. Cells of which nothing is left to execute are left out where the
-runtime compiles.
+runtime drops them. nb201_edge360 measured one cell of each class of equal networks, the first, and has its time in
+all others' rows; what is predicted there is the cell that ran.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import numpy.typing as npt
 from hwmodels.families.cpu.block_spaces import fbnet_space, ofa_space
 from hwmodels.families.cpu.few_shot import few_shot, predicted
 from hwmodels.families.cpu.scoring import Machine, Table, few_shot_scores, frozen_scores, machine
-from hwmodels.families.cpu.spaces import Counted, nasbench201_space
+from hwmodels.families.cpu.spaces import Counted, first_of_class, nasbench201_space
 from hwmodels.validate import ReferenceTables, Score, score
 
 __all__ = ["edge_scores", "space_scores"]
@@ -46,7 +47,7 @@ _EDGE_RUNTIMES = {"litert": "litert", "onnx": "onnx", "torchmobile": "torch_mobi
 _EDGE_BOARDS = {"pi3": "rpi3", "pi4": "rpi4", "pi5": "rpi5"}
 _EDGE_INPUTS = {"cifar100": (3, 32, 32), "cifar10": (3, 32, 32), "darcy": (1, 88, 88), "imagenet16": (3, 16, 16)}
 
-Lower = Callable[[str], Counted]
+Lower = Callable[[Machine], Counted]
 
 
 class _Column(NamedTuple):
@@ -69,10 +70,11 @@ def space_scores(tables: ReferenceTables) -> list[Score]:
     return found
 
 
-def _lowered(name: str, arrays: Mapping[str, npt.NDArray[Any]], semantics: str) -> Counted:
+def _lowered(name: str, arrays: Mapping[str, npt.NDArray[Any]], chosen: Machine) -> Counted:
     """The networks of one space as a runtime executes them."""
+    semantics = chosen.semantics
     if name == "nb201":
-        return nasbench201_space(arrays["ops"], semantics)
+        return nasbench201_space(arrays["ops"], semantics, dead_branches=chosen.dead_branches)
     if name == "fbnet5000":
         return fbnet_space(arrays["arch"], semantics)
     return ofa_space(arrays["ks"], arrays["e"], arrays["d"], arrays["r"], semantics)
@@ -80,15 +82,16 @@ def _lowered(name: str, arrays: Mapping[str, npt.NDArray[Any]], semantics: str) 
 
 def _table(name: str, arrays: Mapping[str, npt.NDArray[Any]], lower: Lower) -> list[Score]:
     """All columns of one file that a device of the catalogue stands for."""
-    counted: dict[str, Counted] = {}
+    counted: dict[tuple[str, str], Counted] = {}
     found: list[Score] = []
     columns = [key for key, values in arrays.items() if values.dtype.kind == "f"]
     known = {key: machine(*_COLUMNS[key]) for key in columns if key in _COLUMNS}
     for key, chosen in known.items():
         if chosen is not None:
-            if chosen.semantics not in counted:
-                counted[chosen.semantics] = lower(chosen.semantics)
-            space = counted[chosen.semantics]
+            executes = (chosen.semantics, chosen.dead_branches)
+            if executes not in counted:
+                counted[executes] = lower(chosen)
+            space = counted[executes]
             column = _Column(key, chosen, space, {"latency_s": arrays[key] * 1e-3})
             found += _column(name, column, f"{len(columns) - len(known)} columns of other devices")
     return found
@@ -99,13 +102,16 @@ def edge_scores(tables: ReferenceTables) -> list[Score]:
     cells, arrays = _arrays(tables, "nas/nb201_arch.npz"), _arrays(tables, "nas/nb201_edge360.npz")
     if not cells or not arrays:
         return []
+    measured_cells = cells["ops"][first_of_class(cells["ops"])]
     found: list[Score] = []
     for board, runtime, data in _edge_columns(arrays):
         chosen = machine(_EDGE_BOARDS[board], _EDGE_RUNTIMES[runtime])
         if chosen is None:
             continue
         shape = _EDGE_INPUTS[data]
-        space = nasbench201_space(cells["ops"], chosen.semantics, input_shape=shape, classes=100)
+        space = nasbench201_space(
+            measured_cells, chosen.semantics, dead_branches=chosen.dead_branches, input_shape=shape, classes=100
+        )
         stem = f"{board}_{runtime}_{data}"
         measured = {"latency_s": arrays[f"{stem}__lat_ms"] * 1e-3}
         if f"{stem}__energy_mj" in arrays:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from hwmodels.errors import SpecError
+from hwmodels.families.cpu.spaces import DeadBranches
 from hwmodels.families.cpu.spec import CpuSpec
 from hwmodels.units import GB, US
 
@@ -18,12 +19,16 @@ __all__ = ["CPU_RUNTIMES", "CpuRuntime", "with_runtime"]
 
 
 class CpuRuntime(NamedTuple):
-    """semantics : a key of `RUNTIMES`. source : of the structure. fitted_on : of the numbers."""
+    """semantics : a key of `RUNTIMES`. source : of the structure. fitted_on : of the numbers.
+
+    dead_branches : what is done with branches on zeros, in spaces that have them; an eager runtime runs them.
+    """
 
     semantics: str
     knobs: Mapping[str, Any]
     source: str
     fitted_on: str
+    dead_branches: DeadBranches = "dropped"
 
 
 CPU_RUNTIMES: dict[str, CpuRuntime] = {
@@ -36,7 +41,8 @@ CPU_RUNTIMES: dict[str, CpuRuntime] = {
             "vector_efficiency": 0.753, "pool_efficiency": 0.163, "tile_overhead_steps": 4.0,
         },
         "TensorFlow Lite of 2018 and 2019, before XNNPACK: channels last, weights packed once",
-        "note10 of mobile_op_lut",
+        "note10 of mobile_op_lut; what becomes of dead branches: pixel3 of nb201_latency_ms",
+        dead_branches="run_if_read",
     ),
     "litert": CpuRuntime(
         "compiled",
@@ -47,7 +53,8 @@ CPU_RUNTIMES: dict[str, CpuRuntime] = {
             "vector_efficiency": 0.725, "pool_efficiency": 0.443, "tile_overhead_steps": 4.5,
         },
         "LiteRT, TensorFlow Lite with XNNPACK: channels last, indirect GEMM, weights packed once",
-        "pi5_litert_cifar100 of nb201_edge360",
+        "pi5_litert_cifar100 of nb201_edge360, and what becomes of dead branches",
+        dead_branches="run_if_read",
     ),
     "onnx": CpuRuntime(
         "compiled",
@@ -58,7 +65,8 @@ CPU_RUNTIMES: dict[str, CpuRuntime] = {
             "vector_efficiency": 0.726, "pool_efficiency": 0.752, "tile_overhead_steps": 4.0,
         },
         "ONNX Runtime: MLAS with blocked layouts, weights packed once",
-        "pi5_onnx_cifar100 of nb201_edge360",
+        "pi5_onnx_cifar100 of nb201_edge360, and what becomes of dead branches",
+        dead_branches="run",
     ),
     "ncnn": CpuRuntime(
         "compiled",

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from hwmodels.catalog import device, device_names
 from hwmodels.families.cpu.few_shot import Draws
 from hwmodels.families.cpu.runtimes import CPU_RUNTIMES, with_runtime
+from hwmodels.families.cpu.spaces import DeadBranches
 from hwmodels.families.cpu.spec import CpuSpec
 from hwmodels.validate import MetricName, Score, score
 
@@ -28,6 +29,10 @@ class Machine(NamedTuple):
     @property
     def semantics(self) -> str:
         return CPU_RUNTIMES[self.runtime].semantics
+
+    @property
+    def dead_branches(self) -> DeadBranches:
+        return CPU_RUNTIMES[self.runtime].dead_branches
 
     @property
     def fitted_on(self) -> str:

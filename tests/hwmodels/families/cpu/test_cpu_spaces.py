@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import pairwise
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hwmodels.errors import SpecError
 from hwmodels.families.cpu.block_spaces import fbnet_space, ofa_space
 from hwmodels.families.cpu.block_tables import count_blocks, mobile_rows, tfnas_rows
 from hwmodels.families.cpu.layer_lists import count_networks, rows_of
-from hwmodels.families.cpu.spaces import FP32, Counted, nasbench201_space
+from hwmodels.families.cpu.spaces import FP32, Counted, DeadBranches, first_of_class, nasbench201_space
 from hwmodels.workload.graph import Builder, Workload
-from hwmodels.workload.ops import Kind, Row
-from hwmodels.workload.rewrite import COMPILED, EAGER, RUNTIMES, rewrite
+from hwmodels.workload.ops import Activation, Conv2d, Elementwise, Kind, Norm, Row
+from hwmodels.workload.rewrite import COMPILED, EAGER, RUNTIMES, fuse, prune_dead_branches, rewrite
 from hwmodels.workload.zoo import network
-from hwmodels.workload.zoo.nasbench201 import EDGES, OPERATIONS, nasbench201
+from hwmodels.workload.zoo.mobilenet import classify
+from hwmodels.workload.zoo.nasbench201 import CELL_POOL, EDGES, HALVING_POOL, OPERATIONS, nasbench201
 from hwmodels.workload.zoo.ofa import ofa_network
 
 CELLS = np.array(np.meshgrid(*[range(5)] * 6, indexing="ij")).reshape(6, -1).T
@@ -76,6 +79,98 @@ def test_an_eager_cell_is_the_network_as_the_published_code_runs_it(index: int) 
         between_stages = channels > 16
         assert per_stage[channels, 1] == 5 * (nones + 3)
         assert per_stage[channels, 2] == 5 * operands_joined + between_stages
+
+
+def with_zeros(net: Builder, operations: np.ndarray, dead_branches: DeadBranches) -> str:
+    """The network written out with its dead branches: `none` as a product, or constants that stay out of arithmetic."""
+    constants: set[str] = set()
+
+    def join(terms: list[str]) -> str:
+        total, *rest = [term for term in terms if term not in constants] or terms[:1]
+        for term in rest:
+            total = net.add(Elementwise("add"), total, term)
+        return total
+
+    def edge(x: str, code: int) -> str:
+        if code == 0 and dead_branches == "run":
+            return net.add(Elementwise("mul"), x)
+        if code == 0:
+            zeros = net.source(net.shape(x), name=f"zeros{len(constants)}")
+            constants.add(zeros)
+            return zeros
+        if code == 4:
+            return net.add(CELL_POOL, x)
+        if code == 1:
+            return x
+        y = x if x in constants else net.add(Activation("relu"), x)
+        return net.conv_norm_act(y, net.shape(x)[1], 3 if code == 3 else 1, activation=None)
+
+    x = net.conv_norm_act(net.input, 16, 3, activation=None)
+    for stage in range(3):
+        if stage > 0:
+            y = net.conv_norm_act(net.add(Activation("relu"), x), 16 << stage, 3, stride=2, activation=None)
+            y = net.conv_norm_act(net.add(Activation("relu"), y), 16 << stage, 3, activation=None)
+            x = net.add(Elementwise("add"), net.add(Conv2d.square(16 << stage, 1), net.add(HALVING_POOL, x)), y)
+        for _ in range(5):
+            nodes = [x]
+            for target in (1, 2, 3):
+                into = [
+                    edge(nodes[s], c) for c, (s, node) in zip(operations.tolist(), EDGES, strict=True) if node == target
+                ]
+                nodes.append(join(into))
+            x = nodes[3]
+    return classify(net, net.add(Activation("relu"), net.add(Norm("batch"), x)), 10)
+
+
+@pytest.mark.parametrize("dead_branches", ["run", "run_if_read"])
+@settings(max_examples=100, deadline=None)
+@given(st.integers(0, len(CELLS) - 1))
+def test_dead_branches_that_run_are_those_of_the_network_written_out(dead_branches: DeadBranches, index: int) -> None:
+    operations = CELLS[index : index + 1]
+    space = nasbench201_space(operations, "compiled", dead_branches=dead_branches)
+    if dead_branches == "run_if_read" and not nasbench201_space(operations, "compiled").counts.any():
+        assert not space.counts.any()  # a network of constants
+        return
+    net = Builder("cell", (1, 3, 32, 32), precision=FP32)
+    written = net.finish(with_zeros(net, operations[0], dead_branches))
+    found, expected = Counter[Row](), Counter[Row]()
+    for row, times in counted_rows(space, 0).items():
+        found[row._replace(input_offchip=0)] += times
+    for _, row in fuse(prune_dead_branches(written)).rows():
+        expected[row._replace(input_offchip=0)] += 1  # a constant stands as a second input of the graph
+    assert found == expected
+
+
+def test_dead_branches_only_add_work() -> None:
+    dropped, read, run = (
+        nasbench201_space(CELLS, "compiled", dead_branches=name) for name in ("dropped", "run_if_read", "run")
+    )
+    macs = [space.counts @ space.layers.macs for space in (dropped, read, run)]
+    for fewer, more in pairwise(macs):
+        assert (fewer <= more).all()
+        assert (fewer < more).sum() > 1000
+    assert (run.counts.sum(axis=1) > 0).all()
+    eager = nasbench201_space(CELLS, "eager")
+    assert np.array_equal(eager.counts @ eager.layers.macs, macs[2])
+    with pytest.raises(SpecError, match="dead branches"):
+        nasbench201_space(CELLS[:1], "compiled", dead_branches="some")  # type: ignore[arg-type]
+
+
+def test_classes_of_equal_cells_are_the_published_ones() -> None:
+    first = first_of_class(CELLS)
+    assert np.unique(first).size == 6466  # [Dong and Yang, ICLR 2020, section 3]
+    assert (first <= np.arange(len(CELLS))).all()
+    assert np.array_equal(first[first], first)
+
+    def same(one: str, other: str) -> bool:
+        pair = np.array([[int(digit) for digit in text] for text in (one, other)])
+        return bool(first_of_class(pair)[1] == 0)
+
+    assert not same("030001", "030000")  # a branch that is read, and one that is not
+    assert same("000300", "333300")  # branches that nothing reads
+    assert same("340000", "000000")
+    assert not same("000000", "000003")  # a convolution on a sum of zeros is not zero
+    assert same("000040", "000000")  # pooling of node 1 without data is
 
 
 def test_fbnet_counts_are_those_of_a_network_written_out() -> None:
