@@ -109,6 +109,7 @@ class _Device(NamedTuple):
     overhead_steps: float
     gemm_efficiency: float
     depthwise_efficiency: float
+    depthwise_wide_rate: float
     vector_ops_per_s: float
     pool_ops_per_s: float
     l1_bytes: float
@@ -232,6 +233,7 @@ def _device(configs: Any, c: int) -> _Device:
         float(configs.grain_elements[c]), lanes, configs.fma_units[c], configs.fma_latency_cycles[c],
         configs.half_rate[c], configs.int8_rate[c], configs.tile_rows[c], configs.tile_vectors[c],
         configs.tile_overhead_steps[c], configs.gemm_efficiency[c], configs.depthwise_efficiency[c],
+        configs.depthwise_wide_rate[c],
         vector_ops_per_s * configs.vector_efficiency[c], vector_ops_per_s * configs.pool_efficiency[c],
         float(configs.l1_bytes[c] * threads), float(configs.l2_bytes[c] * l2_copies), float(configs.l3_bytes[c]),
         l1, l2, l3, far, flash,
@@ -470,9 +472,13 @@ def _winograd(row: _Row, p: _Product, which: int, device: _Device) -> _Run:
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _depthwise(row: _Row, p: _Product, device: _Device) -> _Run:
-    """One window a channel, vectors along channels: cycles = m k ceil(N G / lanes) / rate."""
+    """One window a channel, vectors along channels: cycles = m k ceil(N G / lanes) / (rate r).
+
+    r = depthwise_wide_rate for windows other than 3x3, which few libraries write by hand; else 1.
+    """
     vectors = _ceil(row.out_channels, p.lanes)
-    cycles = float(row.m) * row.k * vectors / p.rate
+    wide = 1.0 if row.kernel_h == 3 and row.kernel_w == 3 else device.depthwise_wide_rate
+    cycles = float(row.m) * row.k * vectors / (p.rate * wide)
     traffic = _weights(_compulsory(p, device), p.weight_bytes, p, device)
     shares = float(row.batch * row.out_h * vectors)
     return _Run(cycles, shares, float(row.macs), 0.0, _layout(row, p, p.weight_bytes, device), traffic)

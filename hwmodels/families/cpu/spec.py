@@ -49,6 +49,7 @@ class CpuTable(NamedTuple):
     tile_overhead_steps: Column
     gemm_efficiency: Column
     depthwise_efficiency: Column
+    depthwise_wide_rate: Column
     vector_efficiency: Column
     pool_efficiency: Column
     l1_bytes: Column
@@ -199,6 +200,15 @@ class CpuSpec(Spec):
         gt=0,
         le=1,
         plausible=(0.05, 0.6),
+    )
+    depthwise_wide_rate: float = knob(
+        1.0,
+        "multiply-adds a cycle of depthwise windows other than 3x3 over that of 3x3 ones",
+        source="ASSUMED: 1 where one kernel serves all windows (note10 of mobile_op_lut: 5x5 and 7x7 cost by their "
+        "MACs); down to scalar code where 3x3 alone is written by hand",
+        gt=0,
+        le=1,
+        plausible=(0.06, 1.0),
     )
     vector_efficiency: float = knob(
         0.5,

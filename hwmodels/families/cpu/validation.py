@@ -2,7 +2,8 @@
 
 Search spaces (`latency_tables`): NAS-Bench-201, FBNet and once-for-all, frozen and few-shot-10; a Raspberry Pi 5
 under three runtimes with energies. Single blocks (here): two phones and a server, frozen. Named networks
-(`network_tables`): the ncnn benchmark few-shot-6, MLPerf Tiny frozen, timm.
+(`network_tables`): the ncnn benchmark few-shot-6, MLPerf Tiny frozen, timm. Two networks each searched for one of two
+phones and timed on both (here): which is the faster, and by how much.
 
 The runtimes' numbers come from one device of each table (`runtimes`), and are reported on the others; a score whose
 `fitted_on` names its own group is no test.
@@ -12,17 +13,23 @@ from __future__ import annotations
 
 import csv
 import gzip
+import re
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
+from hwmodels.catalog import device
 from hwmodels.families.cpu.block_tables import count_blocks, mobile_rows, tfnas_rows
 from hwmodels.families.cpu.few_shot import predicted
 from hwmodels.families.cpu.latency_tables import edge_scores, space_scores
+from hwmodels.families.cpu.layer_lists import count_networks
 from hwmodels.families.cpu.network_tables import ncnn_scores, timm_scores, tiny_scores
 from hwmodels.families.cpu.scoring import Machine, Table, frozen_scores, machine
-from hwmodels.validate import ReferenceTables, Score
-from hwmodels.workload.ops import Row
+from hwmodels.families.cpu.spec import CpuSpec
+from hwmodels.validate import MetricName, ReferenceTables, Score, score
+from hwmodels.workload.ops import Precision, Row
+from hwmodels.workload.rewrite import COMPILED, rewrite
+from hwmodels.workload.zoo import network
 
 __all__ = ["validate"]
 
@@ -33,11 +40,16 @@ _PHONES = {
 }  # fmt: skip
 
 
+# Networks that FBNet's authors searched for one phone and timed on both, in 8 bits [Wu et al., CVPR 2019, table 4].
+_EXCHANGED = {"FBNet-iPhoneX": "fbnet_iphonex", "FBNet-S8": "fbnet_s8"}
+_EXCHANGED_ON = {"iPhone X": "iphone_x", "S8": "galaxy_s8"}
+
+
 def validate(tables: ReferenceTables) -> list[Score]:
     """Scores of the CPU model; empty where no reference file is present."""
     return [
         *space_scores(tables), *edge_scores(tables), *_mobile(tables), *_tfnas(tables), *ncnn_scores(tables),
-        *tiny_scores(tables), *timm_scores(tables),
+        *tiny_scores(tables), *timm_scores(tables), *_exchanged(tables),
     ]  # fmt: skip
 
 
@@ -83,4 +95,36 @@ def _blocks(
     return frozen_scores(
         Table(name, rows_in_file, skipped), group, predicted(chosen.spec, counted), measured,
         macs=counted.counts @ counted.layers.macs, fitted_on=chosen.fitted_on,
+    )  # fmt: skip
+
+
+def _exchanged(tables: ReferenceTables) -> list[Score]:
+    """FBNet's two phones: latency of the one network over the other's, by phone, and the share of right orders."""
+    rows = {row["name"]: row["note"] for row in tables.rows("nas/networks.csv") or () if row["name"] in _EXCHANGED}
+    if len(rows) < len(_EXCHANGED):
+        return []
+    layers = [rewrite(network(name, precision=Precision(8, 8, 32)), COMPILED) for name in _EXCHANGED.values()]
+    counted = count_networks([[row for _, row in workload.rows()] for workload in layers])
+    macs = counted.counts @ counted.layers.macs
+    found, ratios = [], []
+    for phone, name in _EXCHANGED_ON.items():
+        stated = [re.search(rf"([\d.]+) ms {phone}", rows[title]) for title in _EXCHANGED]
+        spec = device(name).spec
+        if not isinstance(spec, CpuSpec) or None in stated:
+            continue
+        latency = predicted(spec, counted)
+        published = [float(match[1]) for match in stated if match]
+        ratios.append((latency[0] / latency[1], published[0] / published[1]))
+        found.append(_ratio(name, "mape", ratios[-1:], float(macs[0] / macs[1])))
+    orders = [(float(own < 1), float(stated < 1)) for own, stated in ratios]
+    return [*found, _ratio("all", "exact_fraction", orders, float(macs[0] < macs[1]))] if found else []
+
+
+def _ratio(group: str, metric: MetricName, pairs: Sequence[tuple[float, float]], by_macs: float) -> Score:
+    own, published = zip(*pairs, strict=True)
+    return Score(
+        family="cpu", set="fbnet_two_phones", group=group, protocol="frozen", rows=len(pairs), rows_in_file=2,
+        metric=metric, value=score(metric, own, published),
+        fitted_on="one knob of iphone_x: that it is slow, not how slow, is read from these numbers",
+        baseline={"MACs": score(metric, [by_macs] * len(pairs), published)},
     )  # fmt: skip

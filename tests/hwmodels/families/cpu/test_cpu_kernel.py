@@ -230,7 +230,9 @@ def depthwise(work: Work):
     vectors = ceil(row.out_channels / work.lanes)
     traffic = plus(work.base, work.fetch(work.weights))
     shares = row.batch * row.out_h * vectors
-    return row.m * row.k * vectors / work.rate, shares, row.macs, 0.0, work.layout(work.weights), traffic
+    by_hand = (row.kernel_h, row.kernel_w) == (3, 3)
+    rate = work.rate if by_hand else work.rate * work.m.spec.depthwise_wide_rate
+    return row.m * row.k * vectors / rate, shares, row.macs, 0.0, work.layout(work.weights), traffic
 
 
 def algorithms(row: Row, spec: CpuSpec) -> list[tuple[str, object]]:
@@ -366,6 +368,7 @@ def specs(draw: st.DrawFn) -> CpuSpec:
         tile_rows=pick(st.integers(1, 16)),
         tile_vectors=pick(st.integers(1, 4)),
         tile_overhead_steps=pick(st.floats(0, 64)),
+        depthwise_wide_rate=pick(st.floats(0.05, 1)),
         l1_bytes=pick(st.sampled_from([256, 4096, 65536])),
         l2_bytes=pick(st.sampled_from([0, 8192, 2**20])),
         l2_shared=pick(st.booleans()),

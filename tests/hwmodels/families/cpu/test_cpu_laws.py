@@ -24,7 +24,7 @@ from hwmodels.workload.zoo import network
 MODEL = family("cpu")
 M = {name: i for i, name in enumerate(MODEL.layer_metrics)}
 FP32 = Precision(32, 32, 32)
-NETWORKS = ("resnet18", "mobilenet_v2", "shufflenet_v2_x1_0", "bert_base")
+NETWORKS = ("resnet18", "mobilenet_v2", "fbnet_s8", "shufflenet_v2_x1_0", "bert_base")
 
 
 @cache
@@ -59,6 +59,7 @@ def specs(draw: st.DrawFn) -> CpuSpec:
         half_rate=draw(st.sampled_from([1.0, 2.0])),
         int8_rate=draw(st.floats(1, 8)),
         gemm_efficiency=draw(st.floats(0.15, 1)),
+        depthwise_wide_rate=draw(st.floats(0.05, 1)),
         l1_bytes=draw(st.integers(1024, 2**17)),
         l2_bytes=draw(st.sampled_from([0, 2**17, 2**20])),
         l2_shared=draw(st.booleans()),
@@ -78,7 +79,7 @@ def specs(draw: st.DrawFn) -> CpuSpec:
 MORE_IS_FASTER = (
     "fma_units", "l1_bytes", "l2_bytes", "l3_bytes", "l1_bytes_per_cycle", "l2_bytes_per_cycle", "l3_bytes_per_cycle",
     "core_dram_bytes_per_s", "dram_bytes_per_s", "flash_bytes_per_s", "gemm_efficiency", "depthwise_efficiency",
-    "vector_efficiency", "pool_efficiency", "repack_bytes_per_s", "int8_rate", "overlap_norm",
+    "depthwise_wide_rate", "vector_efficiency", "pool_efficiency", "repack_bytes_per_s", "int8_rate", "overlap_norm",
 )  # fmt: skip
 MORE_IS_SLOWER = (
     "fma_latency_cycles", "tile_overhead_steps", "dispatch_s", "product_dispatch_s", "invoke_s", "barrier_s",
@@ -93,6 +94,16 @@ def test_more_of_a_resource_is_never_slower(spec: CpuSpec, name: str, factor: in
     richer = spec.model_copy(update={name: type(getattr(spec, name))(more)})
     before, after = cost_of(bank(), [spec, richer])[:, :, M["latency_s"]]
     assert (after <= before * (1 + 1e-12)).all()
+
+
+def test_only_windows_without_a_kernel_by_hand_pay() -> None:
+    rows = tuple(row for row in bank() if row.macs > 0)
+    slow = CpuSpec(depthwise_wide_rate=0.125)
+    plain, wide = cost_of(rows, [CpuSpec(), slow])[:, :, M["compute_s"]]
+    is_wide = np.array([row.groups == row.in_channels > 1 and row.kernel_h != 3 for row in rows])
+    assert is_wide.sum() > 5
+    np.testing.assert_allclose(wide[is_wide], 8 * plain[is_wide], rtol=1e-12)
+    np.testing.assert_array_equal(wide[~is_wide], plain[~is_wide])
 
 
 @settings(max_examples=40, deadline=None)

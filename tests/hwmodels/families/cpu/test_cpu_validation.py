@@ -198,6 +198,23 @@ def thinned(folder: Path, name: str, keep: Callable[[int, dict[str, str]], bool]
     return ReferenceTables(folder)
 
 
+def test_each_of_two_networks_is_fastest_on_its_own_phone(tmp_path: Path) -> None:
+    (tmp_path / "nas").mkdir()
+    lines = ["name,note", "FBNet-iPhoneX,19.84 ms iPhone X / 23.33 ms S8", "FBNet-S8,27.53 ms iPhone X / 22.12 ms S8"]
+    (tmp_path / "nas/networks.csv").write_text("\n".join(lines), encoding="utf-8")
+    scores = validate(ReferenceTables(tmp_path))
+    orders = value(scores, "all", "frozen", "exact_fraction")
+    assert orders.rows == 2
+    assert orders.value == 1.0
+    assert orders.baseline == {"MACs": 0.5}
+    for phone in ("iphone_x", "galaxy_s8"):
+        assert value(scores, phone, "frozen", "mape").value < 15
+    # The other way round, the order is wrong on both.
+    swapped = [lines[0], lines[1].replace("19.84", "30"), lines[2].replace("22.12", "30")]
+    (tmp_path / "nas/networks.csv").write_text("\n".join(swapped), encoding="utf-8")
+    assert value(validate(ReferenceTables(tmp_path)), "all", "frozen", "exact_fraction").value == 0.0
+
+
 @needs_reference
 def test_timm_holds_its_figures(tmp_path: Path) -> None:
     run = "run(mode-precision-layout-torch-cuda-device)"
