@@ -75,13 +75,9 @@ def tradeoff(
 
 def _write(found: Tradeoff, output: Path) -> Path:
     """The picture and, beside it, the table; returns the table's path."""
-    from matplotlib.figure import Figure
+    from codesign.report.tradeoff import save_tradeoff
 
-    from codesign.report.tradeoff import plot_tradeoff
-
-    figure = Figure(figsize=(6.4, 4.8), layout="constrained")
-    plot_tradeoff(found, figure.add_subplot())
-    figure.savefig(output, dpi=150)
+    save_tradeoff(found, output)
     rows, path = found.rows(), output.with_suffix(".csv")
     with path.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.DictWriter(stream, list(rows[0]))

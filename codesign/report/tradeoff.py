@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,7 +14,7 @@ from codesign.report.scale import axis_label, scale_of
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["plot_tradeoff"]
+__all__ = ["plot_tradeoff", "save_tradeoff"]
 
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 
@@ -47,3 +48,12 @@ def plot_tradeoff(tradeoff: Tradeoff, ax: Axes | None = None) -> Axes:
     ax.legend(title="cells of an array", fontsize="small", title_fontsize="small", frameon=False, loc="lower right")
     ax.spines[["top", "right"]].set_visible(False)
     return ax
+
+
+def save_tradeoff(tradeoff: Tradeoff, path: Path) -> None:
+    """The plot as a picture file."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6.4, 4.8), layout="constrained")
+    plot_tradeoff(tradeoff, figure.add_subplot())
+    figure.savefig(path, dpi=150)
