@@ -125,6 +125,6 @@ def _ratio(group: str, metric: MetricName, pairs: Sequence[tuple[float, float]],
     return Score(
         family="cpu", set="fbnet_two_phones", group=group, protocol="frozen", rows=len(pairs), rows_in_file=2,
         metric=metric, value=score(metric, own, published),
-        fitted_on="one knob of iphone_x: that it is slow, not how slow, is read from these numbers",
+        fitted_on="iphone_x: that wide depthwise windows are slow there is read from these numbers",
         baseline={"MACs": score(metric, [by_macs] * len(pairs), published)},
     )  # fmt: skip
