@@ -23,6 +23,7 @@ from hwmodels.families.cpu.block_tables import count_blocks, mobile_rows, tfnas_
 from hwmodels.families.cpu.few_shot import predicted
 from hwmodels.families.cpu.latency_tables import edge_scores, space_scores
 from hwmodels.families.cpu.layer_lists import count_networks
+from hwmodels.families.cpu.measured import host_scores
 from hwmodels.families.cpu.network_tables import ncnn_scores, timm_scores, tiny_scores
 from hwmodels.families.cpu.scoring import Machine, Table, frozen_scores, machine
 from hwmodels.families.cpu.spec import CpuSpec
@@ -46,10 +47,10 @@ _EXCHANGED_ON = {"iPhone X": "iphone_x", "S8": "galaxy_s8"}
 
 
 def validate(tables: ReferenceTables) -> list[Score]:
-    """Scores of the CPU model; empty where no reference file is present."""
+    """Scores of the CPU model; where no reference file is present, on the measurements that ship alone."""
     return [
         *space_scores(tables), *edge_scores(tables), *_mobile(tables), *_tfnas(tables), *ncnn_scores(tables),
-        *tiny_scores(tables), *timm_scores(tables), *_exchanged(tables),
+        *tiny_scores(tables), *timm_scores(tables), *_exchanged(tables), *host_scores(tables),
     ]  # fmt: skip
 
 
