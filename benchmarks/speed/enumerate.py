@@ -37,6 +37,7 @@ from codesign.pareto import non_dominated
 from codesign.space.cell import CellSpace
 from codesign.space.hardware import HardwareSpace
 from hwmodels.catalog import device
+from hwmodels.evaluate import network_metrics
 from hwmodels.workload.ops import Conv2d, Elementwise, Linear, Pool2d, Precision
 from hwmodels.workload.ops import Row as LayerRow
 from hwmodels.workload.rewrite import EAGER
@@ -134,7 +135,7 @@ def cells(name: str) -> tuple[PairTables, dict[str, float]]:
     space = CellSpace()
     lowered = space.lower(space.enumerate(), EAGER)
     counts = lowered.table.counts()[lowered.network].astype(np.uint8)
-    macs = lowered.table.totals("macs")[lowered.network]
+    columns = {name: values[lowered.network] for name, values in network_metrics(lowered.table).items()}
     lowering = perf_counter() - began
     chip = device(name)
     designs = list_designs(HardwareSpace(chip.model, chip.spec, GRIDS[name]))
@@ -143,13 +144,14 @@ def cells(name: str) -> tuple[PairTables, dict[str, float]]:
     costs = kernel_costs(chip.model, lowered.table.layers, designs.configs)
     kernel = perf_counter() - began
     noise = np.random.default_rng(1).normal(0, 0.02, len(counts))
-    error = np.round(np.clip(0.05 + 0.4 / (1 + macs / 3e7) + noise, 0, 0.9), 4)
+    error = np.round(np.clip(0.05 + 0.4 / (1 + columns["macs"] / 3e7) + noise, 0, 0.9), 4)
     tables = PairTables(
         counts,
         costs,
         chip.model.layer_metrics,
         score=error,
         config_columns=designs.columns,
+        network_columns=columns,
         knobs=designs.configs._asdict(),
         infeasible=chip.model.infeasible,
         largest=frozenset(n for n in chip.model.layer_metrics if chip.model.reduction(n) == "max"),
@@ -261,7 +263,8 @@ def _enumerate(tables: PairTables, lanes: int, *, bounds: bool, grouped: bool) -
 def _compile(tables: PairTables, lanes: int) -> float:
     """Seconds of a first call on a hundred networks."""
     assert tables.score is not None
-    few = replace(tables, counts=tables.counts[:100], score=tables.score[:100])
+    columns = {name: values[:100] for name, values in tables.network_columns.items()}
+    few = replace(tables, counts=tables.counts[:100], score=tables.score[:100], network_columns=columns)
     return sum(_enumerate(few, lanes, bounds=bounds, grouped=False)[0] for bounds in (True, False))
 
 

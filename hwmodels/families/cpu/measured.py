@@ -38,10 +38,11 @@ def host_scores(tables: ReferenceTables) -> list[Score]:
     measured = np.array([row.seconds for row in apart])
     roofline = np.array([roofline_s(row, start.spec) for row in apart])
     fitted_on = f"{sum(row.is_layer for row in seen)} layers, {', '.join(FITTED_NETWORKS)}"
+    protocol = f"few-shot-{len(seen)}"
     metrics: tuple[MetricName, ...] = ("mape", "median_error", "p90_error", "bias", "spearman")
     return [
         Score(
-            "cpu", _SET, _DEVICE, "calibrated", len(apart), len(rows), metric, score(metric, predicted, measured),
+            "cpu", _SET, _DEVICE, protocol, len(apart), len(rows), metric, score(metric, predicted, measured),
             skipped={"fitted on": len(seen)}, fitted_on=fitted_on,
             baseline={"roofline": score(metric, roofline, measured)},
         )
