@@ -31,7 +31,7 @@ import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
 from codesign.explore.enumerate import Enumeration, Settings, enumerate_pairs
-from codesign.explore.listing import kernel_costs, list_designs
+from codesign.explore.listing import ListedNetworks, kernel_costs, list_designs, pair_tables
 from codesign.explore.pairs import PairTables
 from codesign.pareto import non_dominated
 from codesign.space.cell import CellSpace
@@ -145,17 +145,8 @@ def cells(name: str) -> tuple[PairTables, dict[str, float]]:
     kernel = perf_counter() - began
     noise = np.random.default_rng(1).normal(0, 0.02, len(counts))
     error = np.round(np.clip(0.05 + 0.4 / (1 + columns["macs"] / 3e7) + noise, 0, 0.9), 4)
-    tables = PairTables(
-        counts,
-        costs,
-        chip.model.layer_metrics,
-        score=error,
-        config_columns=designs.columns,
-        network_columns=columns,
-        knobs=designs.configs._asdict(),
-        infeasible=chip.model.infeasible,
-        largest=frozenset(n for n in chip.model.layer_metrics if chip.model.reduction(n) == "max"),
-    )
+    networks = ListedNetworks(space, EAGER, space.enumerate(), lowered.table.layers, counts, columns)
+    tables = replace(pair_tables(networks, designs, score=error), layer_costs=costs)
     return tables, {"lowering_seconds": lowering, "kernel_seconds": kernel}
 
 
