@@ -90,7 +90,7 @@ class CostReport:
     @property
     def items_per_s(self) -> float:
         """Throughput: a batch every initiation interval where the family has one, else every latency."""
-        seconds = self.totals.get("interval_s", self.totals["latency_s"])
+        seconds = self.totals.get("batch_interval_s", self.totals["latency_s"])
         return self.batch / seconds if seconds > 0 else float("inf")
 
 

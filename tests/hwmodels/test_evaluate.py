@@ -88,7 +88,7 @@ def test_totals_are_sums_and_maxima_of_the_executed_layers(name: str) -> None:
         assert sum(report.bottleneck().values()) == pytest.approx(1.0)
         assert list(report.bottleneck().values()) == sorted(report.bottleneck().values(), reverse=True)
         assert report.batch == 2
-        seconds = report.totals.get("interval_s", report.totals["latency_s"])
+        seconds = report.totals.get("batch_interval_s", report.totals["latency_s"])
         assert report.items_per_s == pytest.approx(2 / seconds)
 
 

@@ -154,9 +154,17 @@ def _infeasible(metrics: Named[str, F64], columns: Named[str, npt.NDArray[Any]])
 
 
 def _epilogue(metrics: Named[str, F64], columns: Named[str, npt.NDArray[Any]]) -> dict[str, F64]:
-    """A pipeline of layers in steady state leaks for an interval, not for the latency of all layers."""
-    leaking = metrics["leakage_w"] * metrics["interval_s"]
-    return {"pipeline_energy_j": metrics["energy_j"] - metrics["leakage_j"] + leaking}
+    """A pipeline of layers in steady state leaks for an interval, not for the latency of all layers.
+
+    Layers whose weights are written into the same arrays in turn are no pipeline: a batch has the chip to itself.
+    """
+    reloaded = columns["weights"] == CrossbarSpec.knobs()["weights"].choices.index("reloaded")
+    interval_s = np.where(reloaded, metrics["latency_s"], metrics["interval_s"])
+    leaking = np.where(reloaded, metrics["leakage_j"], metrics["leakage_w"] * interval_s)
+    return {
+        "batch_interval_s": interval_s,
+        "pipeline_energy_j": metrics["energy_j"] - metrics["leakage_j"] + leaking,
+    }
 
 
 _TERMS = {
@@ -186,7 +194,7 @@ _TERMS = {
 _TOTALS = {
     "latency_s": "slowest of the overlapping terms and the fill",
     "energy_j": "sum of all energy terms",
-    "interval_s": "initiation interval of a pipeline of layers",
+    "interval_s": "the slowest layer, which a pipeline of resident layers waits for",
     "io_s": "input and output of the network over the off-chip links",
     "io_j": "off-chip links",
     "leakage_j": "what the whole chip always draws, over the latency",
@@ -246,6 +254,7 @@ MODEL = CostModel(
         Metric("leakage_w", "config", "what the whole chip always draws"),
         Metric("peak_macs_per_s", "config", "every array full, at the widest operands"),
         Metric("conversion_j", "config", "one ADC conversion, or one sum of a digital macro's adders"),
+        Metric("batch_interval_s", "epilogue", "from one batch to the next: the slowest layer, or all where reloaded"),
         Metric("pipeline_energy_j", "epilogue", "energy a batch where layers run as a pipeline in steady state"),
     ),
     composition="sum",

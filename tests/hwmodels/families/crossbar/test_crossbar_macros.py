@@ -104,6 +104,16 @@ def test_a_pipeline_leaks_for_an_interval() -> None:
     assert report.total("pipeline_energy_j") < report.total("energy_j")
 
 
+def test_reloaded_layers_take_turns_and_are_no_pipeline() -> None:
+    """Resident: a batch every slowest layer. Reloaded into the same arrays: a batch after the other."""
+    resident = evaluate(network("resnet18"), MODEL, changed("isaac"))
+    assert resident.items_per_s == pytest.approx(1 / resident.layers["interval_s"].max())
+    turns = evaluate(network("resnet18"), MODEL, changed("isaac", weights="reloaded", tiles=2))
+    assert turns.infeasible is None
+    assert turns.items_per_s == pytest.approx(1 / turns.total("latency_s"))
+    assert turns.total("pipeline_energy_j") == pytest.approx(turns.total("energy_j"), rel=1e-12)
+
+
 def test_htree_and_mesh_differ_in_the_way_to_the_next_layer() -> None:
     """Four tiles of one area: the tree's path is pitch x 2 x (1 - 1/2)."""
     tree = changed("isaac", interconnect="htree", tiles=4, io_mm2=0.0, leakage_fraction=0.0)
