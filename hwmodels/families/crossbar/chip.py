@@ -106,12 +106,12 @@ class ChipTable(NamedTuple):
 
 
 class _Events(NamedTuple):
-    """Energy of one event of the arrays and their periphery, (C,) each, J."""
+    """Energy of one event of the arrays and their periphery, (C,) each, J; of a conversion its time and area, too."""
 
     cell: F64
     dac: F64
     sample_hold: F64
-    adc: F64
+    conversion: Converters
     shift_add: F64
 
 
@@ -122,10 +122,10 @@ def take(table: CrossbarTable, index: I64) -> CrossbarTable:
 
 def chip_table(table: CrossbarTable) -> ChipTable:
     """Everything of a configuration that does not depend on the layer; f is the share of power always drawn."""
-    power, area = power_parts(table), area_parts(table)
+    events, device = _events(table), _device(table)
+    power, area = _power(table, events), _area(table, events.conversion)
     f = table.leakage_fraction
     scale, drive = (1 - f) * _digital_scale(table), _drive(table)
-    events, converter, device = _events(table), _converters(table), _device(table)
     clock_hz = table.clock_hz / drive
     differential = table.sign_scheme
     integer = table.tiles.dtype
@@ -155,7 +155,7 @@ def chip_table(table: CrossbarTable) -> ChipTable:
         skips_padding=table.compat,
         sums_once=table.circuit,
         read_s=table.read_time_s * drive,
-        conversion_s=converter.time_s,
+        conversion_s=events.conversion.time_s,
         row_write_s=device.row_write_s,
         shift_adds_per_s=table.shift_adds_per_ima * table.shift_add_inputs * clock_hz,
         buffer_bits_per_s=table.buffer_bus_bits * clock_hz,
@@ -166,7 +166,7 @@ def chip_table(table: CrossbarTable) -> ChipTable:
         cell_j=events.cell * (1 - f),
         dac_j=events.dac * (1 - f),
         sample_hold_j=events.sample_hold * (1 - f),
-        adc_j=(events.adc - table.weight_bits * _weight_bit_j(table)) * (1 - f),
+        adc_j=(events.conversion.energy_j - table.weight_bits * _weight_bit_j(table)) * (1 - f),
         weight_bit_j=_weight_bit_j(table) * (1 - f),
         shift_add_j=events.shift_add * (1 - f),
         input_register_j=table.input_register_j_per_bit * scale,
@@ -193,8 +193,12 @@ def chip_total(table: CrossbarTable, parts: Parts) -> F64:
 
 def power_parts(table: CrossbarTable) -> Parts:
     """Peak power of each component, W: its events at full rate, each at its energy."""
+    return _power(table, _events(table))
+
+
+def _power(table: CrossbarTable, events: _Events) -> Parts:
     scale, drive = _digital_scale(table), _drive(table)
-    events, conversion_s, clock_hz = _events(table), _converters(table).time_s, table.clock_hz / drive
+    conversion_s, clock_hz = events.conversion.time_s, table.clock_hz / drive
     active, words = active_rows(table), _words_a_row(table)
     cycle_s = np.maximum(table.read_time_s * drive, _columns_per_adc(table) * conversion_s)
     conversions = table.arrays_per_ima * _converted_columns(table) / cycle_s
@@ -203,7 +207,7 @@ def power_parts(table: CrossbarTable) -> Parts:
     output_bits = table.arrays_per_ima * words / cycle_s * table.activation_bits / slots
     router_bits = table.flit_bits * clock_hz * table.router_ports / table.tiles_per_router
     return Parts(
-        adc=conversions * events.adc,
+        adc=conversions * events.conversion.energy_j,
         dac=driven_rows * events.dac,
         sample_hold=conversions * events.sample_hold,
         array=driven_rows * table.array_cols * events.cell,
@@ -221,6 +225,10 @@ def power_parts(table: CrossbarTable) -> Parts:
 
 def area_parts(table: CrossbarTable) -> Parts:
     """Area of each component, mm²: digital with the square of the node, analogue in proportion; I/O is fixed."""
+    return _area(table, _converters(table))
+
+
+def _area(table: CrossbarTable, conversion: Converters) -> Parts:
     shrink = table.node_nm / table.component_node_nm
     digital, arrays = shrink**2, table.arrays_per_ima
     outputs = _words_a_row(table)
@@ -235,7 +243,7 @@ def area_parts(table: CrossbarTable) -> Parts:
     converter = np.where(
         table.compute == 0,
         _ceil(_converted_columns(table), np.minimum(table.columns_per_adc, _converted_columns(table)))
-        * _converters(table).area_mm2,
+        * conversion.area_mm2,
         gates.adder_mm2(adders, table.node_nm),
     )
     sums_mm2 = gates.adder_mm2(1.0, table.node_nm) + gates.register_mm2(1.0, table.node_nm)
@@ -286,7 +294,7 @@ def _events(table: CrossbarTable) -> _Events:
         cell=np.where(of_gates, np.where(adds, ones * product_nand2 * nand2, charge), mean_cell),
         dac=np.where(of_gates, np.where(adds, 0.0, dac), mean_dac),
         sample_hold=np.where(of_gates | adds, 0.0, table.sample_hold_j * scale),
-        adc=_converters(table).energy_j,
+        conversion=_converters(table),
         shift_add=np.where(of_gates, word, table.shift_add_j * scale),
     )
 
