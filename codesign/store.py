@@ -29,6 +29,7 @@ from codesign.estimate.base import Estimate
 from codesign.explore.ledger import Ledger
 from codesign.strategy.base import State
 from hwmodels.errors import SpecError
+from hwmodels.numerics import Numerics
 
 __all__ = ["EvaluatedPair", "Generation", "RunStore"]
 
@@ -151,7 +152,7 @@ class RunStore:
         return [
             (
                 generation,
-                EvaluatedPair(tuple(json.loads(genotype)), tuple(json.loads(numerics)), key, json.loads(costs)),
+                EvaluatedPair(tuple(json.loads(genotype)), _numerics(numerics), key, json.loads(costs)),
                 _estimate(record),
             )
             for generation, genotype, numerics, key, costs, record in self._db.execute(query)
@@ -197,6 +198,12 @@ def _write_whole(path: Path, content: bytes) -> None:
         handle.flush()
         os.fsync(handle.fileno())
     temporary.replace(path)
+
+
+def _numerics(text: str) -> tuple[float, ...]:
+    """Fields that a run of an earlier version did not know yet are 0: ideal."""
+    row = json.loads(text)
+    return (*row, *(0.0,) * (len(Numerics._fields) - len(row)))
 
 
 def _estimate(record: str) -> Estimate:

@@ -12,9 +12,11 @@ from codesign.estimate.base import Estimate
 from codesign.explore.ledger import Ledger
 from codesign.store import EvaluatedPair, RunStore
 from hwmodels.errors import SpecError
+from hwmodels.numerics import Numerics
 
 ESTIMATE = Estimate(0.9, 0.8, 0.1, (0.85, 0.95), 1.0, "training", True, 2.5)
-PAIR = EvaluatedPair((1, 2), (8.0, 0.05), "k", {"energy_j": 1 / 3})
+NUMERICS = (*Numerics(8, 8, conductance_sigma=0.05),)
+PAIR = EvaluatedPair((1, 2), NUMERICS, "k", {"energy_j": 1 / 3})
 
 
 def test_weights_and_estimates_survive_a_reader_that_never_closed(tmp_path: Path):
@@ -54,6 +56,14 @@ def test_numbers_come_back_to_the_bit(tmp_path: Path):
     (_, pair, estimate), *_ = RunStore.open(tmp_path / "run").pairs()
     assert estimate == odd
     assert pair == PAIR
+
+
+def test_numerics_of_an_earlier_version_are_ideal_where_it_knew_nothing(tmp_path: Path):
+    store = RunStore.create(tmp_path / "run", {})
+    store.keep_estimate("k", ESTIMATE)
+    store.commit(0, [PAIR._replace(numerics=NUMERICS[:9])], {}, Ledger())
+    (_, pair, _), *_ = store.pairs()
+    assert pair.numerics == NUMERICS
 
 
 def test_fast_pairs_of_unfinished_generations_are_not_read(tmp_path: Path):
