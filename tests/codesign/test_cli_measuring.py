@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from codesign.cli import main
 from hwmodels.calibrate import calibrate, error_on
 from hwmodels.catalog import device, device_template, load_device
 from hwmodels.evaluate import evaluate
@@ -25,20 +23,6 @@ LAYERS = (
     "conv 144x56x56 out=144 kernel=3 padding=1 groups=144", "pool 64x112x112 kernel=3 stride=2 padding=1",
     "activation 256x56x56 function=relu", "norm 128x768 mode=layer", "matmul 12x128x64 12x64x128",
 )  # fmt: skip
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
-    """Call the command line in this process: (exit code, standard output, standard error)."""
-
-    def call(*arguments: str | Path) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["codesign", *map(str, arguments)])
-        with pytest.raises(SystemExit) as caught:
-            main()
-        printed = capsys.readouterr()
-        return int(caught.value.code or 0), printed.out, printed.err
-
-    return call
 
 
 @pytest.fixture

@@ -113,6 +113,20 @@ def test_two_levels_approach_the_front_and_lose_none_of_it(fronts: Fronts, strat
     assert trace.recall.lost == 0
 
 
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_with_the_whole_grid_a_trained_network_has_its_best_designs_at_once(fronts: Fronts, strategy: str) -> None:
+    trace = two_level(fronts, strategy, 0, Effort(generations=4, pairs=1, trainings=6), whole_grid=True)
+    assert trace.ledger is not None
+    # Ten networks a training, every design of each: all told, nothing of the front lost.
+    assert trace.ledger.considered == 4 * 60 * fronts.space.hardware.size
+    assert trace.recall.met > 0
+    assert trace.recall.lost == 0
+    assert trace.quality[0] > 0
+    # What exact search finds for the networks trained is there already, but for numerics not measured yet.
+    assert all(share <= inner + 1e-9 for share, inner in zip(trace.quality, trace.inner, strict=True))
+    assert trace.quality[-1] > 0.9 * trace.inner[-1]
+
+
 def test_all_networks_on_all_designs_are_the_whole_front(fronts: Fronts) -> None:
     everything = [tuple(fronts.table.space.genotype_of(int(cell)).tolist()) for cell in fronts.table.cells]
     assert fronts.true.quality(fronts.of(everything).points) == pytest.approx(1.0)
