@@ -293,8 +293,12 @@ _TYPES = {
 
 
 def _told(error: ValidationError, where: str) -> SpecError:
-    """The first of pydantic's complaints as one line with key, allowed values and the nearest match."""
-    detail = error.errors()[0]
+    """The first of pydantic's complaints as one line with key, allowed values and the nearest match.
+
+    A key that is not known comes before one that is missing: the one is often the other, misspelt.
+    """
+    found = error.errors()
+    detail = next((one for one in found if one["type"] == "extra_forbidden"), found[0])
     path = [str(part) for i, part in enumerate(detail["loc"]) if not (i == 1 and detail["loc"][0] in _CHOSEN_BY)]
     at, kind, context = f"{where}: {'.'.join(path)}", detail["type"], detail.get("ctx", {})
     if kind == "extra_forbidden":

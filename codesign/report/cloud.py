@@ -31,7 +31,7 @@ class Cloud(NamedTuple):
     costs : metric -> (P,). kind : (P,) position in `kinds`, which are the prune reasons and, last, "deferred".
     pruned_drawn, pruned_known : pruned pairs in the sample, and those that it was drawn from (full cost known).
     deferred_drawn, deferred_known : likewise; a pair deferred first and evaluated later is not among them.
-    costless : pruned pairs whose full cost was never computed.
+    costless : pruned pairs whose full cost is not on record: never computed, or met in a whole grid and not listed.
     """
 
     costs: dict[str, F64]
@@ -55,7 +55,7 @@ class Cloud(NamedTuple):
         return (
             f"Drawn: a random sample of {self.pruned_drawn:,} of {self.pruned_known:,} pruned pairs with known costs "
             f"and of {self.deferred_drawn:,} of {self.deferred_known:,} deferred pairs, and every evaluated pair. "
-            f"Not drawn: {self.costless:,} pairs pruned before their full cost was computed."
+            f"Not drawn: {self.costless:,} pairs pruned without a record of their full cost."
         )
 
 
@@ -79,6 +79,7 @@ def cloud_of(
     chosen = [np.sort(rng.permutation(rows)[:limit]) for rows, limit in ((dropped, pruned), (waiting, deferred))]
     names = Reasons(constraints=config.constraints, infeasible=space.hardware.model.infeasible_reasons).names[1:]
     rows = np.concatenate(chosen)
+    unlisted = summary.ledger.considered - len(code)
     return Cloud(
         costs={name: columns[name][rows].astype(np.float64) for name in metrics},
         kind=np.where(code[rows] == KEPT, len(names), code[rows] - 1),
@@ -87,7 +88,7 @@ def cloud_of(
         pruned_known=len(dropped),
         deferred_drawn=len(chosen[1]),
         deferred_known=len(waiting),
-        costless=int(((code != KEPT) & ~whole).sum()),
+        costless=int(((code != KEPT) & ~whole).sum()) + unlisted,
     )
 
 

@@ -111,3 +111,9 @@ def test_every_example_builds_its_space(path: Path):
 
     config = load_config(path)
     assert joint_space(config, dataset_of(config.data)).size > 1000
+
+
+def test_a_misspelt_section_is_told_as_such_and_not_as_missing():
+    content = {"architecture": {"space": "cell"}, "hardwear": {"device": "rram_edge"}}
+    with pytest.raises(SpecError, match=r"hardwear.*did you mean hardware\?"):
+        parse_config(content)
