@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Any
@@ -22,6 +23,7 @@ from codesign.config import (
 )
 from codesign.data import Dataset
 from codesign.executor.base import Executor, cores
+from codesign.executor.portable import pin_instruction_set
 from codesign.executor.serial import SerialExecutor
 from codesign.explore.archive import Archive
 from codesign.explore.fast import FastLevel
@@ -157,13 +159,19 @@ def executor_of(config: ExecutorConfig) -> Executor:
     if isinstance(config, RayConfig):
         from codesign.executor.ray import RayExecutor
 
-        return RayExecutor(config.workers, retries=config.retries, address=config.address)
+        return RayExecutor(config.workers, retries=config.retries, address=config.address, portable=config.portable)
     # Worker processes inherit a socket, which Windows does not know.
     if isinstance(config, SerialConfig) or (config.workers or cores()) == 1 or os.name != "posix":
+        if config.portable and not pin_instruction_set():
+            warnings.warn(
+                "torch was loaded before the run and keeps its instruction set: another processor may give another "
+                "run; take `executor: {workers: 2}`, or start Python afresh",
+                stacklevel=2,
+            )
         return SerialExecutor()
     from codesign.executor.process import ProcessExecutor
 
-    return ProcessExecutor(config.workers or cores(), retries=config.retries)
+    return ProcessExecutor(config.workers or cores(), retries=config.retries, portable=config.portable)
 
 
 def search_of(

@@ -135,13 +135,17 @@ class SlowConfig(_Section):
     recipe: Recipe = Recipe()
 
 
-class SerialConfig(_Section):
+class _ExecutorSection(_Section):
+    portable: bool = Field(True, description="train with AVX2 everywhere, so that other processors give the same run")
+
+
+class SerialConfig(_ExecutorSection):
     """Trainings in the process of the search."""
 
     name: Literal["serial"]
 
 
-class ProcessConfig(_Section):
+class ProcessConfig(_ExecutorSection):
     """Trainings in worker processes on this machine."""
 
     name: Literal["process"] = "process"
@@ -149,7 +153,7 @@ class ProcessConfig(_Section):
     retries: int = Field(2, ge=0, le=100, description="how often a training is tried again when its worker was lost")
 
 
-class RayConfig(_Section):
+class RayConfig(_ExecutorSection):
     """Trainings on a Ray cluster; needs the extra `ray`."""
 
     name: Literal["ray"]

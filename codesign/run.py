@@ -77,7 +77,9 @@ def reopen(folder: Path, *, executor: Mapping[str, Any] | None = None) -> Run:
 
     store = RunStore.open(folder)
     began = store.manifest
-    where = {"executor": dict(began.get("executor", {}) if executor is None else executor)}
+    # Runs of versions that did not know the key were not pinned.
+    at_first = {"name": "process", "portable": False, **began.get("executor", {})}
+    where = {"executor": at_first if executor is None else {"portable": at_first["portable"], **executor}}
     config = parse_config({**began["config"], **where}, where=str(folder / "manifest.json"))
     data = dataset_of(config.data)
     space = joint_space(config, data)

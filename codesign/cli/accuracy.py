@@ -44,6 +44,9 @@ def tradeoff(
     as_json: Json = False,
 ) -> None:
     """Accuracy against energy of one trained network over ADC bits and array size: picture and table."""
+    from codesign.executor.portable import pin_instruction_set
+
+    pin_instruction_set()
     from codesign.data import load
     from codesign.estimate.base import MemoryWeights
     from codesign.estimate.estimator import TrainingEstimator

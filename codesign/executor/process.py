@@ -11,7 +11,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
@@ -19,6 +19,7 @@ from queue import SimpleQueue
 from threading import Thread
 
 from codesign.executor.crew import Crew
+from codesign.executor.portable import pinned_environment
 from codesign.executor.servant import Reply, Servant
 
 __all__ = ["ProcessExecutor", "WorkerProcess", "serve"]
@@ -31,7 +32,7 @@ _DEAD_WITHIN_S = 10.0  # a process whose socket has closed is on its way out
 class WorkerProcess:
     """A worker process and the caller's end of its socket."""
 
-    def __init__(self, task: bytes) -> None:
+    def __init__(self, task: bytes, environment: Mapping[str, str]) -> None:
         self.connection, theirs = Pipe()
         descriptor = theirs.fileno()
         self.process = subprocess.Popen(
@@ -40,7 +41,7 @@ class WorkerProcess:
             stdout=subprocess.DEVNULL,  # the caller's may be read by a program
             pass_fds=(descriptor,),
             process_group=0,  # an interruption from the keyboard is the caller's to handle
-            env=os.environ | _ONE_THREAD,
+            env=os.environ | _ONE_THREAD | environment,
         )
         theirs.close()
         # A socket holds little of a task: the rest waits until the worker is up, and the caller need not.
@@ -89,13 +90,15 @@ class ProcessExecutor(Crew[WorkerProcess]):
     Parameters
     ----------
     workers : processes. retries : how often an item is given to a new worker after its own was lost.
+    portable : pin the instruction set of trainings, see `codesign.executor.portable`.
     """
 
-    def __init__(self, workers: int, *, retries: int = 2) -> None:
+    def __init__(self, workers: int, *, retries: int = 2, portable: bool = True) -> None:
         super().__init__(workers, retries=retries)
+        self._environment = pinned_environment() if portable else {}
 
     def _hire(self, task: bytes) -> WorkerProcess:
-        return WorkerProcess(task)
+        return WorkerProcess(task, self._environment)
 
     def _give(self, worker: WorkerProcess, item: bytes) -> None:
         worker.give(item)

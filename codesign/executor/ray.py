@@ -13,6 +13,7 @@ from typing import Any
 
 from codesign.executor.base import cores
 from codesign.executor.crew import Crew
+from codesign.executor.portable import pinned_environment
 from codesign.executor.servant import Reply, Servant
 from hwmodels.errors import SpecError
 from hwmodels.units import MIB
@@ -57,17 +58,21 @@ class RayExecutor(Crew[RayWorker]):
     retries : how often an item is given to a new worker after its own was lost.
     address : of a running cluster, as ``"auto"`` or ``"ray://head:10001"``; None starts one on this machine, which
         ends with the executor. A connection that the caller has opened is used and left open.
+    portable : pin the instruction set of trainings, see `codesign.executor.portable`.
 
     Raises
     ------
     SpecError : Ray is not installed.
     """
 
-    def __init__(self, workers: int | None = None, *, retries: int = 2, address: str | None = None) -> None:
+    def __init__(
+        self, workers: int | None = None, *, retries: int = 2, address: str | None = None, portable: bool = True
+    ) -> None:
         if find_spec("ray") is None:
             raise SpecError("executor", "ray", "installed", "pip install 'codesign[ray]'")
         super().__init__(workers or 0, retries=retries)
         self.address = address
+        self._environment = dict(pinned_environment()) if portable else {}
         self._is_ours = False
         self._stored: Any = None
 
@@ -103,7 +108,7 @@ class RayExecutor(Crew[RayWorker]):
         import ray
 
         kind = ray.remote(num_cpus=1, max_restarts=0, max_task_retries=0)(Servant)
-        return RayWorker(kind.remote(), self._stored)
+        return RayWorker(kind.remote(self._environment), self._stored)
 
     def _give(self, worker: RayWorker, item: bytes) -> None:
         worker.give(item)

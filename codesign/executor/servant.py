@@ -5,9 +5,10 @@ Nothing here knows how replies travel; it loads nothing before the task does, so
 
 from __future__ import annotations
 
+import os
 import pickle
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal, NamedTuple
 
 __all__ = ["Failure", "Reply", "Servant"]
@@ -24,9 +25,15 @@ class Reply(NamedTuple):
 
 
 class Servant:
-    """The task of a worker and the item in hand."""
+    """The task of a worker and the item in hand.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    environment : variables to set before the task is loaded, for workers whose start is not the caller's.
+    """
+
+    def __init__(self, environment: Mapping[str, str] | None = None) -> None:
+        os.environ.update(environment or {})
         self._task: Callable[[Any], Iterator[Any]] | None = None
         self._refusal: BaseException | None = None
         self._parts: Iterator[Any] = iter(())
