@@ -14,7 +14,7 @@ __all__ = ["search"]
 def __getattr__(name: str) -> Any:
     """Public names on first use, so that importing the package stays cheap."""
     if name == "search":
-        from codesign.run import search
+        from codesign.app.run import search
 
         return search
     raise AttributeError(f"module 'codesign' has no attribute {name!r}")

@@ -26,8 +26,8 @@ import numpy as np
 import numpy.typing as npt
 
 from codesign.estimate.base import Estimate
-from codesign.explore.ledger import Ledger
 from codesign.strategy.base import State
+from codesign.two_level.ledger import Ledger
 from hwmodels.errors import SpecError
 from hwmodels.numerics import Numerics
 

@@ -1,8 +1,9 @@
 """Predicted against published: every family's own sets and protocols, scored in one format.
 
-A family's `validation.py` has one function, ``validate(tables) -> list[Score]``; `tables` opens a reference file by
-its path under the reference folder, or the small table of the same name that ships in ``hwmodels/reference``, or
-answers None where neither is there.
+What a family is held against is a module with one function, ``validate(tables) -> list[Score]``: the one of the
+family's name in `hwmodels.validation`, or `validation` beside the spec of a plugged-in family. `tables` opens a
+reference file by its path under the reference folder, or the small table of the same name that ships in
+``hwmodels/reference``, or answers None where neither is there.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from importlib import import_module
 from importlib.resources import files
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
@@ -143,7 +145,6 @@ def validate(names: Iterable[str] | None = None, *, reference: Path | None = Non
 
 
 def _validation_module(name: str) -> str:
-    """`validation` beside the family's spec; plugged-in families keep the same layout."""
-    if name == "workload":
-        return "hwmodels.workload.validation"
-    return family(name).spec.__module__.rpartition(".")[0] + ".validation"
+    """Of a family that ships: in `hwmodels.validation`; of a plugged-in one: `validation` beside its spec."""
+    shipped = f"hwmodels.validation.{name}"
+    return shipped if find_spec(shipped) else family(name).spec.__module__.rpartition(".")[0] + ".validation"

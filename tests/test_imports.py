@@ -77,7 +77,19 @@ def test_only_the_report_draws() -> None:
     assert {name for name in drawing if not name.startswith("codesign/report/")} == set()
 
 
-@pytest.mark.parametrize("part", ["space", "strategy", "explore"])
+def test_families_import_nothing_above_them() -> None:
+    """Only the base, the workload, numbers and errors: what a family is held against lives in `validation`."""
+    below = ("base", "errors", "numerics", "units", "workload")
+    for path in FILES:
+        if "families" not in path.parts or path.name == "base.py":
+            continue
+        own = f"hwmodels.families.{path.relative_to(ROOT / 'hwmodels/families').parts[0]}"
+        allowed = (own, "hwmodels.families.base", *(f"hwmodels.{name}" for name in below))
+        upward = {name for name in imports(path) if name.startswith("hwmodels.") and not name.startswith(allowed)}
+        assert upward - {"hwmodels.families"} == set(), relative(path)
+
+
+@pytest.mark.parametrize("part", ["space", "strategy", "two_level", "exact", "hardware_search"])
 def test_search_names_no_hardware_family(part: str) -> None:
     """No import of a family, no string that is the name of one, no identifier that is."""
     for path in (ROOT / "codesign" / part).rglob("*.py"):

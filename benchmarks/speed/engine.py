@@ -29,13 +29,13 @@ from time import perf_counter
 from typing import Any
 from zlib import crc32
 
-from codesign.config import load_config
+from codesign.app.config import load_config
+from codesign.app.run import Run, begin
 from codesign.data import load
 from codesign.estimate.base import Estimate
 from codesign.estimate.estimator import TrainingEstimator
 from codesign.estimate.train import training_key
-from codesign.explore.slow import SlowLevel
-from codesign.run import Run, begin
+from codesign.two_level.slow import SlowLevel
 from hwmodels.numerics import Numerics
 from hwmodels.workload.graph import Workload
 

@@ -30,9 +30,9 @@ import numpy as np
 import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
-from codesign.explore.enumerate import Enumeration, Settings, enumerate_pairs
-from codesign.explore.listing import ListedNetworks, kernel_costs, list_designs, pair_tables
-from codesign.explore.pairs import PairTables
+from codesign.exact.front import Enumeration, Settings, enumerate_pairs
+from codesign.exact.listing import ListedNetworks, kernel_costs, list_designs, pair_tables
+from codesign.exact.pairs import PairTables
 from codesign.pareto import non_dominated
 from codesign.space.cell import CellSpace
 from codesign.space.hardware import HardwareSpace

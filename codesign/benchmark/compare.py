@@ -1,6 +1,6 @@
 """Ways to search a benchmark, each giving a trace of its quality against the number of networks trained.
 
-`two_level` is the loop of `codesign.explore.loop` with accuracies from the table. `one_level` is the same strategy
+`two_level` is the loop of `codesign.two_level.loop` with accuracies from the table. `one_level` is the same strategy
 without the FAST level: whatever it proposes is trained. `in_turn` finds networks first, on one design or on none, and
 their hardware afterwards. Where hardware is optimised for the networks at hand, that is exact.
 """
@@ -17,12 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from codesign.benchmark.score import COMPILED, Fronts
-from codesign.explore.archive import Archive
-from codesign.explore.fast import FastLevel
-from codesign.explore.front_hardware import FrontHardware
-from codesign.explore.ledger import Ledger
-from codesign.explore.loop import Budget, Search, explore
-from codesign.explore.tabulated import TabulatedLevel
+from codesign.hardware_search.whole_grid import FrontHardware
 from codesign.pareto import non_dominated
 from codesign.space.base import Genotypes, Space
 from codesign.space.joint import JointSpace
@@ -31,6 +26,11 @@ from codesign.strategy.base import Strategy
 from codesign.strategy.evolution import RegularisedEvolution
 from codesign.strategy.nsga2 import NSGA2
 from codesign.strategy.random import RandomSearch
+from codesign.two_level.archive import Archive
+from codesign.two_level.fast import FastLevel
+from codesign.two_level.ledger import Ledger
+from codesign.two_level.loop import Budget, Search, explore
+from codesign.two_level.tabulated import TabulatedLevel
 from hwmodels.evaluate import evaluate_pairs
 from hwmodels.families.base import numerics_of
 

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from codesign.benchmark.definition import PairsBenchmark
 from codesign.estimate.table import AccuracyTable
-from codesign.explore.listing import (
+from codesign.exact.listing import (
     ListedDesigns,
     ListedNetworks,
     enumerate_space,

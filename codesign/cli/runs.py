@@ -15,9 +15,9 @@ from codesign.cli.options import Assignments, Json, Output
 from codesign.cli.printing import console, print_json
 
 if TYPE_CHECKING:
-    from codesign.explore.loop import Event
-    from codesign.run import Run
+    from codesign.app.run import Run
     from codesign.store import RunStore
+    from codesign.two_level.loop import Event
 
 __all__: list[str] = []
 
@@ -39,8 +39,8 @@ def enumerate_whole(
     as_json: Json = False,
 ) -> None:
     """The exact front of a whole joint space: every network on every design, without training."""
-    from codesign.config import load_config
-    from codesign.explore.whole import enumerate_run
+    from codesign.app.config import load_config
+    from codesign.app.enumerate_run import enumerate_run
 
     settings = load_config(config, list(overrides or ()))
     try:
@@ -82,8 +82,8 @@ def search(
     as_json: Json = False,
 ) -> None:
     """Run the two-level co-design loop."""
-    from codesign.config import load_config
-    from codesign.run import begin
+    from codesign.app.config import load_config
+    from codesign.app.run import begin
 
     assignments = [*(overrides or ()), *([f"seed={seed}"] if seed is not None else [])]
     _explore(begin(load_config(config, assignments), output), as_json=as_json)
@@ -98,7 +98,7 @@ def resume(
     as_json: Json = False,
 ) -> None:
     """Go on with a run that was interrupted; it ends as an uninterrupted one would."""
-    from codesign.run import reopen
+    from codesign.app.run import reopen
 
     _explore(reopen(folder, executor=None if workers is None else {"workers": workers}), as_json=as_json)
 

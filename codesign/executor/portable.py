@@ -11,14 +11,13 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
 
 __all__ = ["pin_instruction_set", "pinned_environment"]
 
 _PINNED = {"ATEN_CPU_CAPABILITY": "avx2", "MKL_CBWR": "AVX2", "ONEDNN_MAX_CPU_ISA": "AVX2"}
 
 
-def pinned_environment() -> Mapping[str, str]:
+def pinned_environment() -> dict[str, str]:
     """Variables that pin a process which has not imported torch yet; none where the processor lacks AVX2."""
     from llvmlite.binding import get_host_cpu_features
 

@@ -11,7 +11,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
@@ -32,7 +32,7 @@ _DEAD_WITHIN_S = 10.0  # a process whose socket has closed is on its way out
 class WorkerProcess:
     """A worker process and the caller's end of its socket."""
 
-    def __init__(self, task: bytes, environment: Mapping[str, str]) -> None:
+    def __init__(self, task: bytes, environment: dict[str, str]) -> None:
         self.connection, theirs = Pipe()
         descriptor = theirs.fileno()
         self.process = subprocess.Popen(

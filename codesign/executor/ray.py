@@ -72,7 +72,7 @@ class RayExecutor(Crew[RayWorker]):
             raise SpecError("executor", "ray", "installed", "pip install 'codesign[ray]'")
         super().__init__(workers or 0, retries=retries)
         self.address = address
-        self._environment = dict(pinned_environment()) if portable else {}
+        self._environment = pinned_environment() if portable else {}
         self._is_ours = False
         self._stored: Any = None
 

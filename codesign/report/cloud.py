@@ -11,12 +11,12 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from codesign.config import RunConfig
-from codesign.explore.prune import KEPT, Reasons
+from codesign.app.config import RunConfig
 from codesign.report.summary import Summary
 from codesign.space.architecture import find_rows
 from codesign.space.joint import JointSpace
 from codesign.store import RunStore
+from codesign.two_level.prune import KEPT, Reasons
 
 __all__ = ["DEFERRED_NAME", "DRAWN_DEFERRED", "DRAWN_PRUNED", "Cloud", "cloud_of"]
 

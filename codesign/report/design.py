@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from codesign.config import RunConfig
+from codesign.app.config import RunConfig
 from codesign.report.scale import title
 from codesign.report.summary import Pair
 from codesign.space.joint import JointSpace

@@ -11,7 +11,7 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from codesign.config import RunConfig
+from codesign.app.config import RunConfig
 from codesign.report.cloud import Cloud, cloud_of
 from codesign.report.design import Design, design_of, roofline_of
 from codesign.report.scale import spoken, title

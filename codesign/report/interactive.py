@@ -13,13 +13,13 @@ import numpy as np
 import numpy.typing as npt
 import plotly.graph_objects as go
 
-from codesign.explore.ledger import Ledger
 from codesign.report.cloud import DEFERRED_NAME, Cloud
 from codesign.report.design import Design, layer_bars, roofline_of
 from codesign.report.palette import ACCENT, DEFERRED, GREYS, SECOND, SEQUENTIAL, category
 from codesign.report.plots import FRONT_OF_TWO, STEP_COLOURS, best_so_far, cost_front, waterfall
 from codesign.report.scale import Scale, axis_label, scale_of, shared_scale, spoken
 from codesign.report.summary import Pair, Progress, Summary
+from codesign.two_level.ledger import Ledger
 from hwmodels.units import format_quantity, split_unit
 
 __all__ = ["accuracy_figure", "cost_figure", "layer_figure", "ledger_figure", "progress_figure", "roofline_figure"]

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from codesign.explore.ledger import Ledger
 from codesign.pareto import non_dominated
 from codesign.report.cloud import DEFERRED_NAME, Cloud
 from codesign.report.design import Design, layer_bars, roofline_of
 from codesign.report.palette import ACCENT, DEFERRED, GREYS, SECOND, SEQUENTIAL, category
 from codesign.report.scale import Scale, axis_label, scale_of, shared_scale
 from codesign.report.summary import Pair, Progress, Summary
+from codesign.two_level.ledger import Ledger
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

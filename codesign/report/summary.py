@@ -17,13 +17,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from codesign.assemble import dataset_of, joint_space
-from codesign.config import RunConfig, parse_config
-from codesign.explore.archive import Archive, Member
-from codesign.explore.ledger import Ledger
+from codesign.app.assemble import dataset_of, joint_space
+from codesign.app.config import RunConfig, parse_config
 from codesign.pareto import hypervolume, knee, non_dominated
 from codesign.space.joint import JointSpace
 from codesign.store import RunStore
+from codesign.two_level.archive import Archive, Member
+from codesign.two_level.ledger import Ledger
 
 __all__ = ["REFERENCE_MARGIN", "Pair", "Progress", "Summary", "config_of", "open_store", "space_of", "summarise"]
 

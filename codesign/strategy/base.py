@@ -24,7 +24,7 @@ State = Mapping[str, npt.NDArray[Any]]
 class Proposal:
     """P joint genotypes (P, G) and the share of a full training that each is worth, (P,) in (0, 1].
 
-    dropped : pairs that were considered and are not listed, by a reason of `codesign.explore.prune.Reasons`.
+    dropped : pairs that were considered and are not listed, by a reason of `codesign.two_level.prune.Reasons`.
     """
 
     genotypes: Genotypes

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from math import prod
+from typing import Literal
 
 from hwmodels.workload.graph import Node, Workload
 from hwmodels.workload.ops import (
@@ -27,7 +28,26 @@ from hwmodels.workload.ops import (
     Zeros,
 )
 
-__all__ = ["COMPILED", "EAGER", "RUNTIMES", "Semantics", "fuse", "fuse_attention", "prune_dead_branches", "rewrite"]
+__all__ = [
+    "COMPILED",
+    "EAGER",
+    "RUNTIMES",
+    "DeadBranches",
+    "Semantics",
+    "fuse",
+    "fuse_attention",
+    "prune_dead_branches",
+    "rewrite",
+]
+
+DeadBranches = Literal["run", "run_if_read", "dropped"]
+"""What a compiling runtime does with edges that carry no data from a cell's input to its output.
+
+run : everything; `none` is a product by zero and every sum has all its terms.
+run_if_read : `none` is a constant, elementwise arithmetic on constants is folded, and what the output does not depend
+    on vanishes; convolutions and pooling run on constants as on data.
+dropped : nothing of them.
+"""
 
 
 @dataclass(frozen=True)

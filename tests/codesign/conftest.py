@@ -1,4 +1,4 @@
-"""The command line called in this process, as its tests want it."""
+"""What the tests of this package share: the command line called in this process, and new run stores."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from codesign.cli import main
+from codesign.store import RunStore
 
 
 @pytest.fixture
@@ -22,3 +23,13 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
         return int(caught.value.code or 0), printed.out, printed.err
 
     return call
+
+
+@pytest.fixture
+def new_store(tmp_path: Path):
+    """Makes run stores in folders of their own."""
+
+    def make(name: str) -> RunStore:
+        return RunStore.create(tmp_path / name, {"seed": 3})
+
+    return make

@@ -253,7 +253,7 @@ def test_search_report_and_resume(run, tmp_path: Path):
 
 
 def test_an_interruption_says_how_to_go_on(run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    from codesign.explore.slow import SlowLevel
+    from codesign.two_level.slow import SlowLevel
 
     config, folder = tmp_path / "tiny.yaml", tmp_path / "run"
     config.write_text(TINY)

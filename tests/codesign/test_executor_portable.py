@@ -14,8 +14,8 @@ from codesign.executor.portable import pinned_environment
 
 PROBE = """
 import json, sys
-from codesign.assemble import executor_of
-from codesign.config import parse_config
+from codesign.app.assemble import executor_of
+from codesign.app.config import parse_config
 
 section = json.loads(sys.argv[1])
 run = {"architecture": {"space": "cell"}, "hardware": {"device": "rram_edge"}, "executor": section}

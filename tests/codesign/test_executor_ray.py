@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from codesign.assemble import executor_of
-from codesign.config import RayConfig, parse_config
-from codesign.explore.loop import Event
-from codesign.run import begin
+from codesign.app.assemble import executor_of
+from codesign.app.config import RayConfig, parse_config
+from codesign.app.run import begin
 from codesign.store import RunStore
+from codesign.two_level.loop import Event
 from hwmodels.errors import SpecError
 
 needs_ray = pytest.mark.skipif(find_spec("ray") is None, reason="the extra `ray` is not installed")

@@ -16,17 +16,17 @@ from pathlib import Path
 
 import pytest
 
-from codesign.assemble import executor_of
-from codesign.config import parse_config
+from codesign.app.assemble import executor_of
+from codesign.app.config import parse_config
+from codesign.app.run import begin, reopen
 from codesign.estimate.base import Estimate
 from codesign.executor.process import ProcessExecutor
 from codesign.executor.serial import SerialExecutor
-from codesign.explore.loop import Event
-from codesign.explore.slow import AccuracyClass, CarriedWeights, SlowLevel, Trainings
 from codesign.report.html import read_report
-from codesign.run import begin, reopen
 from codesign.space.chain import ChainSpace
 from codesign.store import RunStore
+from codesign.two_level.loop import Event
+from codesign.two_level.slow import AccuracyClass, CarriedWeights, SlowLevel, Trainings
 from hwmodels.errors import SpecError
 from hwmodels.numerics import FLOAT
 

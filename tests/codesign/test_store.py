@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from codesign.estimate.base import Estimate
-from codesign.explore.ledger import Ledger
 from codesign.store import EvaluatedPair, RunStore
+from codesign.two_level.ledger import Ledger
 from hwmodels.errors import SpecError
 from hwmodels.numerics import Numerics
 

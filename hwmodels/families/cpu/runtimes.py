@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from hwmodels.errors import SpecError
-from hwmodels.families.cpu.spaces import DeadBranches
 from hwmodels.families.cpu.spec import CpuSpec
 from hwmodels.units import GB, US
+from hwmodels.workload.rewrite import DeadBranches
 
 __all__ = ["CPU_RUNTIMES", "CpuRuntime", "with_runtime"]
 

@@ -12,11 +12,9 @@ import numpy as np
 import pytest
 from matplotlib.axes import Axes
 
-from codesign.assemble import dataset_of, joint_space, manifest
-from codesign.config import RunConfig, parse_config
+from codesign.app.assemble import dataset_of, joint_space, manifest
+from codesign.app.config import RunConfig, parse_config
 from codesign.estimate.base import Estimate
-from codesign.explore.fast import FastLevel, Known
-from codesign.explore.ledger import Ledger
 from codesign.pareto import non_dominated
 from codesign.report import plots
 from codesign.report.cloud import DEFERRED_NAME, cloud_of
@@ -25,6 +23,8 @@ from codesign.report.html import Report, read_report, write_report
 from codesign.report.summary import Summary, summarise
 from codesign.report.tables import ledger_table, pareto_table
 from codesign.store import EvaluatedPair, RunStore
+from codesign.two_level.fast import FastLevel, Known
+from codesign.two_level.ledger import Ledger
 from hwmodels.numerics import Numerics
 from hwmodels.workload.rewrite import COMPILED, RUNTIMES
 

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from codesign.assemble import hardware_space
-from codesign.config import HardwareConfig
+from codesign.app.assemble import hardware_space
+from codesign.app.config import HardwareConfig
 from codesign.space.hardware import HardwareSpace
 from hwmodels.catalog import device, device_names
 from hwmodels.errors import SpecError

@@ -1,0 +1,325 @@
+"""Enumerate the joint space of a run configuration: every network on every design, the exact front into a folder.
+
+Accuracies come from a table (a file), or a named score stands for them (more is better), or the front is one of costs
+alone. A table knows nothing of the hardware: one accuracy a network holds on all designs, whatever their numerics,
+which `summary.json` notes where the designs differ in them.
+
+Files: front.csv, front.json, summary.json, on request pairs/*.parquet; an interrupted enumeration leaves
+enumerate.npz, from which the same call goes on.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable, Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from codesign.exact.front import Settings
+from codesign.exact.listing import (
+    ListedNetworks,
+    SpaceFront,
+    enumerate_space,
+    list_designs,
+    list_networks,
+    pair_tables,
+)
+from codesign.exact.parquet import PairParts, write_pairs
+from codesign.exact.rounds import Progress, write_whole
+from codesign.space.architecture import ArchitectureSpace
+from hwmodels.errors import SpecError
+from hwmodels.workload.rewrite import RUNTIMES
+
+if TYPE_CHECKING:
+    from codesign.app.config import RunConfig
+    from codesign.space.joint import JointSpace
+
+__all__ = ["SCORES", "enumerate_run", "read_accuracies"]
+
+F64 = npt.NDArray[np.float64]
+I64 = npt.NDArray[np.int64]
+
+SCORES = ("macs", "parameters")
+"""Named scores, larger is better: the plainest stand-ins for an accuracy."""
+_CHECKPOINT = "enumerate.npz"
+
+
+def enumerate_run(
+    config: RunConfig,
+    folder: Path,
+    *,
+    progress: Callable[[Progress], None] | None = None,
+    accuracy: Path | None = None,
+    score: str | None = None,
+    bounds: bool = True,
+    survivors: bool = False,
+    all_pairs: bool = False,
+    lanes: int | None = None,
+) -> dict[str, Any]:
+    """Write the exact front of a configuration's joint space into a new or empty folder; returns its summary.
+
+    Parameters
+    ----------
+    accuracy : a CSV or npz file, see `read_accuracies`. score : one of `SCORES` in its place; with neither the front
+        is one of costs. bounds : rule out tiles of designs by their least costs. survivors, all_pairs : write Parquet,
+        too: the pairs that were on the front of their round, a file a round; every pair, in a pass of its own.
+        lanes : threads.
+
+    Raises
+    ------
+    SpecError : a space that cannot be listed, an unknown score, a table that is not complete, an occupied folder;
+        nothing is written then.
+    """
+    from codesign.app.assemble import dataset_of, joint_space
+
+    began = perf_counter()
+    if score is not None and (accuracy is not None or score not in SCORES):
+        raise SpecError.unknown("score", score, SCORES if accuracy is None else ["no score beside accuracies"])
+    _check_folder(folder)
+    space = joint_space(config, dataset_of(config.data))
+    if all_pairs and space.hardware.model.composition != "sum":
+        raise SpecError("all pairs", space.hardware.model.composition, "to be had of families whose layers add up")
+    semantics = RUNTIMES[config.runtime]
+    designs = list_designs(space.hardware)
+    networks = list_networks(space.architecture, semantics)
+    minimised = _minimised(networks, accuracy, score)
+    limits = dict(config.constraints)
+    if accuracy is not None and minimised is not None and config.least_accuracy > 0:
+        networks, minimised = _at_least(networks, minimised, 1.0 - config.least_accuracy)
+    folder.mkdir(parents=True, exist_ok=True)
+    name = "error" if accuracy is not None else f"minus_{score}"
+    result = enumerate_space(
+        space,
+        networks,
+        designs,
+        objectives=tuple(config.objectives),
+        constraints=limits,
+        score=minimised,
+        score_name=name,
+        bounds=bounds,
+        settings=Settings(
+            lanes=lanes,
+            progress=progress,
+            checkpoint=folder / _CHECKPOINT,
+            sink=PairParts(folder / "pairs", _objective_names(config, minimised, name)) if survivors else None,
+        ),
+    )
+    if all_pairs:
+        (folder / "pairs").mkdir(exist_ok=True)
+        tables = pair_tables(networks, designs, score=minimised, score_name=name)
+        write_pairs(folder / "pairs" / "all.parquet", tables, _objective_names(config, minimised, name))
+    summary = _summary(config, space, networks, result, accuracy, score)
+    classes = np.unique(space.hardware.numerics(designs.genotypes), axis=0)
+    if minimised is not None and len(classes) > 1:
+        summary["notes"].append(f"one score a network on all designs, though they have {len(classes)} numerics")
+    if accuracy is None and config.least_accuracy > 0:
+        summary["notes"].append(f"least_accuracy {config.least_accuracy:g} is not applied: no accuracies are given")
+    summary["seconds"] = round(perf_counter() - began, 3)
+    _write(folder, space, result, summary, score)
+    return summary
+
+
+def _objective_names(config: RunConfig, minimised: F64 | None, name: str) -> tuple[str, ...]:
+    """Objectives of the enumeration in order."""
+    objectives = tuple(dict.fromkeys(config.objectives))
+    return objectives if minimised is None else (name, *objectives)
+
+
+def read_accuracies(path: Path, space: ArchitectureSpace) -> dict[int, float]:
+    """Accuracy by index in the space (last gene fastest), each a share in [0, 1].
+
+    A CSV file has columns `accuracy` and either `index`, or `genotype` with the choice of each gene by number,
+    ``0-3-1``; an npz file has `accuracy` (K,) and, unless the space is listed whole, `index` (K,).
+
+    Raises
+    ------
+    SpecError : no such file or column, an index outside the space, a value outside [0, 1].
+    """
+    if not path.is_file():
+        raise SpecError(str(path), "the file", "there")
+    index, accuracy = (_from_npz if path.suffix == ".npz" else _from_csv)(path, space)
+    if index.shape != accuracy.shape or index.ndim != 1:
+        raise SpecError(f"{path}: accuracy", accuracy.shape, f"one value for each of {index.size} networks")
+    outside = (index < 0) | (index >= space.size)
+    if outside.any():
+        raise SpecError(f"{path}: index", index[outside][0], f"in [0, {space.size - 1}]")
+    wrong = ~((accuracy >= 0) & (accuracy <= 1))
+    if wrong.any():
+        raise SpecError(f"{path}: accuracy", accuracy[wrong][0], "in [0, 1]", "divide percentages by 100")
+    return dict(zip(index.tolist(), accuracy.tolist(), strict=True))
+
+
+def _from_npz(path: Path, space: ArchitectureSpace) -> tuple[I64, F64]:
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            columns = {name: archive[name] for name in archive.files if name in ("accuracy", "index")}
+    except (OSError, ValueError, EOFError) as error:
+        raise SpecError(str(path), error, "an npz file of numbers") from None
+    if "accuracy" not in columns:
+        raise SpecError(str(path), "without accuracy", "a file with that array")
+    index = columns.get("index", np.arange(space.size))
+    return index.astype(np.int64), columns["accuracy"].astype(np.float64)
+
+
+def _from_csv(path: Path, space: ArchitectureSpace) -> tuple[I64, F64]:
+    try:
+        with path.open(newline="", encoding="utf-8") as handle:
+            rows = list(csv.DictReader(handle))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise SpecError(str(path), error, "a CSV file in UTF-8") from None
+    names = list(rows[0]) if rows else []
+    if "accuracy" not in names or not {"index", "genotype"} & set(names):
+        raise SpecError(str(path), ", ".join(map(str, names)) or "empty", "a table of accuracy and index or genotype")
+    index, accuracy = np.empty(len(rows), np.int64), np.empty(len(rows))
+    weights = _weights(space)
+    for i, row in enumerate(rows):
+        try:
+            accuracy[i] = float(row["accuracy"])
+            if "index" in names:
+                index[i] = int(row["index"])
+                continue
+            genes = np.array([int(word) for word in row["genotype"].replace("-", " ").split()])
+        except (TypeError, ValueError):
+            raise SpecError(f"{path}: line {i + 2}", dict(row), "numbers") from None
+        if genes.shape != (space.n_genes,) or ((genes < 0) | (genes >= space.cardinalities)).any():
+            raise SpecError(f"{path}: line {i + 2}: genotype", row["genotype"], f"{space.n_genes} choices in range")
+        index[i] = genes @ weights
+    return index, accuracy
+
+
+def _weights(space: ArchitectureSpace) -> I64:
+    """Genotype @ weights is its index, the last gene varying fastest."""
+    return np.append(np.cumprod(space.cardinalities[::-1])[-2::-1], 1).astype(np.int64)[-space.n_genes :]
+
+
+def _minimised(networks: ListedNetworks, accuracy: Path | None, score: str | None) -> F64 | None:
+    """What the front minimises beside the costs, (N,), or None."""
+    if score is not None:
+        return -networks.columns[score]
+    if accuracy is None:
+        return None
+    space = networks.space
+    known = read_accuracies(accuracy, space)
+    weights = _weights(space)
+    own, alike = networks.genotypes @ weights, space.canonical(networks.genotypes) @ weights
+    found = np.array([known.get(i, known.get(j, np.nan)) for i, j in zip(own.tolist(), alike.tolist(), strict=True)])
+    missing = np.flatnonzero(np.isnan(found))
+    if missing.size:
+        first = "-".join(map(str, networks.genotypes[missing[0]]))
+        raise SpecError(str(accuracy), f"without {missing.size} of {found.size} networks, as {first}", "complete")
+    return 1.0 - found
+
+
+def _at_least(networks: ListedNetworks, error: F64, largest: float) -> tuple[ListedNetworks, F64]:
+    """Networks whose error is small enough."""
+    kept = error <= largest
+    if not kept.any():
+        raise SpecError("least_accuracy", 1 - largest, f"at most the best accuracy, {1 - error.min():.6g}")
+    columns = {name: values[kept] for name, values in networks.columns.items()}
+    return (
+        ListedNetworks(
+            networks.space,
+            networks.semantics,
+            networks.genotypes[kept],
+            networks.layers,
+            networks.counts[kept],
+            columns,
+        ),
+        error[kept],
+    )
+
+
+def _check_folder(folder: Path) -> None:
+    """New, empty, or left by an enumeration that was interrupted."""
+    if not folder.exists():
+        return
+    names = {path.name for path in folder.iterdir()} if folder.is_dir() else {""}
+    if names and not (_CHECKPOINT in names and names <= {_CHECKPOINT, f"{_CHECKPOINT}.part", "pairs"}):
+        raise SpecError("--output", folder, "a new or empty folder, or one of an interrupted enumeration")
+
+
+def _summary(
+    config: RunConfig,
+    space: JointSpace,
+    networks: ListedNetworks,
+    result: SpaceFront,
+    accuracy: Path | None,
+    score: str | None,
+) -> dict[str, Any]:
+    found = result.enumeration
+    return {
+        "family": space.hardware.model.name,
+        "model_version": space.hardware.model.model_version,
+        "runtime": config.runtime,
+        "score": str(accuracy) if accuracy is not None else score,
+        "objectives": list(found.objectives),
+        "constraints": dict(config.constraints),
+        "space": space.architecture.fingerprint,
+        "architectures": space.architecture.size,
+        "networks": len(networks.genotypes),
+        "groups": found.groups,
+        "designs": space.hardware.size,
+        "pairs": found.pairs,
+        "counts": dict(found.counts),
+        "feasible": found.feasible,
+        "front": len(found.network),
+        "notes": [],
+        "versions": {name: version(name) for name in ("codesign", "numpy", "numba")},
+    }
+
+
+class _Output(NamedTuple):
+    name: str
+    content: str
+
+
+def _write(folder: Path, space: JointSpace, result: SpaceFront, summary: Mapping[str, Any], score: str | None) -> None:
+    """The three files, each whole or not at all, the summary last: where it is, the others are complete."""
+    records = _records(space, result, score)
+    table = io.StringIO()
+    writer = csv.DictWriter(table, list(records[0]) if records else _names(space, result, score), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(records)
+    outputs: Sequence[_Output] = (
+        _Output("front.csv", table.getvalue()),
+        _Output("front.json", json.dumps(records, indent=2) + "\n"),
+        _Output("summary.json", json.dumps(summary, indent=2) + "\n"),
+    )
+    for name, content in outputs:
+        write_whole(folder / name, lambda path, content=content: path.write_text(content, encoding="utf-8"))  # type: ignore[misc]
+
+
+def _names(space: JointSpace, result: SpaceFront, score: str | None) -> list[str]:
+    shown = [_shown(name, 0.0, score)[0] for name in result.enumeration.objectives]
+    return ["network", "genotype", *(gene.name for gene in space.hardware.genes), *shown]
+
+
+def _records(space: JointSpace, result: SpaceFront, score: str | None) -> list[dict[str, Any]]:
+    """One pair of the front after the other."""
+    found = result.enumeration
+    out = []
+    for network, design, values in zip(result.architecture, result.hardware, found.values, strict=True):
+        record: dict[str, Any] = {
+            "network": space.architecture.describe(network),
+            "genotype": "-".join(map(str, network.tolist())),
+            **space.hardware.decode(design),
+        }
+        record |= dict(
+            _shown(name, value, score) for name, value in zip(found.objectives, values.tolist(), strict=True)
+        )
+        out.append(record)
+    return out
+
+
+def _shown(name: str, value: float, score: str | None) -> tuple[str, float]:
+    """An objective as people read it: the accuracy for the error, the score for its negative."""
+    if name == "error":
+        return "accuracy", 1.0 - value
+    return (score, -value) if score is not None and name == f"minus_{score}" else (name, value)

@@ -1,0 +1,1 @@
+"""Hardware for given networks: the best designs of one, or the cost fronts of many over a whole grid."""

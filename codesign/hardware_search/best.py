@@ -1,0 +1,243 @@
+"""The inner hardware optimiser: for one network, the designs of a grid that minimise one cost under constraints.
+
+`EnumeratedDesigns` is exact: designs whose own columns break a limit go first; then layers are costed from the heaviest
+on, and a design is dropped as soon as the layers so far cost more than the best complete design known, or than a limit.
+Sums of non-negative terms only grow, so no best design is lost. `EvolvedDesigns` is for grids beyond that: a genetic
+algorithm over the knobs' positions, no proof. Both answer `DesignSearch`, which is all that a loop needs to know.
+
+Not modelled: an accuracy. The network is given, and so is what it is worth.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from codesign.exact.listing import LISTABLE, list_designs
+from codesign.space.base import Genotypes
+from codesign.space.hardware import HardwareSpace
+from hwmodels.errors import SpecError
+from hwmodels.evaluate import NETWORK_METRICS, PairCosts, evaluate_pairs
+from hwmodels.workload.table import LayerTable
+
+__all__ = ["BestDesigns", "DesignSearch", "EnumeratedDesigns", "EvolvedDesigns", "best_design"]
+
+F64 = npt.NDArray[np.float64]
+I64 = npt.NDArray[np.int64]
+
+_EXACT = 4_000_000
+"""Designs up to which a grid is enumerated."""
+_SAMPLE = 256
+"""Designs costed whole at first, for a first bound."""
+_PARTS = 4
+"""Steps in which a network's layers are costed; each may drop designs."""
+_CHUNK = 1 << 18
+
+
+@dataclass(frozen=True, eq=False)
+class BestDesigns:
+    """The best designs of one network.
+
+    genotypes : (B, G) all designs of the least cost, none where nothing is feasible. value : that cost, infinite then.
+    columns : metric -> (B,). met : designs costed whole; designs : those of the grid. exact : whether it is proven.
+    """
+
+    genotypes: Genotypes
+    value: float
+    columns: Mapping[str, F64]
+    met: int
+    designs: int
+    exact: bool
+
+
+class DesignSearch(Protocol):
+    """Finds hardware for a network."""
+
+    def __call__(self, table: LayerTable, network: int, rng: np.random.Generator) -> BestDesigns:
+        """The best designs for network `network` of `table`."""
+        ...
+
+
+@dataclass(frozen=True)
+class _Search:
+    space: HardwareSpace
+    objective: str
+    constraints: Mapping[str, float]
+
+    def __post_init__(self) -> None:
+        known = (*(metric.name for metric in self.space.model.metrics), *NETWORK_METRICS)
+        for where, names in (("objective", (self.objective,)), ("constraints", tuple(self.constraints))):
+            for name in names:
+                if name not in known:
+                    raise SpecError.unknown(where, name, known)
+
+    def _costs(self, table: LayerTable, network: int, designs: Genotypes) -> PairCosts:
+        place = np.arange(len(designs))
+        configs = self.space.table(designs)
+        return evaluate_pairs(self.space.model, table, configs, network=np.full(len(designs), network), config=place)
+
+    def _allowed(self, costs: PairCosts) -> npt.NDArray[np.bool_]:
+        allowed: npt.NDArray[np.bool_] = costs.infeasible == 0
+        for name, limit in self.constraints.items():
+            allowed = allowed & (costs.columns[name] <= limit)
+        return allowed
+
+    def _best(self, table: LayerTable, network: int, designs: Genotypes, met: int, *, exact: bool) -> BestDesigns:
+        """The least of some designs, all of equal cost, costed once more."""
+        columns: dict[str, F64] = {}
+        value = np.inf
+        kept = np.zeros(0, np.int64)
+        if len(designs):
+            costs = self._costs(table, network, designs)
+            allowed = np.flatnonzero(self._allowed(costs))
+            if allowed.size:
+                goal = costs.columns[self.objective][allowed]
+                value, kept = float(goal.min()), allowed[goal == goal.min()]
+            columns = {name: values[kept] for name, values in costs.columns.items()}
+        return BestDesigns(designs[kept], value, columns, met, self.space.size, exact)
+
+
+@dataclass(frozen=True)
+class EnumeratedDesigns(_Search):
+    """Exact search over a whole grid.
+
+    Parameters
+    ----------
+    space : the grid. objective : minimised metric. constraints : metric -> largest value.
+    """
+
+    def __call__(self, table: LayerTable, network: int, rng: np.random.Generator) -> BestDesigns:
+        listed = list_designs(self.space)
+        left = np.arange(len(listed.genotypes))
+        for name, limit in self.constraints.items():
+            if name in listed.columns:
+                left = left[listed.columns[name][left] <= limit]
+        first = rng.permutation(left)[:_SAMPLE]
+        best = self._best(table, network, listed.genotypes[first], 0, exact=False)
+        if self.objective in listed.columns:
+            left = left[listed.columns[self.objective][left] <= best.value]
+        left = self._bounded(table, network, listed.configs, left, best.value)
+        candidates = []
+        for at in range(0, left.size, _CHUNK):
+            part = listed.genotypes[left[at : at + _CHUNK]]
+            candidates.append(self._best(table, network, part, 0, exact=True).genotypes)
+        joined = np.concatenate([best.genotypes, *candidates])
+        distinct = np.unique(joined, axis=0).reshape(-1, self.space.n_genes) if len(joined) else joined
+        return self._best(table, network, distinct, int(first.size + left.size), exact=True)
+
+    def _bounded(self, table: LayerTable, network: int, configs: Any, left: I64, best: float) -> I64:
+        """Designs whose heaviest layers alone do not prove them worse than `best` or over a limit."""
+        model = self.space.model
+        limits = {name: limit for name, limit in self.constraints.items() if name in model.layer_metrics}
+        if self.objective in model.layer_metrics:
+            limits[self.objective] = min(limits.get(self.objective, np.inf), best)
+        rows, counts = np.unique(table.rows_of(network), return_counts=True)
+        if not limits or not rows.size:
+            return left
+        heavy = np.argsort(-(counts * (table.layers.macs[rows] + table.layers.vector_ops[rows])), kind="stable")
+        so_far = np.zeros((left.size, len(limits)))
+        scratch = np.zeros(model.scratch_size)
+        for part in np.array_split(heavy, min(_PARTS, rows.size))[:-1]:
+            for at in range(0, left.size, _CHUNK // _PARTS):
+                which = slice(at, at + _CHUNK // _PARTS)
+                n_pairs = left[which].size * part.size
+                out, choice = np.zeros((n_pairs, len(model.layer_metrics))), np.zeros(n_pairs, np.int16)
+                layer, config = np.tile(rows[part], left[which].size), np.repeat(left[which], part.size)
+                model.cost_at(table.layers, configs, layer, config, scratch, out, choice)
+                self._add(so_far[which], out.reshape(-1, part.size, out.shape[1]), counts[part], tuple(limits))
+            # Partial sums round: what exceeds a limit by less than this may still be equal to it.
+            kept = (so_far * (1 - 1e-9) <= np.array(list(limits.values()))).all(axis=1)
+            left, so_far = left[kept], so_far[kept]
+        return left
+
+    def _add(self, so_far: F64, out: F64, counts: I64, names: tuple[str, ...]) -> None:
+        model = self.space.model
+        for k, name in enumerate(names):
+            values = out[:, :, model.layer_metrics.index(name)]
+            if model.reduction(name) == "max":
+                np.maximum(so_far[:, k], values.max(axis=1), out=so_far[:, k])
+            else:
+                so_far[:, k] += values @ counts
+
+
+@dataclass(frozen=True)
+class EvolvedDesigns(_Search):
+    """A genetic algorithm (pymoo's) over the positions of the knobs; the best found, without a proof.
+
+    Parameters
+    ----------
+    space, objective, constraints : as `EnumeratedDesigns`. population, generations : of the algorithm.
+    """
+
+    population: int = 64
+    generations: int = 40
+
+    def __call__(self, table: LayerTable, network: int, rng: np.random.Generator) -> BestDesigns:
+        from pymoo.algorithms.soo.nonconvex.ga import GA
+        from pymoo.core.problem import Problem
+        from pymoo.operators.crossover.sbx import SBX
+        from pymoo.operators.mutation.pm import PM
+        from pymoo.operators.repair.rounding import RoundingRepair
+        from pymoo.operators.sampling.rnd import IntegerRandomSampling
+        from pymoo.optimize import minimize
+
+        search = self
+
+        class _Designs(Problem):  # type: ignore[misc]
+            def _evaluate(self, x: Any, out: dict[str, Any], *args: Any, **kwargs: Any) -> None:
+                costs = search._costs(table, network, np.asarray(x, np.int64))
+                out["F"] = costs.columns[search.objective][:, None]
+                excess = [costs.columns[name] / limit - 1 for name, limit in search.constraints.items()]
+                out["G"] = np.column_stack([costs.infeasible.astype(np.float64), *excess])
+
+        problem = _Designs(
+            n_var=self.space.n_genes,
+            n_obj=1,
+            n_ieq_constr=1 + len(self.constraints),
+            xl=np.zeros(self.space.n_genes),
+            xu=self.space.cardinalities - 1,
+            vtype=int,
+        )
+        algorithm = GA(
+            pop_size=self.population,
+            sampling=IntegerRandomSampling(),
+            crossover=SBX(vtype=float, repair=RoundingRepair()),
+            mutation=PM(vtype=float, repair=RoundingRepair()),
+            eliminate_duplicates=True,
+        )
+        seed = int(rng.integers(2**31))
+        result = minimize(problem, algorithm, ("n_gen", self.generations), seed=seed)
+        last = np.unique(result.pop.get("X").astype(np.int64), axis=0)
+        return self._best(table, network, last, int(result.algorithm.evaluator.n_eval), exact=False)
+
+
+def best_design(
+    space: HardwareSpace,
+    table: LayerTable,
+    *,
+    objective: str,
+    constraints: Mapping[str, float] | None = None,
+    network: int = 0,
+    rng: np.random.Generator | None = None,
+    largest_grid: int = _EXACT,
+) -> BestDesigns:
+    """The designs that minimise `objective` for one network: exact up to `largest_grid` of a grid, evolved beyond.
+
+    >>> from hwmodels.catalog import device
+    >>> from hwmodels.workload.table import layer_table
+    >>> from hwmodels.workload.zoo import network
+    >>> chip = device("systolic_edge")
+    >>> grid = HardwareSpace(chip.model, chip.spec, {"array_rows": [16, 32, 64], "array_cols": [16, 32, 64]})
+    >>> found = best_design(grid, layer_table([network("resnet18")]), objective="latency_s",
+    ...     constraints={"area_mm2": 2.0})
+    >>> grid.decode(found.genotypes[0]), found.exact
+    ({'array_rows': 32, 'array_cols': 32}, True)
+    """
+    exact = space.size <= min(largest_grid, LISTABLE)
+    kind = EnumeratedDesigns if exact else EvolvedDesigns
+    search: DesignSearch = kind(space, objective, dict(constraints or {}))
+    return search(table, network, rng or np.random.default_rng(0))

@@ -1,0 +1,92 @@
+"""A toy search: real spaces and cost models, and an accuracy that is a formula instead of a training."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+from codesign.estimate.base import Estimate
+from codesign.space.chain import ChainSpace
+from codesign.space.hardware import HardwareSpace
+from codesign.space.joint import JointSpace
+from codesign.store import RunStore
+from codesign.strategy.evolution import RegularisedEvolution
+from codesign.strategy.nsga2 import NSGA2
+from codesign.strategy.random import RandomSearch
+from codesign.two_level.archive import Archive
+from codesign.two_level.fast import FastLevel
+from codesign.two_level.loop import Budget, Search
+from codesign.two_level.slow import SlowLevel
+from hwmodels.catalog import device
+from hwmodels.workload.rewrite import COMPILED
+
+
+class FormulaEstimator:
+    """Accuracy rises with MACs and ADC bits, with a fixed pseudo-random part for each network."""
+
+    def __init__(self, *, fail_after: int | None = None) -> None:
+        self.calls, self.fail_after = 0, fail_after
+
+    def key(self, workload, numerics, fidelity, seed):
+        shape = [str(node.operator) for node in workload]
+        return hashlib.sha256(json.dumps([shape, list(numerics), fidelity, seed]).encode()).hexdigest()
+
+    def __call__(self, workload, numerics, fidelity, seed):
+        self.calls += 1
+        if self.fail_after is not None and self.calls > self.fail_after:
+            raise KeyboardInterrupt
+        key = self.key(workload, numerics, fidelity, seed)
+        noise = int(key[:8], 16) / 2**32
+        size = workload.macs / (workload.macs + 2e5)
+        accuracy = round(0.3 + 0.5 * size + 0.02 * min(numerics.adc_bits, 7) + 0.05 * noise, 6)
+        return Estimate(accuracy, accuracy - 0.01, 0.0, (accuracy,), fidelity, key)
+
+
+STRATEGIES = {
+    "random": RandomSearch,
+    "evolution": lambda space: RegularisedEvolution(space, population=20, sample=5),
+    "nsga2": lambda space: NSGA2(space, population=16),
+}
+
+
+def toy_space() -> JointSpace:
+    chip = device("rram_edge")
+    knobs = {"array_rows": [32, 64, 128], "adc_bits": [4, 6, 8], "tiles": [1, 2, 8], "columns_per_adc": [4, 16]}
+    networks = ChainSpace(
+        stages=2, kernel=(1, 3), width=(8, 16), depth=(1, 2), stride=(1, 2), bits=(8,), input_shape=(1, 8, 8)
+    )
+    # Four arrays a tile: the larger networks do not fit the smaller chips.
+    base = chip.spec.model_copy(update={"imas_per_tile": 1, "arrays_per_ima": 4})
+    return JointSpace(networks, HardwareSpace(chip.model, base, knobs))
+
+
+def toy_search(
+    store: RunStore,
+    *,
+    strategy: str = "nsga2",
+    estimator: FormulaEstimator | None = None,
+    constraints: dict[str, float] | None = None,
+    least_accuracy: float = 0.0,
+    generations: int = 4,
+    pairs: int = 400,
+    aggressive: bool = False,
+    selection: str = "stratified",
+) -> Search:
+    space = toy_space()
+    objectives = ("energy_j", "latency_s", "area_mm2")
+    return Search(
+        space=space,
+        strategy=STRATEGIES[strategy](space),
+        fast=FastLevel(space, COMPILED, objectives=objectives, constraints=constraints or {}, aggressive=aggressive),
+        slow=SlowLevel(space.architecture, estimator or FormulaEstimator(), store, fidelity=1.0, seed=3),
+        archive=Archive(space, objectives, least_accuracy=least_accuracy),
+        budget=Budget(
+            generations=generations,
+            pairs=pairs,
+            trainings=3,
+            classes=3,
+            audits=2 if aggressive else 0,
+            selection=selection,
+        ),
+        seed=3,
+    )
