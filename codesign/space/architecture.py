@@ -1,7 +1,8 @@
 """An architecture space: a space whose points are networks, built one by one or lowered in batches.
 
 `workload` writes one network down as a graph (from which both the torch module and the cost come); `lower` makes the
-LayerTable of a whole batch by array operations. The two agree: ``lower([g]) == layer_table([rewrite(workload(g))])``.
+LayerTable of a whole batch: ``lower([g]) == layer_table([rewrite(workload(g))])``. By default it builds every graph; a
+large space overrides `lower_distinct` with array operations (`codesign.space.lowering`).
 """
 
 from __future__ import annotations
@@ -17,11 +18,10 @@ import numpy.typing as npt
 
 from codesign.space.base import Gene, Genotypes, Space
 from codesign.space.lowering import BatchGraph
-from hwmodels.errors import SpecError
 from hwmodels.workload.graph import Builder, Workload
-from hwmodels.workload.ops import Precision
-from hwmodels.workload.rewrite import Semantics
-from hwmodels.workload.table import LayerTable
+from hwmodels.workload.ops import Precision, Shape
+from hwmodels.workload.rewrite import Semantics, rewrite
+from hwmodels.workload.table import LayerTable, layer_table
 
 __all__ = ["ArchitectureSpace", "Lowered", "find_rows", "unique_rows"]
 
@@ -34,41 +34,42 @@ class Lowered(NamedTuple):
 
 
 class ArchitectureSpace(Space):
-    """Genotypes that are networks for square images.
+    """Genotypes that are networks; a subclass defines `workload`.
 
     Parameters
     ----------
-    genes : the decisions. input_shape : (channels, size, size) of one image. classes : scores of the classifier.
-    batch : images a batch. precision : bits of the layers that no gene decides.
+    genes : the decisions. inputs : shapes of one item without the batch, of any rank: one image (channels, height,
+        width), one sequence (tokens, features), or several inputs. batch : items a batch.
+    precision : bits of the layers that no gene decides.
     """
 
     def __init__(
         self,
         genes: Sequence[Gene],
         *,
-        input_shape: tuple[int, int, int],
-        classes: int,
-        batch: int,
-        precision: Precision | None,
+        inputs: Sequence[Shape],
+        batch: int = 1,
+        precision: Precision | None = None,
     ) -> None:
         super().__init__(genes)
-        if input_shape[1] != input_shape[2]:
-            raise SpecError("input_shape", input_shape, "square")
-        self.input_shape, self.classes, self.batch = input_shape, classes, batch
+        self.inputs, self.batch = tuple(map(tuple, inputs)), batch
         self.precision = precision or Precision()
 
     @abstractmethod
     def workload(self, genotype: npt.NDArray[np.integer]) -> Workload:
         """The network as written, dead branches included."""
 
-    @abstractmethod
-    def _lower_distinct(self, genotypes: Genotypes, semantics: Semantics) -> LayerTable:
-        """LayerTable of networks that all differ."""
+    def lower_distinct(self, genotypes: Genotypes, semantics: Semantics) -> LayerTable:
+        """LayerTable of networks that all differ, (N, G); an override equals this for each of them."""
+        return layer_table([rewrite(self.workload(genotype), semantics) for genotype in genotypes])
 
     def lower(self, genotypes: Genotypes, semantics: Semantics) -> Lowered:
         """LayerTable of a batch under the given runtime semantics, duplicates made once."""
         distinct, index = unique_rows(genotypes, self.cardinalities)
-        return Lowered(self._lower_distinct(distinct, semantics), index)
+        # Attention in one kernel is a rewrite of graphs: batched lowering does not know it.
+        by_graph = semantics.fuse_attention
+        lower = ArchitectureSpace.lower_distinct if by_graph else type(self).lower_distinct
+        return Lowered(lower(self, distinct, semantics), index)
 
     def describe(self, genotype: npt.NDArray[np.integer]) -> str:
         """A short text that names the architecture in tables."""
@@ -82,18 +83,20 @@ class ArchitectureSpace(Space):
 
     def _identity(self) -> dict[str, object]:
         """Settings outside the genes that change the network."""
-        return {"input_shape": self.input_shape, "classes": self.classes, "precision": self.precision}
+        return {"inputs": self.inputs, "precision": self.precision}
 
-    def _builder(self, name: str) -> Builder:
-        """An empty graph that reads this space's images."""
-        return Builder(name, (self.batch, *self.input_shape), precision=self.precision)
+    @property
+    def batched_inputs(self) -> tuple[Shape, ...]:
+        """Shapes of the network inputs, batch first."""
+        return tuple((self.batch, *shape) for shape in self.inputs)
 
-    def _batch_graph(self, n: int, semantics: Semantics) -> BatchGraph:
-        """The same for `n` networks at once."""
-        channels, size, _ = self.input_shape
-        return BatchGraph(
-            n, batch=self.batch, channels=channels, size=size, precision=self.precision, semantics=semantics
-        )
+    def builder(self, name: str) -> Builder:
+        """An empty graph that reads the first input of this space; `Builder.source` adds the others."""
+        return Builder(name, self.batched_inputs[0], precision=self.precision)
+
+    def batch_graph(self, n: int, semantics: Semantics) -> BatchGraph:
+        """The same for `n` networks at once, with all inputs."""
+        return BatchGraph(n, self.batched_inputs, precision=self.precision, semantics=semantics)
 
 
 def unique_rows(genotypes: Genotypes, cardinalities: npt.NDArray[np.int64]) -> tuple[Genotypes, npt.NDArray[np.int64]]:

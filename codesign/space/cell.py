@@ -35,7 +35,7 @@ class CellSpace(ArchitectureSpace):
     Parameters
     ----------
     channels : C of the first stage. cells : cells a stage. stages : stages, each twice as wide as the last.
-    input_shape : (channels, size, size) of one image. operations : which of `OPERATIONS` an edge may take.
+    input_shape : (channels, height, width) of one image. operations : which of `OPERATIONS` an edge may take.
     """
 
     def __init__(
@@ -54,8 +54,15 @@ class CellSpace(ArchitectureSpace):
             if operation not in OPERATIONS:
                 raise SpecError.unknown("operations", operation, OPERATIONS)
         genes = [Gene(f"{source}>{target}", operations) for source, target in EDGES]
-        super().__init__(genes, input_shape=input_shape, classes=classes, batch=batch, precision=precision)
+        super().__init__(genes, inputs=[input_shape], batch=batch, precision=precision)
+        self.classes = classes
         self.channels, self.cells, self.stages = channels, cells, stages
+
+    @property
+    def image(self) -> tuple[int, int, int]:
+        """Shape of one image."""
+        channels, height, width = self.inputs[0]
+        return channels, height, width
 
     def at(self, precision: Precision) -> CellSpace:
         """The same networks with other bits."""
@@ -63,7 +70,7 @@ class CellSpace(ArchitectureSpace):
             channels=self.channels,
             cells=self.cells,
             stages=self.stages,
-            input_shape=self.input_shape,
+            input_shape=self.image,
             classes=self.classes,
             batch=self.batch,
             operations=self.genes[0].choices,
@@ -71,7 +78,8 @@ class CellSpace(ArchitectureSpace):
         )
 
     def _identity(self) -> dict[str, object]:
-        return {**super()._identity(), "channels": self.channels, "cells": self.cells, "stages": self.stages}
+        sizes = {"channels": self.channels, "cells": self.cells, "stages": self.stages}
+        return {**super()._identity(), "classes": self.classes, **sizes}
 
     # Which cells are the same, and which are connected.
 
@@ -131,15 +139,15 @@ class CellSpace(ArchitectureSpace):
 
     def workload(self, genotype: npt.NDArray[np.integer]) -> Workload:
         chosen = [self.genes[0].choices[int(i)] for i in genotype]
-        net = self._builder("cell-" + "".join(map(str, genotype)))
+        net = self.builder("cell-" + "".join(map(str, genotype)))
         return net.finish(
             nasbench201(net, chosen, channels=self.channels, cells=self.cells, stages=self.stages, classes=self.classes)
         )
 
     # Many networks as a table.
 
-    def _lower_distinct(self, genotypes: Genotypes, semantics: Semantics) -> LayerTable:
-        net = self._batch_graph(len(genotypes), semantics)
+    def lower_distinct(self, genotypes: Genotypes, semantics: Semantics) -> LayerTable:
+        net = self.batch_graph(len(genotypes), semantics)
         named = np.array([OPERATIONS.index(operation) for operation in self.genes[0].choices])[genotypes]
         x = net.norm(net.conv(net.input, self.channels, 3))
         for stage in range(self.stages):
@@ -148,7 +156,7 @@ class CellSpace(ArchitectureSpace):
             for _ in range(self.cells):
                 x = _lower_cell(net, x, named)
         x = net.activation(net.norm(x))
-        return net.finish(net.linear(net.pool(x, Pool2d("avg")), self.classes))
+        return net.finish(net.linear(net.flatten(net.pool(x, Pool2d("avg"))), self.classes))
 
 
 def _function_of(operations: list[str]) -> str:
@@ -194,7 +202,7 @@ def _lower_cell(net: BatchGraph, x: Tensor, named: npt.NDArray[np.int64]) -> Ten
             operation, y = named[:, edge], nodes[source]
             convolved = (operation == 2) | (operation == 3)
             z = net.activation(y, present=convolved)
-            z = net.conv(z, y.channels, np.where(operation == 3, 3, 1), present=convolved)
+            z = net.conv(z, net.channels(y), np.where(operation == 3, 3, 1), present=convolved)
             z = net.norm(z, present=convolved)
             z = net.pool(z, CELL_POOL, present=operation == 4)
             terms.append(net.only(z, operation != 0))
@@ -203,7 +211,7 @@ def _lower_cell(net: BatchGraph, x: Tensor, named: npt.NDArray[np.int64]) -> Ten
 
 
 def _lower_reduction(net: BatchGraph, x: Tensor) -> Tensor:
-    channels = 2 * x.channels
+    channels = 2 * net.channels(x)
     y = net.norm(net.conv(net.activation(x), channels, 3, stride=2))
     y = net.norm(net.conv(net.activation(y), channels, 3))
     return net.sum([net.conv(net.pool(x, HALVING_POOL), channels, 1), y])

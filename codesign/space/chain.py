@@ -30,7 +30,7 @@ class ChainSpace(ArchitectureSpace):
 
     Parameters
     ----------
-    kernel, width, depth, stride, bits : choices of a stage. input_shape : (channels, size, size) of one image.
+    kernel, width, depth, stride, bits : choices of a stage. input_shape : (channels, height, width) of one image.
     """
 
     def __init__(
@@ -54,8 +54,12 @@ class ChainSpace(ArchitectureSpace):
         if any(size % 2 == 0 for size in kernel):
             raise SpecError("kernel", next(size for size in kernel if size % 2 == 0), "odd")
         genes = [Gene(f"{name}{stage}", tuple(choices[name])) for stage in range(stages) for name in _DECISIONS]
-        super().__init__(genes, input_shape=input_shape, classes=classes, batch=batch, precision=precision)
+        super().__init__(genes, inputs=[input_shape], batch=batch, precision=precision)
+        self.classes = classes
         self.stages, self.max_depth = stages, max(depth)
+
+    def _identity(self) -> dict[str, object]:
+        return {**super()._identity(), "classes": self.classes}
 
     def describe(self, genotype: npt.NDArray[np.integer]) -> str:
         """One word a stage, as 2x3x3-16/2@8b: depth x kernel - width / stride @ bits."""
@@ -68,7 +72,7 @@ class ChainSpace(ArchitectureSpace):
 
     def workload(self, genotype: npt.NDArray[np.integer]) -> Workload:
         point = self.decode(genotype)
-        net = self._builder("chain-" + "".join(map(str, genotype)))
+        net = self.builder("chain-" + "".join(map(str, genotype)))
         x = net.input
         for stage in range(self.stages):
             kernel, width, depth, stride, bits = (point[f"{name}{stage}"] for name in _DECISIONS)
@@ -78,8 +82,8 @@ class ChainSpace(ArchitectureSpace):
         net.precision = self.precision
         return net.finish(net.linear(net.flatten(net.add(Pool2d("avg"), x)), self.classes))
 
-    def _lower_distinct(self, genotypes: Genotypes, semantics: Semantics) -> LayerTable:
-        net = self._batch_graph(len(genotypes), semantics)
+    def lower_distinct(self, genotypes: Genotypes, semantics: Semantics) -> LayerTable:
+        net = self.batch_graph(len(genotypes), semantics)
         x = net.input
         for stage in range(self.stages):
             kernel, width, depth, stride, bits = (self.column(genotypes, f"{name}{stage}") for name in _DECISIONS)
@@ -88,4 +92,4 @@ class ChainSpace(ArchitectureSpace):
                 x = net.conv(x, width, kernel, stride=stride if layer == 0 else 1, bits=bits, present=there)
                 x = net.norm(x, bits=bits, present=there)
                 x = net.activation(x, bits=bits, present=there)
-        return net.finish(net.linear(net.pool(x, Pool2d("avg")), self.classes))
+        return net.finish(net.linear(net.flatten(net.pool(x, Pool2d("avg"))), self.classes))

@@ -22,6 +22,7 @@ from hwmodels.workload.ops import (
     Linear,
     MatMul,
     Norm,
+    Operator,
     Shape,
     Shared,
     Softmax,
@@ -34,10 +35,12 @@ __all__ = [
     "RUNTIMES",
     "DeadBranches",
     "Semantics",
+    "absorbs",
     "fuse",
     "fuse_attention",
     "prune_dead_branches",
     "rewrite",
+    "zero_rule",
 ]
 
 DeadBranches = Literal["run", "run_if_read", "dropped"]
@@ -96,13 +99,12 @@ def prune_dead_branches(workload: Workload) -> Workload:
     kept: dict[str, Node] = {}
     for node in workload:
         live = tuple(stands_for.get(source, source) for source in node.inputs if source not in void)
-        function = node.operator.function if isinstance(node.operator, Elementwise) else None
-        without = len(live) < len(node.inputs)
-        if isinstance(node.operator, Zeros) or (without and (function == "mul" or not live)):
+        rule = zero_rule(node.operator, live=len(live), operands=len(node.inputs))
+        if rule == "zero":
             void.add(node.name)
-        elif function == "add" and len(live) == 1 and kept[live[0]].shape == node.shape:
+        elif rule == "without" and len(live) == 1 and kept[live[0]].shape == node.shape:
             stands_for[node.name] = live[0]
-        elif function == "add" and len(live) > 1 and _fits(node, [kept[name].shape for name in live]):
+        elif rule == "without" and len(live) > 1 and _fits(node, [kept[name].shape for name in live]):
             kept[node.name] = replace(node, inputs=live)
         else:  # zeros that give shape: to a concatenation, or to a sum that they broadcast
             for source in node.inputs:
@@ -116,6 +118,17 @@ def prune_dead_branches(workload: Workload) -> Workload:
             reached.update(node.inputs)
     alive = [node for node in kept.values() if node.name in reached]
     return Workload.of(workload.name, alive, outputs)
+
+
+def zero_rule(operator: Operator, *, live: int, operands: int) -> Literal["zero", "without", "kept"]:
+    """What becomes of an operator when only `live` of its operands are no constant zeros and zeros are dropped.
+
+    It is zero itself; it runs without the zeros; or it keeps them, since they give shape.
+    """
+    function = operator.function if isinstance(operator, Elementwise) else None
+    if isinstance(operator, Zeros) or (live < operands and (function == "mul" or not live)):
+        return "zero"
+    return "without" if function == "add" else "kept"
 
 
 def _fits(node: Node, shapes: list[Shape]) -> bool:
@@ -138,7 +151,7 @@ def fuse(workload: Workload) -> Workload:
     for node in workload:
         inputs = _all(node, stands_for)
         host = kept.get(inputs[0]) if len(inputs) == 1 and consumers[node.inputs[0]] == 1 else None
-        if host is None or host.name in activated or not _absorbs(host, node):
+        if host is None or host.name in activated or not absorbs(host.operator, node.operator):
             kept[node.name] = replace(node, inputs=inputs)
             continue
         stands_for[node.name] = host.name
@@ -200,11 +213,12 @@ def _all(node: Node, stands_for: dict[str, str]) -> tuple[str, ...]:
     return tuple(stands_for.get(source, source) for source in node.inputs)
 
 
-def _absorbs(host: Node, node: Node) -> bool:
-    is_shared = isinstance(host.operator, Shared)
-    operator = host.operator.operator if isinstance(host.operator, Shared) else host.operator
+def absorbs(host: Operator, guest: Operator) -> bool:
+    """Whether a convolution or linear layer takes the operator that alone reads it into its own loop."""
+    is_shared = isinstance(host, Shared)
+    operator = host.operator if isinstance(host, Shared) else host
     if not isinstance(operator, Conv2d | ConvTranspose2d | Linear):
         return False
-    if isinstance(node.operator, Norm):  # which would scale the weights: impossible where others run on them
-        return node.operator.mode == "batch" and not is_shared
-    return isinstance(node.operator, Activation)
+    if isinstance(guest, Norm):  # which would scale the weights: impossible where others run on them
+        return guest.mode == "batch" and not is_shared
+    return isinstance(guest, Activation)

@@ -11,10 +11,12 @@ from codesign.space.architecture import ArchitectureSpace
 from codesign.space.cell import CellSpace
 from codesign.space.chain import ChainSpace
 from codesign.space.lowering import BatchGraph
+from hwmodels.errors import SpecError
 from hwmodels.workload.memory import peak_activation_bytes
 from hwmodels.workload.ops import Precision
 from hwmodels.workload.rewrite import COMPILED, EAGER, Semantics, rewrite
 from hwmodels.workload.table import LayerTable, layer_table
+from tests.codesign.space.toy_spaces import AttentionSpace, MobileSpace, PairSpace
 
 SEMANTICS = [Semantics(drop, fold) for drop in (False, True) for fold in (False, True)]
 SPACES: dict[str, ArchitectureSpace] = {
@@ -26,6 +28,10 @@ SPACES: dict[str, ArchitectureSpace] = {
     ),
     "chain": ChainSpace(),
     "short chain": ChainSpace(stages=1, depth=(1, 2, 4), stride=(1, 3), bits=(2,), input_shape=(1, 9, 9), batch=3),
+    "wide images": CellSpace(channels=4, cells=1, stages=2, input_shape=(3, 6, 10)),
+    "mobile": MobileSpace(),
+    "attention": AttentionSpace(),
+    "image and sequence": PairSpace(),
     "deep chain": ChainSpace(stages=5, kernel=(3,), depth=(2,), classes=100, precision=Precision(16, 16, 48)),
 }
 every_space = pytest.mark.parametrize("space", SPACES.values(), ids=SPACES.keys())
@@ -71,7 +77,7 @@ def test_a_batch_is_its_networks(space: ArchitectureSpace, semantics: Semantics)
 @settings(max_examples=40, deadline=None)
 @given(
     seed=st.integers(0, 2**32 - 1),
-    name=st.sampled_from(["small cell", "one stage", "few operations", "chain", "short chain"]),
+    name=st.sampled_from(["small cell", "one stage", "few operations", "chain", "short chain", "mobile", "attention"]),
     semantics=st.sampled_from(SEMANTICS),
     n=st.integers(1, 6),
 )
@@ -121,3 +127,23 @@ def test_a_broken_template_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
         broken.setattr(BatchGraph, "_fuse", lambda self, *arguments: None)
         with pytest.raises(AssertionError):
             check(space, genotypes, COMPILED)
+
+
+def test_attention_in_one_kernel_is_lowered_by_graphs() -> None:
+    space = SPACES["attention"]
+    check(space, space.enumerate(), Semantics(True, True, fuse_attention=True))
+
+
+def test_zeros_that_give_shape_are_refused() -> None:
+    """A joined tensor of zeros keeps its shape in the graph: array lowering says that it does not know this."""
+    net = BatchGraph(2, [(1, 3, 4, 4)], precision=Precision(), semantics=COMPILED)
+    nothing = net.sum([net.only(net.input, np.array([True, False]))])
+    with pytest.raises(SpecError, match="Concat: an operand of zeros is not lowered graph by graph"):
+        net.concat([net.input, nothing])
+
+
+def test_several_inputs_are_read_by_number() -> None:
+    net = BatchGraph(1, [(1, 3, 4, 4), (1, 2, 4, 4)], precision=Precision(), semantics=EAGER)
+    table = net.finish(net.concat([net.inputs[1], net.inputs[0]]))
+    assert table.edges(0).tolist() == [[-2, 0, 32], [-1, 0, 48], [0, -1, 80]]
+    assert net.shapes_of(net.inputs[1]) == [(1, 2, 4, 4)]
