@@ -7,7 +7,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from functools import cache
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -141,7 +140,6 @@ def test_kernels_load_what_numba_loads_and_no_more() -> None:
     assert loaded_by("import hwmodels.evaluate") <= loaded_by("import numba")
 
 
-@pytest.mark.skipif(find_spec("codesign.cli") is None, reason="codesign.cli is not there yet")
 def test_asking_the_command_line_for_help_loads_no_heavy_library() -> None:
     code = """
 import sys

@@ -39,10 +39,10 @@ def measured(truth: Spec, networks: tuple[str, ...] = NETWORKS, noise: float = 0
 def test_a_fit_finds_what_ten_measurements_hide() -> None:
     truth = CpuSpec(gemm_efficiency=0.45, depthwise_efficiency=0.12, dispatch_s=20e-6, core_dram_bytes_per_s=4e9)
     found = calibrate(START, measured(truth))
-    assert found.error.mape < 5 < 20 < found.error.before_mape
-    assert found.error.spearman > 0.95
+    assert found.error.mape < 5 < 40 < found.error.before_mape
+    assert found.error.spearman > 0.99
     assert (found.error.rows, found.error.protocol) == (10, "over 10 networks")
-    assert found.spec.model_dump()["gemm_efficiency"] == pytest.approx(0.45, rel=0.15)
+    assert found.spec.model_dump()["gemm_efficiency"] == pytest.approx(0.45, rel=0.02)
     # Depthwise layers also wait for memory: the knob moves to its truth, and part of it is told by others.
     assert 0.12 < found.spec.model_dump()["depthwise_efficiency"] < 0.24
     np.testing.assert_allclose(found.predicted, [row.seconds for row in measured(truth)], rtol=0.06)
@@ -143,7 +143,7 @@ def test_it_serves_any_family() -> None:
     row = Measurement("resnet18", "resnet18", precision="int8")
     rows = [replace(row, seconds=evaluate(workload_of(row), spatial, truth).total("latency_s"))]
     found = calibrate(start, rows, knobs=["sram_bytes_per_cycle"])
-    assert found.spec.model_dump()["sram_bytes_per_cycle"] == pytest.approx(20.0, rel=0.3)
+    assert found.spec.model_dump()["sram_bytes_per_cycle"] == pytest.approx(20.0, rel=0.005)
 
 
 def test_bad_requests_are_told() -> None:
