@@ -39,6 +39,7 @@ class Device:
 
 @cache
 def device_names() -> tuple[str, ...]:
+    """Names of the devices that ship, in alphabetical order."""
     folder = files("hwmodels") / "catalog"
     return tuple(sorted(item.name[:-5] for item in folder.iterdir() if item.name.endswith(".yaml")))
 
