@@ -40,6 +40,17 @@ class SpecError(ValueError):
         super().__init__(f"{' '.join(where.split())}: {shown[:120]} is not {expected}{tail}")
 
     @classmethod
+    def missing(cls, where: str, what: str, hint: str | None = None) -> SpecError:
+        """Something that must be there and is not: a file, a key, a column.
+
+        >>> print(SpecError.missing("rows.csv", "column seconds"))
+        rows.csv: column seconds is missing
+        """
+        error = cls(where, what, "there", hint)
+        error.args = (f"{' '.join(where.split())}: {what} is missing" + (f" ({hint})" if hint else ""),)
+        return error
+
+    @classmethod
     def unknown(cls, where: str, got: str, choices: Iterable[str]) -> SpecError:
         """An unknown name: lists what is allowed and names the nearest match."""
         allowed = sorted(choices)

@@ -137,7 +137,7 @@ def measure(
     if accelerator not in ("cpu", "cuda"):
         raise SpecError.unknown("accelerator", accelerator, ("cpu", "cuda"))
     if accelerator == "cuda" and not torch.cuda.is_available():
-        raise SpecError("accelerator", "cuda", "there", "torch sees no CUDA device")
+        raise SpecError.missing("--accelerator cuda", "a CUDA device", "torch sees none")
     for row in rows:
         if row.precision != "fp32":
             raise SpecError(f"{row.name}: precision", row.precision, "fp32")

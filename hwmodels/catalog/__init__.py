@@ -63,7 +63,7 @@ def load_device(path: Path) -> Device:
     import yaml
 
     if not path.is_file():
-        raise SpecError(str(path), "the file", "there")
+        raise SpecError.missing(str(path), "the file")
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except yaml.YAMLError as error:

@@ -125,7 +125,7 @@ def test_a_knob_without_the_text_of_its_source_is_refused(tmp_path: Path) -> Non
 
 
 def test_a_missing_file_and_an_unknown_device(tmp_path: Path) -> None:
-    with pytest.raises(SpecError, match=r"gone\.yaml: the file is not there"):
+    with pytest.raises(SpecError, match=r"gone\.yaml: the file is missing"):
         device(str(tmp_path / "gone.yaml"))
     with pytest.raises(SpecError, match="did you mean isaac"):
         device("isaak")

@@ -108,7 +108,7 @@ class Call(TorchCall):
         """An operand that the operator cannot do without."""
         found = self.input(index)
         if found is None:
-            raise SpecError(self.walk.place(self.step), f"operand {index}", "there")
+            raise SpecError.missing(self.walk.place(self.step), f"operand {index}")
         return found
 
     def attribute(self, name: str, default: Any = None) -> Any:
