@@ -1,17 +1,19 @@
 """A Hugging Face `config.json` as a Workload: encoders and decoders of language, without weights and without torch.
 
 Encoders come as their base model (with pooler where the base model has one), decoders with their language-model head.
-What the file leaves out has the default that its model type documents.
+What the file leaves out has the default that its model type documents. A field that would change the network in a way
+that is not modelled is refused, never passed over.
 
-Not modelled: mixtures of experts, sliding windows, encoder-decoder models, relative-position attention.
+Not modelled: mixtures of experts, encoder-decoder models, relative-position attention.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from hwmodels.errors import SpecError
 from hwmodels.workload.graph import Builder, Workload
@@ -31,6 +33,38 @@ _ACTIVATIONS: dict[str, ActivationName] = {
     "swish": "silu",
     "tanh": "tanh",
 }
+
+# Types whose names are near to one that is read here, or that people ask for, and what they need.
+_EXPERTS, _TWO_SIDED, _OTHER_BLOCKS = "it has mixtures of experts", "it has an encoder and a decoder", "other blocks"
+_OTHER_TYPES = {
+    **dict.fromkeys(
+        ("mixtral", "qwen2_moe", "qwen3_moe", "deepseek_v2", "deepseek_v3", "gpt_oss", "llama4", "phimoe", "olmoe",
+         "granitemoe", "dbrx", "jamba"), _EXPERTS
+    ),
+    **dict.fromkeys(("t5", "mt5", "bart", "mbart", "pegasus", "marian", "whisper", "m2m_100"), _TWO_SIDED),
+    **dict.fromkeys(
+        ("gemma2", "gemma3", "gemma3_text", "phi3", "falcon", "bloom", "mamba", "mamba2", "rwkv", "albert", "deberta",
+         "deberta-v2", "electra", "longformer", "vit", "clip", "gptj", "gpt_neo", "stablelm", "cohere", "olmo", "olmo2",
+         "glm4", "starcoder2", "mpt", "smollm3"), _OTHER_BLOCKS
+    ),
+}  # fmt: skip
+
+_LAYER_TYPES = {"full_attention", "sliding_attention"}
+_UNMODELLED: dict[str, tuple[Any, ...]] = {
+    "num_local_experts": (0, 1),
+    "num_experts": (0, 1),
+    "n_routed_experts": (0,),
+    "q_lora_rank": (0,),
+    "kv_lora_rank": (0,),
+    "is_encoder_decoder": (False,),
+    "add_cross_attention": (False,),
+    "position_embedding_type": ("absolute",),
+    "layer_norm_elementwise_affine": (True,),
+    "_remove_final_layer_norm": (False,),
+    "pruned_heads": ({},),
+    "num_nextn_predict_layers": (0,),
+}
+"""Field -> values that leave the network as it is read here."""
 
 
 def from_hf_config(
@@ -57,8 +91,14 @@ def from_hf_config(
     """
     fields = _Fields(*_read(config))
     model_type = fields.text("model_type")
+    if model_type in _OTHER_TYPES:
+        raise SpecError(
+            f"{fields.where}: model_type", model_type, f"modelled: {_OTHER_TYPES[model_type]}",
+            "hwmodels.from_torch traces the module",
+        )  # fmt: skip
     if model_type not in _READERS:
         raise SpecError.unknown(f"{fields.where}: model_type", model_type, MODEL_TYPES)
+    fields.refuse_unmodelled()
     shape = _READERS[model_type](fields)
     for name, value, least in (("batch", batch, 1), ("tokens", tokens, 1), ("past", past, 0)):
         if value < least:
@@ -127,15 +167,35 @@ class _Fields:
             raise SpecError.unknown(f"{self.where}: {keys[0]}", name, _ACTIVATIONS)
         return _ACTIVATIONS[name]
 
+    def windows(self, depth: int, *, default: int, first: int = 0) -> tuple[int, ...]:
+        """The window of each layer, 0 for full attention: `layer_types` where they are given, else from `first` on."""
+        types = self._content.get("layer_types")
+        if "sliding_window" in self._content and self._content["sliding_window"] is None:
+            return ()
+        window = self.size("sliding_window", default=default) if default or "sliding_window" in self._content else 0
+        if types is None:
+            return (0,) * min(first, depth) + (window,) * (depth - first) if window else ()
+        if not isinstance(types, list) or len(types) != depth or not set(types) <= _LAYER_TYPES:
+            raise SpecError(f"{self.where}: layer_types", types, f"{depth} of {', '.join(sorted(_LAYER_TYPES))}")
+        return tuple(window if name == "sliding_attention" else 0 for name in types)
+
+    def refuse_unmodelled(self) -> None:
+        """Fields that change the network in a way that no reader here models."""
+        for key, harmless in _UNMODELLED.items():
+            value = self._content.get(key)
+            if value is not None and value not in harmless:
+                allowed = " or ".join(map(str, harmless)) or "left out"
+                raise SpecError(f"{self.where}: {key}", value, f"modelled (only {allowed})")
+
     def name(self, default: str) -> str:
         """The name of the workload: that of the weights, without their owner."""
         given = self._content.get("_name_or_path")
         return given.rstrip("/").rsplit("/", 1)[-1] or default if isinstance(given, str) else default
 
 
-def _bert(fields: _Fields) -> Transformer:
+def _bert(fields: _Fields, *, vocabulary: int = 30522) -> Transformer:
     return Transformer(
-        vocabulary=fields.size("vocab_size", default=30522),
+        vocabulary=fields.size("vocab_size", default=vocabulary),
         features=fields.size("hidden_size", default=768),
         depth=fields.size("num_hidden_layers", default=12),
         heads=fields.size("num_attention_heads", default=12),
@@ -202,30 +262,66 @@ def _opt(fields: _Fields) -> Transformer:
     )
 
 
-def _llama(fields: _Fields, *, qkv_bias: bool = False, head_norm: bool = False, tied: bool = False) -> Transformer:
+class _LlamaDefaults(NamedTuple):
+    """What the documented configuration of a type says where it differs from Llama's."""
+
+    vocabulary: int = 32000
+    features: int = 4096
+    hidden: int = 11008
+    depth: int = 32
+    heads: int = 32
+    kv_heads: int | None = None
+    head_features: int | None = None
+    activation: str = "silu"
+    tied: bool = False
+    window: int = 0
+
+
+# Defaults of MistralConfig, Qwen2Config, Qwen3Config and GemmaConfig [transformers 4.57].
+_MISTRAL = _LlamaDefaults(hidden=14336, kv_heads=8, window=4096)
+_QWEN2 = _LlamaDefaults(vocabulary=151936, hidden=22016, kv_heads=32)
+_QWEN3 = _QWEN2._replace(head_features=128)
+_GEMMA = _LlamaDefaults(
+    vocabulary=256000, features=3072, hidden=24576, depth=28, heads=16, kv_heads=16, head_features=256,
+    activation="gelu_pytorch_tanh", tied=True,
+)  # fmt: skip
+
+
+def _llama(fields: _Fields, default: _LlamaDefaults, *, qkv_bias: bool = False, head_norm: bool = False) -> Transformer:
     """Llama and its heirs: RMS norms, rotary positions, gated feed-forward networks, grouped keys and values."""
-    features = fields.size("hidden_size", default=4096)
-    heads = fields.size("num_attention_heads", default=32)
-    width = fields.size("head_dim", default=max(features // heads, 1))
+    features = fields.size("hidden_size", default=default.features)
+    heads = fields.size("num_attention_heads", default=default.heads)
+    width = fields.size("head_dim", default=default.head_features or max(features // heads, 1))
     bias = fields.flag("attention_bias", default=False)
+    depth = fields.size("num_hidden_layers", default=default.depth)
     return Transformer(
-        vocabulary=fields.size("vocab_size", default=32000),
+        vocabulary=fields.size("vocab_size", default=default.vocabulary),
         features=features,
-        depth=fields.size("num_hidden_layers", default=32),
+        depth=depth,
         heads=heads,
-        kv_heads=fields.size("num_key_value_heads", default=heads),
+        kv_heads=fields.size("num_key_value_heads", default=default.kv_heads or heads),
         head_features=width,
-        hidden=fields.size("intermediate_size", default=11008),
+        hidden=fields.size("intermediate_size", default=default.hidden),
         rotary_features=width,
         norm="rms",
         head_norm=head_norm,
-        activation=fields.activation("hidden_activation", "hidden_act", default="silu"),
+        activation=fields.activation("hidden_activation", "hidden_act", default=default.activation),
         gated=True,
         qkv_bias=qkv_bias or bias,
         attention_bias=bias,
         mlp_bias=fields.flag("mlp_bias", default=False),
-        tied_head=fields.flag("tie_word_embeddings", default=tied),
+        tied_head=fields.flag("tie_word_embeddings", default=default.tied),
+        windows=fields.windows(depth, default=default.window),
     )
+
+
+def _qwen(fields: _Fields, default: _LlamaDefaults, *, qkv_bias: bool, head_norm: bool) -> Transformer:
+    """Qwen slides a window only where it is told to, from its layer `max_window_layers` on."""
+    shape = _llama(fields, default, qkv_bias=qkv_bias, head_norm=head_norm)
+    if not fields.flag("use_sliding_window", default=False):
+        return replace(shape, windows=())
+    first = fields.size("max_window_layers", default=28)
+    return replace(shape, windows=fields.windows(shape.depth, default=4096, first=first))
 
 
 def _gpt_neox(fields: _Fields) -> Transformer:
@@ -241,6 +337,8 @@ def _gpt_neox(fields: _Fields) -> Transformer:
         rotary_features=int(features // heads * rotary),
         activation=fields.activation("hidden_act", default="gelu"),
         fused_qkv=True,
+        qkv_bias=fields.flag("attention_bias", default=True),
+        attention_bias=fields.flag("attention_bias", default=True),
         parallel=fields.flag("use_parallel_residual", default=True),
         parallel_norms=2,
         tied_head=fields.flag("tie_word_embeddings", default=False),
@@ -261,6 +359,7 @@ def _phi(fields: _Fields) -> Transformer:
         rotary_features=int(features // heads * rotary),
         activation=fields.activation("hidden_act", default="gelu_new"),
         parallel=True,
+        head_norm=fields.flag("qk_layernorm", default=False),
         tied_head=fields.flag("tie_word_embeddings", default=False),
         head_bias=True,
     )
@@ -270,16 +369,16 @@ _READERS: dict[str, Callable[[_Fields], Transformer]] = {
     "bert": _bert,
     "camembert": _bert,
     "distilbert": _distilbert,
-    "gemma": lambda fields: _llama(fields, tied=True),
+    "gemma": lambda fields: _llama(fields, _GEMMA),
     "gpt2": _gpt2,
     "gpt_neox": _gpt_neox,
-    "llama": _llama,
-    "mistral": _llama,
+    "llama": lambda fields: _llama(fields, _LlamaDefaults()),
+    "mistral": lambda fields: _llama(fields, _MISTRAL),
     "opt": _opt,
     "phi": _phi,
-    "qwen2": lambda fields: _llama(fields, qkv_bias=True),
-    "qwen3": lambda fields: _llama(fields, head_norm=True),
-    "roberta": _bert,
+    "qwen2": lambda fields: _qwen(fields, _QWEN2, qkv_bias=True, head_norm=False),
+    "qwen3": lambda fields: _qwen(fields, _QWEN3, qkv_bias=False, head_norm=True),
+    "roberta": lambda fields: _bert(fields, vocabulary=50265),
     "xlm-roberta": _bert,
 }
 

@@ -6,7 +6,9 @@ Mistral [Jiang et al., 2023], Phi-2 [Javaheripi et al., 2023].
 
 A decoder is a "prefill" (all tokens at once, `past` 0) or a "decode" step (one token over a cache of `past`). The
 causal mask and the scale of the scores have no row: kernels fold them into the softmax. Logits are made for every
-token that is read. Not modelled: mixtures of experts, sliding windows, encoder-decoder models.
+token that is read. In a layer with a window [Beltagy et al., 2020; Jiang et al., 2023] a token sees as many positions
+as the window holds, itself included, and the cache keeps no more; more tokens than that are read in blocks of a window.
+Not modelled: mixtures of experts, encoder-decoder models.
 """
 
 from __future__ import annotations
@@ -28,6 +30,7 @@ from hwmodels.workload.ops import (
     MatMul,
     Norm,
     Permute,
+    Rearrange,
     Reshape,
     Select,
     Shared,
@@ -44,7 +47,8 @@ class Transformer:
     """The shape of a language transformer; the defaults are those of GPT-2.
 
     `kv_heads` heads share keys and values with heads / kv_heads queries each; `positions` learned position vectors
-    (0: rotary, over `rotary_features` of each head, or none). `gated` feed-forward networks multiply two branches.
+    (0: rotary, over `rotary_features` of each head, or none). `windows` holds the window of each layer, 0 for full
+    attention; empty where all are full. `gated` feed-forward networks multiply two branches.
     `parallel` blocks feed attention and feed-forward network from the same tensor, through one norm or two. Biases
     of the query, key and value projections, of the attention's output, of the feed-forward network and of the head
     are separate.
@@ -76,6 +80,7 @@ class Transformer:
     pooler: bool = False
     tied_head: bool = True
     head_bias: bool = False
+    windows: tuple[int, ...] = ()
 
     @property
     def width(self) -> int:
@@ -99,8 +104,8 @@ def transformer(shape: Transformer, past: int = 0) -> Callable[[Builder], str | 
     def write(net: Builder) -> str | tuple[str, ...]:
         _check(net, shape, past)
         x = _embed(net, shape)
-        for _ in range(shape.depth):
-            x = _block(net, shape, x, past)
+        for window in shape.windows or (0,) * shape.depth:
+            x = _block(net, shape, x, past, window)
         if shape.pre_norm:
             x = net.add(Norm(shape.norm), x)
         if shape.causal:
@@ -141,21 +146,21 @@ def _embed(net: Builder, shape: Transformer) -> str:
     return net.add(Norm(shape.norm), x) if shape.embedding_norm else x
 
 
-def _block(net: Builder, shape: Transformer, x: str, past: int) -> str:
+def _block(net: Builder, shape: Transformer, x: str, past: int, window: int) -> str:
     """Attention and a feed-forward network, each with its residual and its norm before or after."""
     if shape.parallel:
         y = z = net.add(Norm(shape.norm), x)
         if shape.parallel_norms == 2:
             z = net.add(Norm(shape.norm), x)
-        return net.residual(net.residual(_attention(net, shape, y, past), _feed_forward(net, shape, z)), x)
+        return net.residual(net.residual(_attention(net, shape, y, past, window), _feed_forward(net, shape, z)), x)
     if shape.pre_norm:
-        x = net.residual(x, _attention(net, shape, net.add(Norm(shape.norm), x), past))
+        x = net.residual(x, _attention(net, shape, net.add(Norm(shape.norm), x), past, window))
         return net.residual(x, _feed_forward(net, shape, net.add(Norm(shape.norm), x)))
-    x = net.add(Norm(shape.norm), net.residual(x, _attention(net, shape, x, past)))
+    x = net.add(Norm(shape.norm), net.residual(x, _attention(net, shape, x, past, window)))
     return net.add(Norm(shape.norm), net.residual(x, _feed_forward(net, shape, x)))
 
 
-def _attention(net: Builder, shape: Transformer, x: str, past: int) -> str:
+def _attention(net: Builder, shape: Transformer, x: str, past: int, window: int) -> str:
     """Self-attention; the queries of a group stand in one product, so that its keys are read once."""
     batch, tokens, _ = net.shape(x)
     groups, shared, width = shape.groups, shape.heads // shape.groups, shape.width
@@ -168,13 +173,34 @@ def _attention(net: Builder, shape: Transformer, x: str, past: int) -> str:
     if shape.rotary_features:
         query, key = (_rotate(net, part, shape.rotary_features) for part in (query, key))
     if shape.causal:
-        key, value = net.add(Cache(past), key), net.add(Cache(past), value)
-    query = net.add(Reshape((batch, groups, shared * tokens, width)), query)
-    scores = net.add(MatMul(), query, net.add(Permute((0, 1, 3, 2)), key))
-    mixed = net.add(MatMul(), net.add(Softmax(), scores), value)
-    mixed = net.add(Reshape((batch, shape.heads, tokens, width)), mixed)
+        kept = min(past, max(window - tokens, 0)) if window else past
+        key, value = net.add(Cache(kept), key), net.add(Cache(kept), value)
+    blocks = -(-tokens // window) if window else 1
+    if blocks > 1:
+        query = _in_blocks(net, query, (batch, groups, blocks, shared * window, width), window)
+        key, value = (_in_blocks(net, part, (batch, groups, blocks, window, width), window) for part in (key, value))
+    else:
+        query = net.add(Reshape((batch, groups, shared * tokens, width)), query)
+    *outer, rows, columns = range(len(net.shape(key)))
+    keys = net.add(Permute((*outer, columns, rows)), key)
+    mixed = net.add(MatMul(), net.add(Softmax(), net.add(MatMul(), query, keys)), value)
+    mixed = net.add(Reshape((batch, shape.heads, blocks * window if blocks > 1 else tokens, width)), mixed)
+    if blocks * window > tokens and blocks > 1:
+        mixed = net.add(Split(2, 0, tokens), mixed)
     merged = net.add(Reshape((batch, tokens, shape.heads * width)), net.add(Permute((0, 2, 1, 3)), mixed))
     return net.linear(merged, shape.features, bias=shape.attention_bias)
+
+
+def _in_blocks(net: Builder, x: str, shape: tuple[int, ...], window: int) -> str:
+    """(batch, heads, tokens, width) in blocks of a window, padded where the tokens do not fill the last one.
+
+    Each token meets as many keys as with a window that slides: those of its block.
+    """
+    batch, heads, tokens, width = net.shape(x)
+    padded = -(-tokens // window) * window
+    if tokens < padded:
+        x = net.add(Rearrange("pad", (batch, heads, padded, width)), x)
+    return net.add(Reshape(shape), x)
 
 
 def _projections(net: Builder, shape: Transformer, x: str) -> tuple[str, str, str]:

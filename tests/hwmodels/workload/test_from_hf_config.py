@@ -10,6 +10,8 @@ import pytest
 
 from hwmodels.errors import SpecError
 from hwmodels.workload.from_hf_config import MODEL_TYPES, from_hf_config
+from hwmodels.workload.memory import kv_cache_bytes
+from hwmodels.workload.ops import Kind
 from hwmodels.workload.table import layer_table
 from hwmodels.workload.zoo import network
 
@@ -108,6 +110,54 @@ def test_published_totals(config: dict[str, Any], parameters: int) -> None:
 
 
 @pytest.mark.parametrize(
+    ("model_type", "parameters"),
+    [("mistral", 7_241_732_096), ("qwen2", 12_049_846_272), ("qwen3", 12_049_461_248), ("gemma", 8_537_680_896)],
+)
+def test_what_the_file_leaves_out_is_the_default_of_its_type(model_type: str, parameters: int) -> None:
+    """MistralConfig(), Qwen2Config(), Qwen3Config() and GemmaConfig() as transformers documents them."""
+    assert from_hf_config({"model_type": model_type}, tokens=2).parameters == parameters
+
+
+def test_a_flag_of_gpt_neox_takes_its_biases_off() -> None:
+    """2 layers of 3,150,336 without the biases of both projections, two tables of 1000 x 512, one norm."""
+    shape = {"hidden_size": 512, "num_attention_heads": 8, "num_hidden_layers": 2, "intermediate_size": 2048}
+    plain = {"model_type": "gpt_neox", "vocab_size": 1000, **shape}
+    assert from_hf_config({**plain, "attention_bias": False}, tokens=2).parameters == 7_325_696
+    assert from_hf_config(plain, tokens=2).parameters == 7_325_696 + 2 * (3 * 512 + 512)
+
+
+SMALL = {
+    "model_type": "mistral", "hidden_size": 32, "num_attention_heads": 4, "num_key_value_heads": 2,
+    "num_hidden_layers": 2, "intermediate_size": 48, "vocab_size": 50,
+}  # fmt: skip
+
+
+def attention_macs(config: dict[str, Any], tokens: int, past: int = 0) -> int:
+    workload = from_hf_config(config, tokens=tokens, past=past)
+    return sum(row.macs for _, row in workload.rows() if row.kind == Kind.MATMUL)
+
+
+def test_a_token_sees_its_window_and_the_cache_keeps_no_more() -> None:
+    """Two products of heads x width = 32 a token and position, in each of two layers."""
+    window = {**SMALL, "sliding_window": 8}
+    assert attention_macs(window, 1, past=100) == 2 * 2 * 32 * 8
+    assert attention_macs(window, 1, past=3) == 2 * 2 * 32 * 4
+    assert attention_macs(window, 32) == 2 * 2 * 32 * 32 * 8
+    assert attention_macs(window, 30) == 2 * 2 * 32 * 32 * 8  # the last block is filled up
+    assert attention_macs({**SMALL, "sliding_window": None}, 32) == 2 * 2 * 32 * 32 * 32
+    kept = kv_cache_bytes(layer_table([from_hf_config(window, tokens=1, past=100)]))
+    assert kept.tolist() == [2 * 2 * 2 * 8 * 8]  # layers, keys and values, 2 heads of 8, 8 positions, 1 byte
+
+
+def test_windows_of_some_layers() -> None:
+    types = {**SMALL, "sliding_window": 8, "layer_types": ["full_attention", "sliding_attention"]}
+    assert attention_macs(types, 1, past=99) == 2 * 32 * (100 + 8)
+    qwen = {**SMALL, "model_type": "qwen2", "sliding_window": 8, "max_window_layers": 1}
+    assert attention_macs(qwen, 1, past=99) == 2 * 32 * 200
+    assert attention_macs({**qwen, "use_sliding_window": True}, 1, past=99) == 2 * 32 * (100 + 8)
+
+
+@pytest.mark.parametrize(
     ("name", "config", "tokens", "past"),
     [
         ("bert_base", {"model_type": "bert"}, 128, 0),
@@ -156,7 +206,12 @@ def test_a_file_is_read_and_named_after_its_weights(tmp_path: Path) -> None:
         ('{"model_type": "phi", "partial_rotary_factor": 2}', "partial_rotary_factor: 2 is not between 0 and 1"),
         ('{"model_type": "opt", "word_embed_proj_dim": 512, "hidden_size": 1024}', "word_embed_proj_dim"),
         ('{"model_type": "llama", "num_key_value_heads": 5}', "key and value heads: 5"),
-        ('{"model_type": "mixtral"}', "model_type: mixtral is not one of"),
+        ('{"model_type": "mixtral"}', "model_type: mixtral is not modelled: it has mixtures of experts"),
+        ('{"model_type": "gemma2"}', "model_type: gemma2 is not modelled"),
+        ('{"model_type": "mistral", "num_local_experts": 8}', "num_local_experts: 8 is not modelled"),
+        ('{"model_type": "bert", "position_embedding_type": "relative_key"}', "position_embedding_type: relative_key"),
+        ('{"model_type": "mistral", "sliding_window": 0}', "sliding_window: 0 is not a whole number > 0"),
+        ('{"model_type": "mistral", "layer_types": ["full_attention"]}', "layer_types"),
     ],
 )
 def test_what_cannot_be_read_is_one_line(tmp_path: Path, text: str, message: str) -> None:
