@@ -57,11 +57,35 @@ def test_hwmodels_never_imports_codesign() -> None:
     assert {name for name in importers("codesign") if name.startswith("hwmodels/")} == set()
 
 
-def test_kernels_import_numpy_and_numba_only() -> None:
-    allowed = {"numpy", "numba", "typing", "__future__", "collections"}
+def test_kernels_import_numpy_numba_and_the_shared_part_only() -> None:
+    allowed = {"numpy", "numba", "typing", "__future__", "collections", "functools", "hashlib", "pathlib"}
+    shared = "hwmodels.families.kernel_parts"
     kernels = [path for path in FILES if path.name.startswith("kernel") and "families" in path.parts]
-    assert kernels
-    assert {relative(path): roots(path) - allowed for path in kernels if roots(path) - allowed} == {}
+    assert ROOT / "hwmodels/families/kernel_parts.py" in kernels
+    for path in kernels:
+        own = {name for name in imports(path) if name.startswith(("hwmodels", "codesign"))}
+        assert roots(path) - allowed <= {"hwmodels"}, relative(path)
+        assert all(name == shared or name.startswith(f"{shared}.") for name in own), relative(path)
+
+
+def test_functions_of_kernels_are_cached_with_the_stamp_of_their_sources_or_not_at_all() -> None:
+    """`inner` and `entry` are the only ways to numba: a bare `njit(cache=True)` would not see an edit elsewhere."""
+    for path in (path for path in FILES if path.name == "kernel.py" and "families" in path.parts):
+        assert "numba" not in roots(path), relative(path)
+        makers = {
+            node.name
+            for maker in ast.walk(tree(path))
+            if isinstance(maker, ast.FunctionDef) and [argument.arg for argument in maker.args.args] == ["stamp"]
+            for node in maker.body
+            if isinstance(node, ast.FunctionDef)
+        }
+        entries = {
+            node.name
+            for node in ast.walk(tree(path))
+            if isinstance(node, ast.FunctionDef) and any(ast.unparse(mark) == "entry" for mark in node.decorator_list)
+        }
+        assert entries, relative(path)
+        assert entries <= makers, relative(path)
 
 
 def test_torch_stays_in_network_estimate_and_data() -> None:
@@ -79,11 +103,12 @@ def test_only_the_report_draws() -> None:
 def test_families_import_nothing_above_them() -> None:
     """Only the base, the workload, numbers and errors: what a family is held against lives in `validation`."""
     below = ("base", "errors", "numerics", "units", "workload")
+    shared = ("hwmodels.families.base", "hwmodels.families.kernel_parts")
     for path in FILES:
         if "families" not in path.parts or path.name == "base.py":
             continue
         own = f"hwmodels.families.{path.relative_to(ROOT / 'hwmodels/families').parts[0]}"
-        allowed = (own, "hwmodels.families.base", *(f"hwmodels.{name}" for name in below))
+        allowed = (own, *shared, *(f"hwmodels.{name}" for name in below))
         upward = {name for name in imports(path) if name.startswith("hwmodels.") and not name.startswith(allowed)}
         assert upward - {"hwmodels.families"} == set(), relative(path)
 

@@ -7,7 +7,8 @@ execution-cache-memory model. [Horowitz] ISSCC 2014, fig. 1.1.9. [host] this pro
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal, NamedTuple
+from collections import namedtuple
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -26,76 +27,12 @@ _DESIGN = "a choice of the runtime"
 Column = npt.NDArray[Any]
 
 
-class CpuTable(NamedTuple):
-    """The knobs of C configurations as columns, (C,) each."""
-
-    big_cores: Column
-    little_cores: Column
-    little_speed: Column
-    clock_hz: Column
-    all_core_clock_hz: Column
-    threads: Column
-    scheduling: Column
-    serial_fraction: Column
-    barrier_s: Column
-    grain_elements: Column
-    simd_bits: Column
-    fma_units: Column
-    fma_latency_cycles: Column
-    half_rate: Column
-    int8_rate: Column
-    tile_rows: Column
-    tile_vectors: Column
-    tile_overhead_steps: Column
-    gemm_efficiency: Column
-    depthwise_efficiency: Column
-    depthwise_wide_rate: Column
-    vector_efficiency: Column
-    pool_efficiency: Column
-    l1_bytes: Column
-    l2_bytes: Column
-    l2_shared: Column
-    l3_bytes: Column
-    l1_bytes_per_cycle: Column
-    l2_bytes_per_cycle: Column
-    l3_bytes_per_cycle: Column
-    core_dram_bytes_per_s: Column
-    dram_bytes_per_s: Column
-    dram_efficiency: Column
-    flash_bytes: Column
-    flash_bytes_per_s: Column
-    memory_bytes: Column
-    overlap_norm: Column
-    context: Column
-    reuse_distance_bytes: Column
-    layout: Column
-    has_direct: Column
-    direct_least_elements: Column
-    has_winograd: Column
-    repacks_weights: Column
-    repack_bytes_per_s: Column
-    dispatch_s: Column
-    product_dispatch_s: Column
-    invoke_s: Column
-    page_fault_s: Column
-    fault_threshold_bytes: Column
-    mac_j: Column
-    vector_op_j: Column
-    cache_j_per_byte: Column
-    dram_j_per_byte: Column
-    core_w: Column
-    idle_w: Column
-    area_mm2: Column
-
-
 class CpuSpec(Spec):
     """One CPU with its runtime; the defaults are a Cortex-A76 board that runs a compiled network.
 
     >>> CpuSpec(threads=1).numerics().weight_bits
     32
     """
-
-    table_type: ClassVar[type[Any]] = CpuTable
 
     big_cores: int = knob(4, "cores of the fast cluster", source=_DATASHEET, ge=1, le=1024)
     little_cores: int = knob(0, "cores of the slow cluster", source=_DATASHEET, ge=0, le=64)
@@ -429,3 +366,11 @@ class CpuSpec(Spec):
         out[:, Numerics._fields.index("weight_bits")] = 32
         out[:, Numerics._fields.index("activation_bits")] = 32
         return out
+
+
+if TYPE_CHECKING:
+    CpuTable = Any
+else:
+    CpuTable = namedtuple("CpuTable", CpuSpec.model_fields, module=__name__)
+    """The knobs of C configurations as columns, (C,) each, in the order of the Spec."""
+    CpuSpec.table_type = CpuTable

@@ -21,7 +21,7 @@ from hwmodels.families.crossbar.converter import ADC_MODELS, Converters, convert
 from hwmodels.families.crossbar.devices import CellColumns, cell_columns
 from hwmodels.families.crossbar.spec import CrossbarTable, active_rows, resolved_adc_bits
 
-__all__ = ["ChipTable", "Parts", "area_parts", "chip_table", "chip_total", "power_parts", "take"]
+__all__ = ["ChipTable", "Parts", "area_parts", "chip_table", "chip_total", "power_parts"]
 
 F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
@@ -113,11 +113,6 @@ class _Events(NamedTuple):
     sample_hold: F64
     conversion: Converters
     shift_add: F64
-
-
-def take(table: CrossbarTable, index: I64) -> CrossbarTable:
-    """The configurations at `index`."""
-    return CrossbarTable._make(np.ascontiguousarray(column[index]) for column in table)
 
 
 def chip_table(table: CrossbarTable) -> ChipTable:
@@ -341,7 +336,8 @@ def _accumulator_bits(table: CrossbarTable) -> F64:
     analogue = resolved_adc_bits(table) + merged + table.activation_bits
     depth = np.ceil(np.log2(active_rows(table)))
     adders = table.weight_bits + table.dac_bits - 1 + depth + table.activation_bits
-    return np.where(table.compute == 0, analogue, adders).astype(np.float64)
+    bits: F64 = np.where(table.compute == 0, analogue, adders).astype(np.float64)
+    return bits
 
 
 def _route_j(table: CrossbarTable, area: Parts) -> F64:
@@ -355,7 +351,8 @@ def _route_j(table: CrossbarTable, area: Parts) -> F64:
     levels = np.ceil(np.log2(np.maximum(side, 1.0)))
     tile_mm2 = table.imas_per_tile * sum(area[:7]) + sum(area[7:12])
     path_mm = np.sqrt(tile_mm2) * side * (1 - 2.0**-levels)
-    return np.where(table.interconnect == 1, path_mm * table.wire_j_per_bit_mm * scale, mesh)
+    joules: F64 = np.where(table.interconnect == 1, path_mm * table.wire_j_per_bit_mm * scale, mesh)
+    return joules
 
 
 def _digital_scale(table: CrossbarTable) -> F64:
@@ -393,7 +390,8 @@ def _slices(table: CrossbarTable) -> I64:
 
 
 def _words_a_row(table: CrossbarTable) -> I64:
-    return table.array_cols // _slices(table)
+    words: I64 = table.array_cols // _slices(table)
+    return words
 
 
 def _converted_columns(table: CrossbarTable) -> I64:
@@ -402,7 +400,8 @@ def _converted_columns(table: CrossbarTable) -> I64:
 
 
 def _columns_per_adc(table: CrossbarTable) -> I64:
-    return np.minimum(table.columns_per_adc, table.array_cols)
+    columns: I64 = np.minimum(table.columns_per_adc, table.array_cols)
+    return columns
 
 
 def _ceil(a: I64, b: I64) -> I64:

@@ -15,100 +15,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
-__all__ = ["Chip", "Mapping", "Terms", "Totals", "Work", "cost", "cost_at", "mapping"]
+from hwmodels.families.kernel_parts import ceil_div, entry, inner, records, source_stamp
+
+__all__ = ["Mapping", "Terms", "Totals", "all_pairs", "listed_pairs", "mapping"]
 
 F64 = npt.NDArray[np.float64]
-
-
-class Chip(NamedTuple):
-    """One configuration: the columns of the same names in `chip.ChipTable`."""
-
-    rows: int
-    columns: int
-    active_rows: int
-    cell_bits: int
-    dac_bits: int
-    columns_a_slice: int
-    unit_columns: int
-    columns_per_adc: int
-    weight_bits: int
-    activation_bits: int
-    duplication: int
-    vectors_per_copy: int
-    arrays_per_ima: int
-    imas_per_tile: int
-    tiles: int
-    pipeline_cycles: int
-    merges: int
-    splits: int
-    packs: int
-    reloads: int
-    writes_dynamic: int
-    scratch_tiles: int
-    skips_padding: int
-    sums_once: int
-    read_s: float
-    conversion_s: float
-    row_write_s: float
-    shift_adds_per_s: float
-    buffer_bits_per_s: float
-    flit_bits_per_s: float
-    digital_ops_per_s: float
-    io_bits_per_s: float
-    buffer_bits: float
-    cell_j: float
-    dac_j: float
-    sample_hold_j: float
-    adc_j: float
-    weight_bit_j: float
-    shift_add_j: float
-    input_register_j: float
-    output_register_j: float
-    tile_register_j: float
-    buffer_j: float
-    bus_j: float
-    route_j: float
-    digital_op_j: float
-    digital_mac_j: float
-    io_j: float
-    write_j: float
-    leakage_w: float
-    idle_share: float
-
-
-class Work(NamedTuple):
-    """What the model reads of one layer; the columns of the same names in `Layers`."""
-
-    batch: int
-    groups: int
-    m: int
-    n: int
-    k: int
-    in_h: int
-    in_w: int
-    out_h: int
-    out_w: int
-    kernel_h: int
-    kernel_w: int
-    stride_h: int
-    stride_w: int
-    pad_h: int
-    pad_w: int
-    dilation_h: int
-    dilation_w: int
-    macs: int
-    vector_ops: int
-    weight_elements: int
-    input_elements: int
-    output_elements: int
-    weight_bits: int
-    activation_bits: int
-    dynamic_operand: int
-    sequential_steps: int
-    input_offchip: int
-    output_offchip: int
+I64 = npt.NDArray[np.int64]
 
 
 class Mapping(NamedTuple):
@@ -178,107 +91,8 @@ class Totals(NamedTuple):
     leakage_j: float
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def _ceil(a: int, b: int) -> int:
-    """ceil(a / b) of non-negative integers."""
-    return (a + b - 1) // b
-
-
-@njit(cache=True, nogil=True, error_model="numpy", inline="always")
-def _chip(chips: Any, c: int) -> Chip:
-    """Configuration c as scalars."""
-    return Chip(
-        rows=chips.rows[c],
-        columns=chips.columns[c],
-        active_rows=chips.active_rows[c],
-        cell_bits=chips.cell_bits[c],
-        dac_bits=chips.dac_bits[c],
-        columns_a_slice=chips.columns_a_slice[c],
-        unit_columns=chips.unit_columns[c],
-        columns_per_adc=chips.columns_per_adc[c],
-        weight_bits=chips.weight_bits[c],
-        activation_bits=chips.activation_bits[c],
-        duplication=chips.duplication[c],
-        vectors_per_copy=chips.vectors_per_copy[c],
-        arrays_per_ima=chips.arrays_per_ima[c],
-        imas_per_tile=chips.imas_per_tile[c],
-        tiles=chips.tiles[c],
-        pipeline_cycles=chips.pipeline_cycles[c],
-        merges=chips.merges[c],
-        splits=chips.splits[c],
-        packs=chips.packs[c],
-        reloads=chips.reloads[c],
-        writes_dynamic=chips.writes_dynamic[c],
-        scratch_tiles=chips.scratch_tiles[c],
-        skips_padding=chips.skips_padding[c],
-        sums_once=chips.sums_once[c],
-        read_s=chips.read_s[c],
-        conversion_s=chips.conversion_s[c],
-        row_write_s=chips.row_write_s[c],
-        shift_adds_per_s=chips.shift_adds_per_s[c],
-        buffer_bits_per_s=chips.buffer_bits_per_s[c],
-        flit_bits_per_s=chips.flit_bits_per_s[c],
-        digital_ops_per_s=chips.digital_ops_per_s[c],
-        io_bits_per_s=chips.io_bits_per_s[c],
-        buffer_bits=chips.buffer_bits[c],
-        cell_j=chips.cell_j[c],
-        dac_j=chips.dac_j[c],
-        sample_hold_j=chips.sample_hold_j[c],
-        adc_j=chips.adc_j[c],
-        weight_bit_j=chips.weight_bit_j[c],
-        shift_add_j=chips.shift_add_j[c],
-        input_register_j=chips.input_register_j[c],
-        output_register_j=chips.output_register_j[c],
-        tile_register_j=chips.tile_register_j[c],
-        buffer_j=chips.buffer_j[c],
-        bus_j=chips.bus_j[c],
-        route_j=chips.route_j[c],
-        digital_op_j=chips.digital_op_j[c],
-        digital_mac_j=chips.digital_mac_j[c],
-        io_j=chips.io_j[c],
-        write_j=chips.write_j[c],
-        leakage_w=chips.leakage_w[c],
-        idle_share=chips.idle_share[c],
-    )
-
-
-@njit(cache=True, nogil=True, error_model="numpy", inline="always")
-def _work(layers: Any, i: int) -> Work:
-    """Row i as scalars: passing the 33 arrays on would count references in the inner loop."""
-    return Work(
-        batch=layers.batch[i],
-        groups=layers.groups[i],
-        m=layers.m[i],
-        n=layers.n[i],
-        k=layers.k[i],
-        in_h=layers.in_h[i],
-        in_w=layers.in_w[i],
-        out_h=layers.out_h[i],
-        out_w=layers.out_w[i],
-        kernel_h=layers.kernel_h[i],
-        kernel_w=layers.kernel_w[i],
-        stride_h=layers.stride_h[i],
-        stride_w=layers.stride_w[i],
-        pad_h=layers.pad_h[i],
-        pad_w=layers.pad_w[i],
-        dilation_h=layers.dilation_h[i],
-        dilation_w=layers.dilation_w[i],
-        macs=layers.macs[i],
-        vector_ops=layers.vector_ops[i],
-        weight_elements=layers.weight_elements[i],
-        input_elements=layers.input_elements[i],
-        output_elements=layers.output_elements[i],
-        weight_bits=layers.weight_bits[i],
-        activation_bits=layers.activation_bits[i],
-        dynamic_operand=layers.dynamic_operand[i],
-        sequential_steps=layers.sequential_steps[i],
-        input_offchip=layers.input_offchip[i],
-        output_offchip=layers.output_offchip[i],
-    )
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _windows(layer: Work) -> int:
+@inner
+def _windows(layer: Any) -> int:
     """Output positions of a batch without the padding, as NeuroSim counts: floor((H - extent) / stride) + 1."""
     extent_h = layer.dilation_h * (layer.kernel_h - 1) + 1
     extent_w = layer.dilation_w * (layer.kernel_w - 1) + 1
@@ -287,14 +101,14 @@ def _windows(layer: Work) -> int:
     return max(layer.m // (layer.out_h * layer.out_w), 1) * max(high, 1) * max(wide, 1)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def _stores(layer: Work, chip: Chip) -> bool:
+@inner
+def _stores(layer: Any, chip: Any) -> bool:
     """Products with a stored operand run in the arrays, and those with a computed one if the chip writes it there."""
     return layer.macs > 0 and (layer.dynamic_operand == 0 or chip.writes_dynamic == 1)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def _mapping(layer: Work, chip: Chip) -> Mapping:
+@inner
+def _mapping(layer: Any, chip: Any) -> Mapping:
     """A layer as weight slices on arrays; the equations stand in `Mapping`.
 
     Block-diagonal: floor(Rp / k) groups a read, as many reads as the array has rows for, all their columns beside one
@@ -302,36 +116,36 @@ def _mapping(layer: Work, chip: Chip) -> Mapping:
     """
     n, k, groups = layer.n, layer.k, layer.groups
     weight_bits = min(layer.weight_bits, chip.weight_bits)
-    columns_a_weight = _ceil(weight_bits, chip.cell_bits) * chip.columns_a_slice
+    columns_a_weight = ceil_div(weight_bits, chip.cell_bits) * chip.columns_a_slice
     weights_a_row = chip.columns // columns_a_weight
     windows = chip.skips_padding == 1 and layer.pad_h + layer.pad_w > 0 and layer.out_h * layer.out_w > 0
     m = _windows(layer) if windows else layer.m
     kernel = max(layer.kernel_h, 1) * max(layer.kernel_w, 1)
     subs = kernel if chip.splits == 1 and k % kernel == 0 and k > chip.rows else 1
     depth = k // subs
-    row_tiles, column_tiles = _ceil(depth, chip.rows), _ceil(n, weights_a_row)
+    row_tiles, column_tiles = ceil_div(depth, chip.rows), ceil_div(n, weights_a_row)
     full_tiles = row_tiles - 1
-    phases = _ceil(min(depth, chip.rows), chip.active_rows)
-    total_phases = full_tiles * _ceil(chip.rows, chip.active_rows)
-    total_phases = subs * (total_phases + _ceil(depth - full_tiles * chip.rows, chip.active_rows))
+    phases = ceil_div(min(depth, chip.rows), chip.active_rows)
+    total_phases = full_tiles * ceil_div(chip.rows, chip.active_rows)
+    total_phases = subs * (total_phases + ceil_div(depth - full_tiles * chip.rows, chip.active_rows))
     row_tiles *= subs
     packed, a_read = 1, 1
     if chip.packs == 1 and groups > 1 and subs == 1 and k <= chip.active_rows and column_tiles == 1:
         a_read = chip.active_rows // k
         packed = max(min(min(groups, weights_a_row // n), a_read * (chip.rows // chip.active_rows)), 1)
         a_read = min(a_read, packed)
-        phases = _ceil(packed, a_read)
+        phases = ceil_div(packed, a_read)
     dynamic = layer.dynamic_operand == 1
-    copies = max(min(chip.duplication, _ceil(_ceil(m, layer.batch), chip.vectors_per_copy)), 1)
+    copies = max(min(chip.duplication, ceil_div(ceil_div(m, layer.batch), chip.vectors_per_copy)), 1)
     copies = 1 if dynamic else copies
-    arrays = copies * _ceil(groups, packed) * row_tiles * column_tiles
+    arrays = copies * ceil_div(groups, packed) * row_tiles * column_tiles
     held = chip.arrays_per_ima * chip.imas_per_tile
     held *= chip.scratch_tiles if dynamic else chip.tiles
     converted = 1 if chip.merges == 1 else columns_a_weight
-    passes = _ceil(arrays, held) if dynamic or chip.reloads == 1 else 1
+    passes = ceil_div(arrays, held) if dynamic or chip.reloads == 1 else 1
     return Mapping(
         columns_a_weight=columns_a_weight,
-        input_slices=_ceil(min(layer.activation_bits, chip.activation_bits), chip.dac_bits),
+        input_slices=ceil_div(min(layer.activation_bits, chip.activation_bits), chip.dac_bits),
         positions=m,
         sub_matrices=subs,
         row_tiles=row_tiles,
@@ -347,8 +161,8 @@ def _mapping(layer: Work, chip: Chip) -> Mapping:
     )
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def _static(layer: Work, chip: Chip) -> Terms:
+@inner
+def _static(layer: Any, chip: Any) -> Terms:
     """A layer with an operand in the arrays. v = m steps vectors, S = input slices, Tr x Tc row x column tiles.
 
     slots        ceil(m / copies) steps S phases passes, the reads that follow one another in an array
@@ -377,8 +191,8 @@ def _static(layer: Work, chip: Chip) -> Terms:
     ended = chip.sums_once == 1 and fit.input_slices == 1 and reads_a_weight == 1
     shift_adds = (0.0 if ended else conversions) + vectors * n * (fit.row_tiles - 1)
     converter_j = chip.adc_j + chip.weight_bit_j * min(layer.weight_bits, chip.weight_bits)
-    imas = min(_ceil(fit.arrays, chip.arrays_per_ima), chip.imas_per_tile * chip.tiles)
-    tiles = min(_ceil(fit.arrays, chip.arrays_per_ima * chip.imas_per_tile), chip.tiles)
+    imas = min(ceil_div(fit.arrays, chip.arrays_per_ima), chip.imas_per_tile * chip.tiles)
+    tiles = min(ceil_div(fit.arrays, chip.arrays_per_ima * chip.imas_per_tile), chip.tiles)
     kept = max(layer.kernel_w, 1) if fit.sub_matrices > 1 else 1
     buffer_bits = vectors * (k / kept + n) * word_bits
     bus_bits = vectors * (k + n * fit.row_tiles) * word_bits
@@ -386,12 +200,12 @@ def _static(layer: Work, chip: Chip) -> Terms:
     dynamic = layer.dynamic_operand == 1
     writes = dynamic or chip.reloads == 1
     resident_arrays, cell_writes, written, write_s = 1.0 * fit.arrays, 0.0, 0.0, 0.0
-    rows_written = min(_ceil(layer.k, fit.sub_matrices) * fit.packed, chip.rows) * fit.passes
+    rows_written = min(ceil_div(layer.k, fit.sub_matrices) * fit.packed, chip.rows) * fit.passes
     if writes:
         resident_arrays, cell_writes, written = 0.0, 1.0 * fit.passes, 1.0 * fit.cells
         write_s = rows_written * chip.row_write_s
 
-    slots = 1.0 * _ceil(m, fit.copies) * steps * fit.input_slices * fit.phases * fit.passes
+    slots = 1.0 * ceil_div(m, fit.copies) * steps * fit.input_slices * fit.phases * fit.passes
     conversions_s = min(chip.columns_per_adc, fit.widest) * chip.conversion_s
     input_register_j = sliced * chip.dac_bits * k * fit.column_tiles * chip.input_register_j
     output_register_j = output_bits * (fit.row_tiles * chip.output_register_j + chip.tile_register_j)
@@ -421,8 +235,8 @@ def _static(layer: Work, chip: Chip) -> Terms:
     )
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def _digital(layer: Work, chip: Chip) -> Terms:
+@inner
+def _digital(layer: Any, chip: Any) -> Terms:
     """Everything without an operand in arrays, on the vector units of all tiles, through their buffers and routers.
 
     ops = vector_ops + macs; a MAC costs e_mac bw ba / 64 (multipliers grow with the product of the widths)
@@ -458,8 +272,8 @@ def _digital(layer: Work, chip: Chip) -> Terms:
     )
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def _offchip_bits(layer: Work, chip: Chip) -> float:
+@inner
+def _offchip_bits(layer: Any, chip: Any) -> float:
     """First inputs and last outputs; what the buffers cannot hold, there and back; weights where they are reloaded."""
     word_bits = 1.0 * min(layer.activation_bits, chip.activation_bits)
     elements = layer.input_offchip * layer.input_elements + layer.output_offchip * layer.output_elements
@@ -471,8 +285,8 @@ def _offchip_bits(layer: Work, chip: Chip) -> float:
     return bits
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def _layer(layer: Work, chip: Chip) -> tuple[Totals, Terms]:
+@inner
+def _layer(layer: Any, chip: Any) -> tuple[Totals, Terms]:
     """One layer: its terms, and how they compose.
 
     matrix_s   = max(array, ADC, shift-add, buffer, interconnect, I/O): a pipeline in steady state
@@ -501,51 +315,51 @@ def _layer(layer: Work, chip: Chip) -> tuple[Totals, Terms]:
     return Totals(latency_s, energy_j, interval_s, io_s, io_j, leakage_j), terms
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def cost(layers: Any, chips: Any, out: F64, choice: npt.NDArray[np.int16]) -> None:
-    """All pairs. `out` (C, L, M) float64, M the fields of Totals and Terms; `choice` (C, L): 0 digital, 1 crossbar."""
-    for c in range(chips.tiles.size):
-        chip = _chip(chips, c)
-        for i in range(layers.m.size):
-            layer = _work(layers, i)
-            totals, terms = _layer(layer, chip)
-            for j in range(len(totals)):
-                out[c, i, j] = totals[j]
-            for j in range(len(terms)):
-                out[c, i, len(totals) + j] = terms[j]
-            choice[c, i] = 1 if _stores(layer, chip) else 0
+def _compiled(stamp: int) -> tuple[Any, Any, Any]:
+    """The loops over all pairs, listed pairs and mappings; `stamp` of their sources enters the key of numba's cache."""
+
+    @entry
+    def all_pairs(rows: Any, chips: Any, out: F64, choice: npt.NDArray[np.int16]) -> None:
+        if stamp == 0:  # never, but it makes the stamp a free variable
+            return
+        for c in range(chips.size):
+            for i in range(rows.size):
+                totals, terms = _layer(rows[i], chips[c])
+                for j in range(len(totals)):
+                    out[c, i, j] = totals[j]
+                for j in range(len(terms)):
+                    out[c, i, len(totals) + j] = terms[j]
+                choice[c, i] = 1 if _stores(rows[i], chips[c]) else 0
+
+    @entry
+    def listed_pairs(rows: Any, chips: Any, layer: I64, run_chip: I64, run_start: I64, out: F64, choice: Any) -> None:
+        if stamp == 0:
+            return
+        for r in range(run_chip.size):
+            chip = chips[run_chip[r]]
+            for q in range(run_start[r], run_start[r + 1]):
+                totals, terms = _layer(rows[layer[q]], chip)
+                for j in range(len(totals)):
+                    out[q, j] = totals[j]
+                for j in range(len(terms)):
+                    out[q, len(totals) + j] = terms[j]
+                choice[q] = 1 if _stores(rows[layer[q]], chip) else 0
+
+    @entry
+    def mappings(rows: Any, chips: Any, out: I64) -> None:
+        if stamp == 0:
+            return
+        for i in range(rows.size):
+            fit = _mapping(rows[i], chips[i])
+            for j in range(len(fit)):
+                out[i, j] = fit[j]
+
+    return all_pairs, listed_pairs, mappings
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def cost_at(
-    layers: Any,
-    chips: Any,
-    layer_index: npt.NDArray[np.int64],
-    run_chip: npt.NDArray[np.int64],
-    run_start: npt.NDArray[np.int64],
-    out: F64,
-    choice: npt.NDArray[np.int16],
-) -> None:
-    """Listed pairs in runs: chip run_chip[r] has the layers layer_index[run_start[r]:run_start[r + 1]].
-
-    `out` (Q, M), `choice` (Q,).
-    """
-    for r in range(run_chip.size):
-        chip = _chip(chips, run_chip[r])
-        for q in range(run_start[r], run_start[r + 1]):
-            layer = _work(layers, layer_index[q])
-            totals, terms = _layer(layer, chip)
-            for j in range(len(totals)):
-                out[q, j] = totals[j]
-            for j in range(len(terms)):
-                out[q, len(totals) + j] = terms[j]
-            choice[q] = 1 if _stores(layer, chip) else 0
+all_pairs, listed_pairs, _mappings = _compiled(source_stamp(__file__))
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def mapping(layers: Any, chips: Any, out: npt.NDArray[np.int64]) -> None:
+def mapping(layers: Any, chips: Any, out: I64) -> None:
     """The `Mapping` of layer i on configuration i, layers with an operand in arrays; `out` (L, len(Mapping)) int64."""
-    for i in range(layers.m.size):
-        fit = _mapping(_work(layers, i), _chip(chips, i))
-        for j in range(len(fit)):
-            out[i, j] = fit[j]
+    _mappings(records(layers), records(chips), out)

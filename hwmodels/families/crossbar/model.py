@@ -14,10 +14,11 @@ import numpy.typing as npt
 
 from hwmodels.families.base import Assumption, CostModel, Metric, Reference
 from hwmodels.families.crossbar import kernel
-from hwmodels.families.crossbar.chip import Parts, area_parts, chip_table, chip_total, power_parts, take
+from hwmodels.families.crossbar.chip import Parts, area_parts, chip_table, chip_total, power_parts
 from hwmodels.families.crossbar.converter import converters
 from hwmodels.families.crossbar.devices import CellColumns, cell_columns
 from hwmodels.families.crossbar.spec import CrossbarSpec, CrossbarTable
+from hwmodels.families.kernel_parts import listed, records
 from hwmodels.workload.table import Layers
 
 __all__ = [
@@ -43,8 +44,8 @@ _IMA_PARTS = 7  # of `Parts`; five of the tile and the I/O follow
 
 
 def cost(layers: Layers, table: CrossbarTable, scratch: F64, out: F64, choice: npt.NDArray[np.int16]) -> None:
-    """All pairs: the chips of the table, then the kernel."""
-    kernel.cost(layers, chip_table(table), out, choice)
+    """All pairs: the chips of the table, then the kernel; `out` (C, L, M), `choice` (C, L): 0 digital, 1 crossbar."""
+    kernel.all_pairs(records(layers), records(chip_table(table)), out, choice)
 
 
 def cost_at(
@@ -56,13 +57,10 @@ def cost_at(
     out: F64,
     choice: npt.NDArray[np.int16],
 ) -> None:
-    """Listed pairs: a chip is made once for each configuration among them."""
-    if layer_index.size == 0:
-        return
-    starts = np.concatenate([np.zeros(1, np.int64), np.flatnonzero(np.diff(config_index)) + 1])
-    used, run_chip = np.unique(config_index[starts], return_inverse=True)
-    chips = chip_table(take(table, used))
-    kernel.cost_at(layers, chips, layer_index, run_chip, np.append(starts, layer_index.size), out, choice)
+    """Listed pairs, `out` (Q, M), `choice` (Q,): a chip is made once for each configuration among them."""
+    pairs = listed(layers, table, layer_index, config_index)
+    rows, chips = records(pairs.layers), records(chip_table(pairs.configs))
+    kernel.listed_pairs(rows, chips, pairs.layer, pairs.run_config, pairs.run_start, out, choice)
 
 
 def peak_power_w(table: CrossbarTable) -> F64:
@@ -105,7 +103,8 @@ def chip_sum(table: CrossbarTable, parts: F64) -> F64:
 
 def arrays_on_chip(table: CrossbarTable) -> npt.NDArray[np.int64]:
     """Arrays of the chip, (C,)."""
-    return table.tiles * table.imas_per_tile * table.arrays_per_ima
+    arrays: I64 = table.tiles * table.imas_per_tile * table.arrays_per_ima
+    return arrays
 
 
 def peak_macs_per_s(table: CrossbarTable, *, weight_bits: int | None = None, activation_bits: int | None = None) -> F64:

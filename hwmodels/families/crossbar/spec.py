@@ -8,7 +8,8 @@ depends on them.
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal, NamedTuple
+from collections import namedtuple
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -26,124 +27,12 @@ _TABLE = "[ISAAC] Table I"
 _FF = 1e-15  # farad
 
 
-class CrossbarTable(NamedTuple):
-    """One column (C,) a knob, in the order of `CrossbarSpec`."""
-
-    array_rows: I64
-    array_cols: I64
-    cell_bits: I64
-    dac_bits: I64
-    sign_scheme: I64
-    active_rows: I64
-    columns_per_adc: I64
-    adc_model: I64
-    adc_bits: I64
-    adc_samples_per_s: F64
-    adc_calibrated: I64
-    weight_bits: I64
-    activation_bits: I64
-    duplication: I64
-    vectors_per_copy: I64
-    arrays_per_ima: I64
-    imas_per_tile: I64
-    tiles: I64
-    node_nm: F64
-    component_node_nm: F64
-    clock_hz: F64
-    read_time_s: F64
-    pipeline_cycles: I64
-    conductance_sigma: F64
-    variation: I64
-    stuck_off: F64
-    stuck_on: F64
-    drift_s: F64
-    drift_law: I64
-    drift_nu: F64
-    drift_nu_sigma: F64
-    drift_compensated: I64
-    read_sigma: F64
-    wire_resistance: F64
-    off_conductance: F64
-    adc_noise_lsb: F64
-    leakage_fraction: F64
-    cell_read_w: F64
-    cell_area_f2: F64
-    dac_j: F64
-    dac_mm2: F64
-    sample_hold_j: F64
-    sample_hold_mm2: F64
-    shift_adds_per_ima: I64
-    shift_add_inputs: I64
-    shift_add_j: F64
-    shift_add_mm2: F64
-    input_register_j_per_bit: F64
-    input_register_mm2_per_bit: F64
-    output_register_j_per_bit: F64
-    output_register_mm2_per_bit: F64
-    tile_register_j_per_bit: F64
-    tile_register_mm2_per_bit: F64
-    buffer_bus_bits: I64
-    buffer_j_per_bit: F64
-    buffer_mm2: F64
-    bus_wires: I64
-    bus_j_per_bit: F64
-    bus_mm2_per_wire: F64
-    flit_bits: I64
-    router_ports: I64
-    tiles_per_router: I64
-    mean_hops: F64
-    router_j_per_bit: F64
-    router_mm2: F64
-    digital_lanes: I64
-    digital_op_j: F64
-    digital_mac_j: F64
-    digital_lane_mm2: F64
-    io_bytes_per_s: F64
-    io_j_per_bit: F64
-    io_mm2: F64
-    circuit: I64
-    compute: I64
-    product: I64
-    merge_slices: I64
-    supply_v: F64
-    component_supply_v: F64
-    voltage_delay_exponent: F64
-    input_bit_density: F64
-    mean_level: F64
-    cell_f_per_nm: F64
-    unit_capacitors: F64
-    dac_f_per_bit: F64
-    adc_step_j: F64
-    sense_amp_j: F64
-    sense_amp_mm2: F64
-    roadmap: I64
-    cell_on_ohm: F64
-    cell_device: I64
-    cell_write_j: F64
-    row_write_s: F64
-    endurance_writes: F64
-    required_batches: F64
-    weights: I64
-    dynamic_operands: I64
-    scratch_tiles: I64
-    packing: I64
-    kernel_mapping: I64
-    interconnect: I64
-    wire_j_per_bit_mm: F64
-    idle_leakage_share: F64
-    dram_j_per_bit: F64
-    buffer_bytes: I64
-    compat: I64
-
-
 class CrossbarSpec(Spec):
     """A chip of tiles of in-situ multiply-accumulate units (IMA) of crossbar arrays.
 
     >>> CrossbarSpec().numerics().active_rows
     128
     """
-
-    table_type: ClassVar[type[Any]] = CrossbarTable
 
     array_rows: int = knob(128, "rows of an array", source=_TABLE, ge=32, le=4096)
     array_cols: int = knob(128, "columns of an array, without the unit column", source=_TABLE, ge=32, le=4096)
@@ -460,10 +349,19 @@ class CrossbarSpec(Spec):
         return numerics
 
 
+if TYPE_CHECKING:
+    CrossbarTable = Any
+else:
+    CrossbarTable = namedtuple("CrossbarTable", CrossbarSpec.model_fields, module=__name__)
+    """The knobs of C configurations as columns, (C,) each, in the order of the Spec."""
+    CrossbarSpec.table_type = CrossbarTable
+
+
 def active_rows(table: CrossbarTable) -> I64:
     """Rows read at once, (C,): `active_rows`, or all of them."""
     wanted = np.where(table.active_rows > 0, table.active_rows, table.array_rows)
-    return np.minimum(wanted, table.array_rows)
+    rows: I64 = np.minimum(wanted, table.array_rows)
+    return rows
 
 
 def resolved_adc_bits(table: CrossbarTable) -> I64:
@@ -474,4 +372,5 @@ def resolved_adc_bits(table: CrossbarTable) -> I64:
 
 def _cell_bits_of_a_reading(table: CrossbarTable) -> I64:
     """Slices merged by charge read like one cell of the whole weight."""
-    return np.where(table.merge_slices == 1, table.weight_bits, table.cell_bits)
+    bits: I64 = np.where(table.merge_slices == 1, table.weight_bits, table.cell_bits)
+    return bits

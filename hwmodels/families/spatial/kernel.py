@@ -8,7 +8,7 @@ R rows and C columns. Folds and streamed length T of the three dataflows [SCALE-
     is   F = ceil(k/R) ceil(m/C)   T = n     inputs stay, R cycles to load them
 
 Not modelled: halo overlap between the tiles of one input, bank conflicts, DRAM pages, sparsity, packing of several
-groups into one fold. No kernel imports another; Spec constants enter through `configs`.
+groups into one fold. Spec constants enter through `configs`.
 """
 
 from __future__ import annotations
@@ -17,19 +17,31 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
+
+from hwmodels.families.kernel_parts import (
+    CONV,
+    EMBEDDING,
+    NORM,
+    ceil_div,
+    entry,
+    inner,
+    listed,
+    records,
+    rounded_width,
+    scaled_to_node,
+    source_stamp,
+    touched_share,
+)
 
 __all__ = ["VECTOR", "Cost", "accesses", "area_mm2", "cost", "cost_at"]
 
-# Codes of Kind and of the Spec's choices; a test holds them to their definitions.
-_CONV, _NORM, _EMBEDDING = 0, 5, 9
+# Codes of the Spec's choices; a test holds them to their definitions.
 _OS, _WS, _IS, _BEST = 0, 1, 2, 3
 _COMPAT = 1
 _OVERLAP_NONE, _OVERLAP_LOAD = 0, 1
 VECTOR = 3
 """The id in `choice` of a layer that runs on the vector unit."""
 
-_REFERENCE_NODE_NM = 45.0
 _REFERENCE_SRAM_BYTES = 32768.0
 _ACCUMULATOR_BITS = 32.0  # of a processing element's register and adder
 
@@ -55,69 +67,21 @@ class Cost(NamedTuple):
     executed_macs: float
 
 
-class _Row(NamedTuple):
-    """The columns of one layer that the model reads; see `Row`."""
-
-    kind: int
-    batch: int
-    groups: int
-    in_channels: int
-    out_channels: int
-    in_h: int
-    in_w: int
-    out_h: int
-    out_w: int
-    kernel_h: int
-    kernel_w: int
-    stride_h: int
-    stride_w: int
-    dilation_h: int
-    dilation_w: int
-    m: int
-    n: int
-    k: int
-    macs: int
-    vector_ops: int
-    weight_elements: int
-    input_elements: int
-    output_elements: int
-    parameters: int
-    weight_bits: int
-    activation_bits: int
-    accumulator_bits: int
-    dynamic_operand: int
-    sequential_steps: int
-    input_offchip: int
-    output_offchip: int
-
-
-class _Device(NamedTuple):
-    """One configuration with its energies at its own node."""
-
-    dataflow: int
-    rules: int
-    overlap: int
-    rows: int
-    cols: int
-    min_bits: int
-    max_bits: int
-    keep: int
-    clock_hz: float
-    lanes: float
-    ifmap_half: float
-    filter_half: float
-    ofmap_half: float
-    port_bytes_per_s: float
-    dram_bytes_per_s: float
-    multiply_j: float
-    add_j: float
-    register_j_per_bit: float
-    vector_op_j: float
-    ifmap_j_per_byte: float
-    filter_j_per_byte: float
-    ofmap_j_per_byte: float
-    dram_j_per_byte: float
-    leakage_w: float
+# What follows from the knobs of a configuration; `_derive` writes it. Energies are those of its own node.
+_DERIVED = {
+    "ifmap_half": float,  # bytes of half a buffer
+    "filter_half": float,
+    "ofmap_half": float,
+    "port_bytes_per_s": float,
+    "node_multiply_j": float,
+    "node_add_j": float,
+    "node_register_j_per_bit": float,
+    "node_vector_op_j": float,
+    "ifmap_j_per_byte": float,
+    "filter_j_per_byte": float,
+    "ofmap_j_per_byte": float,
+    "leakage_w": float,
+}
 
 
 class _Product(NamedTuple):
@@ -143,129 +107,86 @@ class _Product(NamedTuple):
     vector_ops: float
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def _ceil(a: int, b: int) -> int:
-    return (a + b - 1) // b
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _area(configs: Any, c: int) -> float:
+@inner
+def _area(knobs: Any) -> float:
     """area = (node/45)^2 (R C (multiplier (bits/8)^2 + adder + registers) + lanes + buffers), mm²."""
-    bits = configs.max_bits[c]
-    buffers = configs.ifmap_sram_bytes[c] + configs.filter_sram_bytes[c] + configs.ofmap_sram_bytes[c]
+    bits = knobs.max_bits
+    buffers = knobs.ifmap_sram_bytes + knobs.filter_sram_bytes + knobs.ofmap_sram_bytes
     element = (
-        configs.multiplier_mm2[c] * (bits / 8.0) ** 2
-        + configs.adder_mm2[c]
-        + configs.register_mm2_per_bit[c] * (2.0 * bits + _ACCUMULATOR_BITS)
+        knobs.multiplier_mm2 * (bits / 8.0) ** 2
+        + knobs.adder_mm2
+        + knobs.register_mm2_per_bit * (2.0 * bits + _ACCUMULATOR_BITS)
     )
     at_reference = (
-        element * configs.array_rows[c] * configs.array_cols[c]
-        + configs.vector_lane_mm2[c] * configs.vector_lanes[c]
-        + configs.sram_mm2_per_byte[c] * buffers
+        element * knobs.array_rows * knobs.array_cols
+        + knobs.vector_lane_mm2 * knobs.vector_lanes
+        + knobs.sram_mm2_per_byte * buffers
     )
-    area: float = at_reference * (configs.node_nm[c] / _REFERENCE_NODE_NM) ** 2
+    area: float = scaled_to_node(at_reference, knobs.node_nm, 2)
     return area
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def _row(layers: Any, i: int) -> _Row:
-    """Layer i as scalars: indexing the columns in the inner loop would count references to each of them."""
-    return _Row(
-        layers.kind[i], layers.batch[i], layers.groups[i], layers.in_channels[i], layers.out_channels[i],
-        layers.in_h[i], layers.in_w[i], layers.out_h[i], layers.out_w[i], layers.kernel_h[i], layers.kernel_w[i],
-        layers.stride_h[i], layers.stride_w[i], layers.dilation_h[i], layers.dilation_w[i], layers.m[i], layers.n[i],
-        layers.k[i], layers.macs[i], layers.vector_ops[i], layers.weight_elements[i], layers.input_elements[i],
-        layers.output_elements[i], layers.parameters[i], layers.weight_bits[i], layers.activation_bits[i],
-        layers.accumulator_bits[i], layers.dynamic_operand[i], layers.sequential_steps[i], layers.input_offchip[i],
-        layers.output_offchip[i],
-    )  # fmt: skip
+@inner
+def _derive(device: Any) -> None:
+    """Write the fields of `_DERIVED`: energies at the node, those of a buffer by sqrt(capacity / 32 KiB)."""
+    device.ifmap_half = device.ifmap_sram_bytes / 2.0
+    device.filter_half = device.filter_sram_bytes / 2.0
+    device.ofmap_half = device.ofmap_sram_bytes / 2.0
+    device.port_bytes_per_s = device.sram_bytes_per_cycle * device.clock_hz
+    node, exponent = device.node_nm, device.energy_exponent
+    device.node_multiply_j = scaled_to_node(device.multiply_j, node, exponent)
+    device.node_add_j = scaled_to_node(device.add_j, node, exponent)
+    device.node_register_j_per_bit = scaled_to_node(device.register_j_per_bit, node, exponent)
+    device.node_vector_op_j = scaled_to_node(device.vector_op_j, node, exponent)
+    per_byte = scaled_to_node(device.sram_j_per_byte, node, exponent)
+    device.ifmap_j_per_byte = per_byte * np.sqrt(device.ifmap_sram_bytes / _REFERENCE_SRAM_BYTES)
+    device.filter_j_per_byte = per_byte * np.sqrt(device.filter_sram_bytes / _REFERENCE_SRAM_BYTES)
+    device.ofmap_j_per_byte = per_byte * np.sqrt(device.ofmap_sram_bytes / _REFERENCE_SRAM_BYTES)
+    device.leakage_w = device.leakage_w_per_mm2 * _area(device)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def _device(configs: Any, c: int) -> _Device:
-    """Scale on-chip energies by (node/45)^exponent and buffer energies by sqrt(capacity/32 KiB)."""
-    scale = (configs.node_nm[c] / _REFERENCE_NODE_NM) ** configs.energy_exponent[c]
-    per_byte = configs.sram_j_per_byte[c] * scale
-    return _Device(
-        configs.dataflow[c],
-        configs.rules[c],
-        configs.fold_overlap[c],
-        configs.array_rows[c],
-        configs.array_cols[c],
-        configs.min_bits[c],
-        configs.max_bits[c],
-        configs.keep_activations[c],
-        configs.clock_hz[c],
-        float(configs.vector_lanes[c]),
-        configs.ifmap_sram_bytes[c] / 2.0,
-        configs.filter_sram_bytes[c] / 2.0,
-        configs.ofmap_sram_bytes[c] / 2.0,
-        configs.sram_bytes_per_cycle[c] * configs.clock_hz[c],
-        configs.dram_bytes_per_s[c],
-        configs.multiply_j[c] * scale,
-        configs.add_j[c] * scale,
-        configs.register_j_per_bit[c] * scale,
-        configs.vector_op_j[c] * scale,
-        per_byte * np.sqrt(configs.ifmap_sram_bytes[c] / _REFERENCE_SRAM_BYTES),
-        per_byte * np.sqrt(configs.filter_sram_bytes[c] / _REFERENCE_SRAM_BYTES),
-        per_byte * np.sqrt(configs.ofmap_sram_bytes[c] / _REFERENCE_SRAM_BYTES),
-        configs.dram_j_per_byte[c],
-        configs.leakage_w_per_mm2[c] * _area(configs, c),
-    )
+@inner
+def _byte(bits: int, device: Any) -> float:
+    """Bytes of an element at the narrowest supported width that holds `bits`, or at the widest."""
+    return rounded_width(bits, device.min_bits, device.max_bits) / 8.0
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def _width(bits: int, device: _Device) -> int:
-    """The narrowest supported width that holds `bits`; the widest where none does."""
-    width = device.min_bits
-    while width < bits and width < device.max_bits:
-        width *= 2
-    return min(width, device.max_bits)
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _touched(extent: int, outputs: int, kernel: int, stride: int, dilation: int) -> int:
-    """Rows (columns) of the input that some window covers: a stride beyond the kernel leaves holes."""
-    span = dilation * (kernel - 1) + 1
-    return min(extent, (outputs - 1) * min(stride, span) + span)
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def _input_elements(row: _Row) -> float:
+@inner
+def _input_elements(row: Any) -> float:
     """Input elements that are read at all."""
-    high = _touched(row.in_h, row.out_h, row.kernel_h, row.stride_h, row.dilation_h)
-    wide = _touched(row.in_w, row.out_w, row.kernel_w, row.stride_w, row.dilation_w)
-    return row.input_elements * (high / row.in_h) * (wide / row.in_w)
+    high = touched_share(row.in_h, row.out_h, row.kernel_h, row.stride_h, row.dilation_h)
+    wide = touched_share(row.in_w, row.out_w, row.kernel_w, row.stride_w, row.dilation_w)
+    return row.input_elements * high * wide
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def _stays(tensor_bytes: float, offchip: int, device: _Device) -> bool:
+@inner
+def _stays(tensor_bytes: float, offchip: int, device: Any) -> bool:
     """Residency: a tensor between two layers stays when half of the ifmap and half of the ofmap buffer hold it.
 
     Producer and consumer judge by the same rule, so they agree.
     """
-    return device.keep == 1 and offchip == 0 and tensor_bytes <= min(device.ifmap_half, device.ofmap_half)
+    return device.keep_activations == 1 and offchip == 0 and tensor_bytes <= min(device.ifmap_half, device.ofmap_half)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def _product(row: _Row, device: _Device) -> _Product:
+@inner
+def _product(row: Any, device: Any) -> _Product:
     """The product of layer i; `compat` lowers a convolution as SCALE-Sim does.
 
     compat: Eh = ceil((H - fh + s)/s), Ew alike, m = batch Eh Ew, k = fh fw channels, n = filters a group, one group.
     """
     groups, m, n, k = row.groups, row.m, row.n, row.k
-    if device.rules == _COMPAT and row.kind == _CONV:
-        out_h = _ceil(row.in_h - row.kernel_h + row.stride_h, row.stride_h)
-        out_w = _ceil(row.in_w - row.kernel_w + row.stride_w, row.stride_w)
+    if device.rules == _COMPAT and row.kind == CONV:
+        out_h = ceil_div(row.in_h - row.kernel_h + row.stride_h, row.stride_h)
+        out_w = ceil_div(row.in_w - row.kernel_w + row.stride_w, row.stride_w)
         m = row.batch * max(out_h, 1) * max(out_w, 1)
         n = row.out_channels // groups
         k = row.kernel_h * row.kernel_w * row.in_channels
         groups = 1
     steps = row.sequential_steps
-    input_byte = _width(row.activation_bits, device) / 8.0
+    input_byte = _byte(row.activation_bits, device)
     # A computed second operand is an activation and has its width.
     dynamic = row.dynamic_operand == 1
-    weight_byte = _width(row.activation_bits if dynamic else row.weight_bits, device) / 8.0
+    weight_byte = _byte(row.activation_bits if dynamic else row.weight_bits, device)
     output_bytes = row.output_elements * input_byte
     return _Product(
         groups,
@@ -273,10 +194,10 @@ def _product(row: _Row, device: _Device) -> _Product:
         m,
         n,
         k,
-        _ceil(m, device.rows),
-        _ceil(m, device.cols),
-        _ceil(n, device.cols),
-        _ceil(k, device.rows),
+        ceil_div(m, device.array_rows),
+        ceil_div(m, device.array_cols),
+        ceil_div(n, device.array_cols),
+        ceil_div(k, device.array_rows),
         _input_elements(row) * input_byte / (groups * steps),
         weight_byte,
         input_byte,
@@ -289,42 +210,42 @@ def _product(row: _Row, device: _Device) -> _Product:
     )
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def _blocks(dataflow: int, p: _Product, device: _Device) -> int:
+@inner
+def _blocks(dataflow: int, p: _Product, device: Any) -> int:
     """Blocks B of the streamed dimension: the partial sums of one block fit half the ofmap buffer.
 
     B = ceil(T / floor(half / (min(C, width) sum bytes))); 1 where k needs one fold only, in `os` and in `compat`.
     """
     if dataflow == _OS or p.k_rows == 1 or device.rules == _COMPAT:
         return 1
-    streamed, width = (p.m, min(device.cols, p.n)) if dataflow == _WS else (p.n, min(device.cols, p.m))
-    return _ceil(streamed, max(int(device.ofmap_half / (width * p.sum_byte)), 1))
+    streamed, width = (p.m, min(device.array_cols, p.n)) if dataflow == _WS else (p.n, min(device.array_cols, p.m))
+    return ceil_div(streamed, max(int(device.ofmap_half / (width * p.sum_byte)), 1))
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def _cycles(folds: int, blocks: int, streamed: int, load: int, device: _Device) -> int:
+@inner
+def _cycles(folds: int, blocks: int, streamed: int, load: int, device: Any) -> int:
     """Cycles of one sequential step of F folds, each with T streamed elements in B blocks.
 
     none : F (B (load + R + C - 2) + T)
     load : load + F (B (R + C - 2) + T)                 the next load hides behind the running block
     full : load + max(F T, (F B - 1) R) + R + C - 2     skew and drain hide as well
     """
-    skew = device.rows + device.cols - 2
-    if device.overlap == _OVERLAP_NONE:
+    skew = device.array_rows + device.array_cols - 2
+    if device.fold_overlap == _OVERLAP_NONE:
         return folds * (blocks * (load + skew) + streamed)
-    if device.overlap == _OVERLAP_LOAD:
+    if device.fold_overlap == _OVERLAP_LOAD:
         return load + folds * (blocks * skew + streamed)
-    return load + max(folds * streamed, (folds * blocks - 1) * device.rows) + skew
+    return load + max(folds * streamed, (folds * blocks - 1) * device.array_rows) + skew
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@inner
 def _passes(tile_bytes: float, whole_bytes: float, half_bytes: float, folds: int) -> float:
     """How often an operand comes from DRAM: once when its tile (or all of it) fits half the buffer, else every fold."""
     return 1.0 if min(tile_bytes, whole_bytes) <= half_bytes else float(folds)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def _refills(dataflow: int, p: _Product, blocks: int, device: _Device) -> tuple[float, float]:
+@inner
+def _refills(dataflow: int, p: _Product, blocks: int, device: Any) -> tuple[float, float]:
     """(input passes, weight passes) under the loop order with the fewer DRAM bytes.
 
     The outer loop keeps a slice of its operand in the buffer; the other operand comes again in every outer fold
@@ -339,7 +260,7 @@ def _refills(dataflow: int, p: _Product, blocks: int, device: _Device) -> tuple[
     is        k      always                                   R x n                         ceil(m/C)
     """
     m, n, k = float(p.m), float(p.n), float(p.k)
-    rows, cols = float(device.rows), float(device.cols)
+    rows, cols = float(device.array_rows), float(device.array_cols)
     inputs, weights = p.input_bytes, k * n * p.weight_byte
     if dataflow == _OS:
         first = (
@@ -367,8 +288,8 @@ def _refills(dataflow: int, p: _Product, blocks: int, device: _Device) -> tuple[
     return second if all_sums_fit and fewer else first
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def _dram(dataflow: int, p: _Product, blocks: int, device: _Device) -> tuple[float, float, float]:
+@inner
+def _dram(dataflow: int, p: _Product, blocks: int, device: Any) -> tuple[float, float, float]:
     """DRAM bytes of inputs, weights and outputs.
 
     in  = passes G S input          (0 when the input stays)
@@ -384,7 +305,7 @@ def _dram(dataflow: int, p: _Product, blocks: int, device: _Device) -> tuple[flo
     return input_bytes, weight_bytes, output_bytes
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@inner
 def accesses(
     dataflow: int, m: int, n: int, k: int, m_rows: int, m_cols: int, n_cols: int, k_rows: int, blocks: int
 ) -> tuple[float, float, float]:
@@ -404,7 +325,7 @@ def accesses(
     return inputs * blocks, weights * m_cols, sums * k_rows
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@inner
 def _sram(dataflow: int, p: _Product, blocks: int) -> tuple[float, float, float]:
     """Bytes between each buffer and the array: ifmap, filter, ofmap.
 
@@ -420,8 +341,8 @@ def _sram(dataflow: int, p: _Product, blocks: int) -> tuple[float, float, float]
     )
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def _register_bits(dataflow: int, p: _Product, blocks: int, macs: float, device: _Device) -> float:
+@inner
+def _register_bits(dataflow: int, p: _Product, blocks: int, macs: float, device: Any) -> float:
     """Bits written into the array's registers.
 
     Every MAC moves the two operands that do not stay; the one that stays crosses (R + 1)/2 registers at each load.
@@ -436,11 +357,11 @@ def _register_bits(dataflow: int, p: _Product, blocks: int, macs: float, device:
     else:
         moved -= p.input_byte
         still = repeats * blocks * p.m * p.k * p.input_byte
-    return 8.0 * (macs * moved + still * (device.rows + 1) / 2.0)
+    return 8.0 * (macs * moved + still * (device.array_rows + 1) / 2.0)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def _array_layer(dataflow: int, p: _Product, device: _Device) -> Cost:
+@inner
+def _array_layer(dataflow: int, p: _Product, device: Any) -> Cost:
     """A matrix product on the array under one dataflow.
 
     on_chip = max(compute + vector, sram)
@@ -452,9 +373,9 @@ def _array_layer(dataflow: int, p: _Product, device: _Device) -> Cost:
     if dataflow == _OS:
         folds, streamed, load = p.m_rows * p.n_cols, p.k, 0
     elif dataflow == _WS:
-        folds, streamed, load = p.k_rows * p.n_cols, p.m, device.rows
+        folds, streamed, load = p.k_rows * p.n_cols, p.m, device.array_rows
     else:
-        folds, streamed, load = p.k_rows * p.m_cols, p.n, device.rows
+        folds, streamed, load = p.k_rows * p.m_cols, p.n, device.array_rows
     folds *= p.groups
     blocks = _blocks(dataflow, p, device)
     cycles = float(p.steps * _cycles(folds, blocks, streamed, load, device))
@@ -466,21 +387,21 @@ def _array_layer(dataflow: int, p: _Product, device: _Device) -> Cost:
     sram_in, sram_w, sram_out = _sram(dataflow, p, blocks)
     dram_bytes = dram_in + dram_w + dram_out
     compute_s = cycles / device.clock_hz
-    vector_s = p.vector_ops / (device.lanes * device.clock_hz)
+    vector_s = p.vector_ops / (device.vector_lanes * device.clock_hz)
     sram_s = max(sram_in, sram_w, sram_out) / device.port_bytes_per_s
     dram_s = dram_bytes / device.dram_bytes_per_s
     on_chip_s = max(compute_s + vector_s, sram_s)
     latency_s = max(on_chip_s, dram_s) + min(on_chip_s, dram_s) / (folds * p.steps)
 
-    mac_j = macs * (device.multiply_j * p.weight_byte * p.input_byte + device.add_j * p.sum_byte / 4.0)
-    array_j = device.register_j_per_bit * _register_bits(dataflow, p, blocks, macs, device)
+    mac_j = macs * (device.node_multiply_j * p.weight_byte * p.input_byte + device.node_add_j * p.sum_byte / 4.0)
+    array_j = device.node_register_j_per_bit * _register_bits(dataflow, p, blocks, macs, device)
     sram_j = (
         device.ifmap_j_per_byte * (sram_in + dram_in)
         + device.filter_j_per_byte * (sram_w + dram_w)
         + device.ofmap_j_per_byte * (sram_out + dram_out)
     )
     dram_j = device.dram_j_per_byte * dram_bytes
-    vector_j = device.vector_op_j * p.vector_ops
+    vector_j = device.node_vector_op_j * p.vector_ops
     leakage_j = device.leakage_w * latency_s
     energy_j = mac_j + array_j + sram_j + dram_j + vector_j + leakage_j
     sram_bytes = sram_in + sram_w + sram_out + dram_bytes
@@ -490,24 +411,24 @@ def _array_layer(dataflow: int, p: _Product, device: _Device) -> Cost:
     )  # fmt: skip
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def _vector_layer(row: _Row, device: _Device) -> Cost:
+@inner
+def _vector_layer(row: Any, device: Any) -> Cost:
     """A layer without MACs: the vector unit reads the ifmap buffer and writes the ofmap buffer, element by element.
 
     latency = max(vector, sram, dram); the table rows of an embedding and the pairs of a normalisation come from DRAM.
     """
-    input_byte = _width(row.activation_bits, device) / 8.0
-    weight_byte = _width(row.weight_bits, device) / 8.0
-    embedding = row.kind == _EMBEDDING
+    input_byte = _byte(row.activation_bits, device)
+    weight_byte = _byte(row.weight_bits, device)
+    embedding = row.kind == EMBEDDING
     sram_in = _input_elements(row) * (weight_byte if embedding else input_byte)
     sram_out = row.output_elements * input_byte
-    sram_w = row.parameters * weight_byte if row.kind == _NORM else 0.0
+    sram_w = row.parameters * weight_byte if row.kind == NORM else 0.0
     whole_in = row.input_elements * input_byte
     dram_in = 0.0 if not embedding and _stays(whole_in, row.input_offchip, device) else sram_in
     dram_out = 0.0 if _stays(sram_out, row.output_offchip, device) else sram_out
     dram_bytes = dram_in + sram_w + dram_out
 
-    vector_s = row.vector_ops / (device.lanes * device.clock_hz)
+    vector_s = row.vector_ops / (device.vector_lanes * device.clock_hz)
     sram_s = max(sram_in, sram_w, sram_out) / device.port_bytes_per_s
     dram_s = dram_bytes / device.dram_bytes_per_s
     latency_s = max(vector_s, sram_s, dram_s)
@@ -518,7 +439,7 @@ def _vector_layer(row: _Row, device: _Device) -> Cost:
         + device.ofmap_j_per_byte * (sram_out + dram_out)
     )
     dram_j = device.dram_j_per_byte * dram_bytes
-    vector_j = device.vector_op_j * row.vector_ops
+    vector_j = device.node_vector_op_j * row.vector_ops
     leakage_j = device.leakage_w * latency_s
     energy_j = sram_j + dram_j + vector_j + leakage_j
     sram_bytes = sram_in + sram_w + sram_out + dram_bytes
@@ -528,8 +449,8 @@ def _vector_layer(row: _Row, device: _Device) -> Cost:
     )  # fmt: skip
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
-def _layer(row: _Row, device: _Device) -> tuple[int, Cost]:
+@inner
+def _layer(row: Any, device: Any) -> tuple[int, Cost]:
     """(choice, cost) of one layer; `best` takes the lowest latency, then the lowest energy, then the first."""
     if row.macs == 0:
         return VECTOR, _vector_layer(row, device)
@@ -545,39 +466,71 @@ def _layer(row: _Row, device: _Device) -> tuple[int, Cost]:
     return chosen, least
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+def _compiled(stamp: int) -> tuple[Any, Any, Any]:
+    """The loops over all pairs, listed pairs and areas; `stamp` of their sources enters the key of numba's cache."""
+
+    @entry
+    def all_pairs(rows: Any, configs: Any, out: Any, choice: Any) -> None:
+        if stamp == 0:  # never, but it makes the stamp a free variable
+            return
+        for c in range(configs.size):
+            device = configs[c]
+            _derive(device)
+            for i in range(rows.size):
+                chosen, metrics = _layer(rows[i], device)
+                choice[c, i] = chosen
+                for metric, value in enumerate(metrics):
+                    out[c, i, metric] = value
+
+    @entry
+    def listed_pairs(
+        rows: Any, configs: Any, layer: Any, run_config: Any, run_start: Any, out: Any, choice: Any
+    ) -> None:
+        if stamp == 0:
+            return
+        for c in range(configs.size):
+            _derive(configs[c])
+        for r in range(run_config.size):
+            device = configs[run_config[r]]
+            for q in range(run_start[r], run_start[r + 1]):
+                chosen, metrics = _layer(rows[layer[q]], device)
+                choice[q] = chosen
+                for metric, value in enumerate(metrics):
+                    out[q, metric] = value
+
+    @entry
+    def areas(configs: Any, out: Any) -> None:
+        if stamp == 0:
+            return
+        for c in range(configs.size):
+            out[c] = _area(configs[c])
+
+    return all_pairs, listed_pairs, areas
+
+
+_all_pairs, _listed_pairs, _areas = _compiled(source_stamp(__file__))
+
+
 def cost(layers: Any, configs: Any, scratch: Any, out: Any, choice: Any) -> None:
     """Every layer on every configuration.
 
     layers : Layers, (L,) columns. configs : SpatialTable, (C,) columns. scratch : unused.
     out : (C, L, len(Cost)) float64, written. choice : (C, L) int16, written: 0 os, 1 ws, 2 is, 3 vector unit.
     """
-    rows = [_row(layers, i) for i in range(layers.kind.size)]
-    for c in range(configs.array_rows.size):
-        device = _device(configs, c)
-        for i, row in enumerate(rows):
-            chosen, metrics = _layer(row, device)
-            choice[c, i] = chosen
-            for metric, value in enumerate(metrics):
-                out[c, i, metric] = value
+    _all_pairs(records(layers), records(configs, _DERIVED), out, choice)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
 def cost_at(
     layers: Any, configs: Any, layer_index: Any, config_index: Any, scratch: Any, out: Any, choice: Any
 ) -> None:
     """Listed pairs: layer_index, config_index : (Q,) int64; out : (Q, len(Cost)); choice : (Q,) int16."""
-    for q in range(layer_index.size):
-        chosen, metrics = _layer(_row(layers, layer_index[q]), _device(configs, config_index[q]))
-        choice[q] = chosen
-        for metric, value in enumerate(metrics):
-            out[q, metric] = value
+    pairs = listed(layers, configs, layer_index, config_index)
+    rows, devices = records(pairs.layers), records(pairs.configs, _DERIVED)
+    _listed_pairs(rows, devices, pairs.layer, pairs.run_config, pairs.run_start, out, choice)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
 def area_mm2(configs: Any) -> npt.NDArray[np.float64]:
     """Area of each configuration, (C,) mm²."""
     out = np.empty(configs.array_rows.size)
-    for c in range(out.size):
-        out[c] = _area(configs, c)
+    _areas(records(configs), out)
     return out

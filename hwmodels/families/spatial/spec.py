@@ -6,7 +6,8 @@ problem", ISSCC 2014, fig. 1.1.9; its figures are recalled, not re-read.
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal, NamedTuple
+from collections import namedtuple
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -25,48 +26,12 @@ _SCALESIM = "[SCALE-Sim v2] shipped scale.cfg"
 _HOROWITZ = "[Horowitz] 45 nm, recalled"
 
 
-class SpatialTable(NamedTuple):
-    """The knobs of C configurations as columns, (C,) each."""
-
-    dataflow: npt.NDArray[Any]
-    rules: npt.NDArray[Any]
-    fold_overlap: npt.NDArray[Any]
-    array_rows: npt.NDArray[Any]
-    array_cols: npt.NDArray[Any]
-    clock_hz: npt.NDArray[Any]
-    vector_lanes: npt.NDArray[Any]
-    min_bits: npt.NDArray[Any]
-    max_bits: npt.NDArray[Any]
-    ifmap_sram_bytes: npt.NDArray[Any]
-    filter_sram_bytes: npt.NDArray[Any]
-    ofmap_sram_bytes: npt.NDArray[Any]
-    sram_bytes_per_cycle: npt.NDArray[Any]
-    dram_bytes_per_s: npt.NDArray[Any]
-    keep_activations: npt.NDArray[Any]
-    node_nm: npt.NDArray[Any]
-    energy_exponent: npt.NDArray[Any]
-    multiply_j: npt.NDArray[Any]
-    add_j: npt.NDArray[Any]
-    register_j_per_bit: npt.NDArray[Any]
-    vector_op_j: npt.NDArray[Any]
-    sram_j_per_byte: npt.NDArray[Any]
-    dram_j_per_byte: npt.NDArray[Any]
-    leakage_w_per_mm2: npt.NDArray[Any]
-    multiplier_mm2: npt.NDArray[Any]
-    adder_mm2: npt.NDArray[Any]
-    register_mm2_per_bit: npt.NDArray[Any]
-    vector_lane_mm2: npt.NDArray[Any]
-    sram_mm2_per_byte: npt.NDArray[Any]
-
-
 class SpatialSpec(Spec):
     """One systolic accelerator.
 
     >>> SpatialSpec(array_rows=128, array_cols=128).numerics().weight_bits
     16
     """
-
-    table_type: ClassVar[type[Any]] = SpatialTable
 
     dataflow: Literal["os", "ws", "is", "best"] = knob(
         "best",
@@ -209,3 +174,11 @@ class SpatialSpec(Spec):
         out[:, Numerics._fields.index("weight_bits")] = table.max_bits
         out[:, Numerics._fields.index("activation_bits")] = table.max_bits
         return out
+
+
+if TYPE_CHECKING:
+    SpatialTable = Any
+else:
+    SpatialTable = namedtuple("SpatialTable", SpatialSpec.model_fields, module=__name__)
+    """The knobs of C configurations as columns, (C,) each, in the order of the Spec."""
+    SpatialSpec.table_type = SpatialTable

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hwmodels.families.crossbar import kernel as kernel_module
-from hwmodels.families.crossbar.chip import ChipTable, Parts, chip_table
+from hwmodels.families.crossbar.chip import Parts, chip_table
 from hwmodels.families.crossbar.converter import ADC_MODELS
 from hwmodels.families.crossbar.devices import CELL_DEVICES
 from hwmodels.families.crossbar.model import MODEL, arrays_on_chip, chip_sum, peak_macs_per_s, peak_power_w
@@ -574,10 +574,6 @@ def test_packed_groups_that_no_single_read_holds_are_read_in_turn() -> None:
     assert result["array_s"] == pytest.approx(10 * 4 * spec.read_time_s, rel=1e-12)
     assert result["adc_s"] == pytest.approx(10 * 4 * 3 * 2 / spec.adc_samples_per_s, rel=1e-12)
     assert result["conversions"] == 10 * 16 * (2 + 1)
-
-
-def test_kernel_and_chip_name_the_same_columns() -> None:
-    assert kernel_module.Chip._fields == ChipTable._fields
 
 
 def test_a_full_chip_draws_its_peak_power() -> None:
