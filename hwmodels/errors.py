@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from reprlib import Repr
 
 __all__ = ["SpecError", "nearest"]
 
@@ -17,6 +18,10 @@ def nearest(word: str, choices: Iterable[str]) -> str | None:
     lowered = {choice.lower(): choice for choice in choices}
     found = get_close_matches(word.lower(), list(lowered), n=1, cutoff=0.5)
     return lowered[found[0]] if found else None
+
+
+_SHORT = Repr()
+_SHORT.maxlevel, _SHORT.maxlist, _SHORT.maxtuple, _SHORT.maxdict, _SHORT.maxstring = 3, 12, 12, 8, 80
 
 
 class SpecError(ValueError):
@@ -35,7 +40,8 @@ class SpecError(ValueError):
 
     def __init__(self, where: str, got: object, expected: str, hint: str | None = None) -> None:
         self.where, self.got, self.expected, self.hint = where, got, expected, hint
-        shown = " ".join(str(got).split())
+        # Containers of a user's file may be huge, or hold themselves a thousand times by aliases.
+        shown = " ".join((_SHORT.repr(got) if isinstance(got, dict | list | tuple) else str(got)).split())
         tail = f" ({hint})" if hint else ""
         super().__init__(f"{' '.join(where.split())}: {shown[:120]} is not {expected}{tail}")
 

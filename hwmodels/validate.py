@@ -98,19 +98,30 @@ def score(
 
 
 class ReferenceTables:
-    """Opens reference tables: the file under `folder` first, else the shipped table of the same name."""
+    """Opens reference tables: the file under `folder` first, else the shipped table of the same name.
+
+    missing : the files that were asked for and are in neither place, in the order asked.
+    """
 
     def __init__(self, folder: Path | None) -> None:
         if folder is not None and not folder.is_dir():
             raise SpecError("--reference", folder, "a folder")
         self.folder = folder
+        self._missing: dict[str, None] = {}
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        return tuple(self._missing)
 
     def path(self, relative: str) -> Path | None:
         """The file at `relative` (as "imc/isaac_table1.csv"), or the shipped table of that name, or None."""
         if self.folder is not None and (self.folder / relative).is_file():
             return self.folder / relative
         shipped = Path(str(files("hwmodels") / "reference" / Path(relative).name))
-        return shipped if shipped.is_file() else None
+        if shipped.is_file():
+            return shipped
+        self._missing[relative] = None
+        return None
 
     def rows(self, relative: str) -> list[dict[str, str]] | None:
         """A CSV file as dictionaries, or None where it is absent."""
@@ -130,17 +141,20 @@ def open_tables(reference: Path | None = None) -> ReferenceTables:
     return ReferenceTables(reference)
 
 
-def validate(names: Iterable[str] | None = None, *, reference: Path | None = None) -> list[Score]:
+def validate(
+    names: Iterable[str] | None = None, *, reference: Path | None = None, tables: ReferenceTables | None = None
+) -> list[Score]:
     """Scores of the named families ("workload" is one of them), or of all.
 
-    `reference` replaces the variable CODESIGN_REFERENCE, never adds to it.
+    `reference` replaces the variable CODESIGN_REFERENCE, never adds to it. `tables` are opened ones, which remember
+    the files that are missing.
     """
     known = ("workload", *families())
     chosen = tuple(names) if names else known
     for name in chosen:
         if name not in known:
             raise SpecError.unknown("family", name, known)
-    tables = open_tables(reference)
+    tables = tables or open_tables(reference)
     return [result for name in chosen for result in import_module(_validation_module(name)).validate(tables)]
 
 

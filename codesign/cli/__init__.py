@@ -10,6 +10,7 @@ import sys
 
 from codesign.cli import accuracy, catalogue, costs, measuring, runs
 from codesign.cli.app import app
+from codesign.cli.printing import printable_anywhere
 from hwmodels.errors import SpecError
 
 __all__ = ["accuracy", "app", "catalogue", "costs", "main", "measuring", "runs"]
@@ -17,6 +18,7 @@ __all__ = ["accuracy", "app", "catalogue", "costs", "main", "measuring", "runs"]
 
 def main() -> None:
     """Entry point: user errors become one line and exit code 2, an interruption exit code 1."""
+    printable_anywhere()
     try:
         app(standalone_mode=True)
     except SpecError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
@@ -177,11 +178,20 @@ def validate(
     from hwmodels.validate import open_tables
     from hwmodels.validate import validate as scores_of
 
-    scores = scores_of(family, reference=reference)
+    tables = open_tables(reference)
+    scores = scores_of(family, tables=tables)
     if not family or "crossbar" in family:
-        scores += scores_of_simulation(open_tables(reference))
+        scores += scores_of_simulation(tables)
+    if tables.missing:
+        print(
+            f"codesign: {len(tables.missing)} reference files are missing, their sets are not scored: "
+            f"{', '.join(tables.missing)} (--reference FOLDER or $CODESIGN_REFERENCE says where they are)",
+            file=sys.stderr,
+        )
     if as_json:
         return print_json([s.as_dict() for s in scores])
+    if not scores:
+        return
     print_table(
         ("family", "set", "group", "protocol", "rows", "metric", "value", "baseline"),
         (

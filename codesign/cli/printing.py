@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import codecs
+import io
 import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from math import isfinite
 from typing import Any
 
-__all__ = ["console", "pretty", "print_json", "print_table", "print_unknown"]
+__all__ = ["console", "pretty", "print_json", "print_table", "print_unknown", "printable_anywhere"]
+
+_PLAIN = {"µ": "u", "μ": "u", "²": "2", "³": "3", "×": "x", "…": ".", "–": "-", "—": "-", "≤": "<", "≥": ">"}
+"""What stands for a character that the encoding of a stream lacks."""
 
 
 def print_unknown(unknown: Sequence[Mapping[str, Any]]) -> None:
     """Operators that are counted as data movement, if any."""
     for item in unknown:
-        share = f"{100 * item['share']:.2g} % of the data moved"
+        share = f"{100 * item['share']:.3g} % of the data moved"
         print(f"  UNKNOWN operator {item['operator']} x{item['count']}: counted as data movement alone, {share}")
 
 
@@ -48,4 +54,30 @@ def pretty(row: Mapping[Any, Any], columns: Sequence[str]) -> list[str]:
 
 
 def print_json(value: Any) -> None:
-    print(json.dumps(value, indent=2, default=str))
+    """JSON by RFC 8259: numbers that are not finite are null."""
+    print(json.dumps(_finite(value), indent=2, default=str, allow_nan=False))
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not isfinite(value) else value
+
+
+def printable_anywhere() -> None:
+    """Let standard output and error take every character, whatever their encoding: µs becomes us, mm² becomes mm2."""
+    codecs.register_error("codesign", _replaced)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="codesign")
+
+
+def _replaced(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    found = error.object[error.start : error.end]
+    return "".join(
+        _PLAIN.get(character, "-" if "\u2500" <= character <= "\u257f" else "?") for character in found
+    ), error.end

@@ -60,14 +60,9 @@ def device(name: str) -> Device:
 
 def load_device(path: Path) -> Device:
     """Read and check one device file."""
-    import yaml
+    from hwmodels.documents import read_yaml
 
-    if not path.is_file():
-        raise SpecError.missing(str(path), "the file")
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
-        raise SpecError(str(path), error, "valid YAML") from None
+    content = read_yaml(path)
     if not isinstance(content, dict):
         raise SpecError(str(path), content, "a mapping with name, family, summary and knobs")
     allowed = ("name", "family", "summary", "knobs")

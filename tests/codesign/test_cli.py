@@ -149,7 +149,7 @@ def test_a_sweep_is_the_grid(run, tmp_path: Path):
     [
         (("estimate", "resnet51", "--device", "isaac"), ["resnet51", "did you mean resnet50?"]),
         (("estimate", "resnet50", "--device", "isac"), ["isac", "did you mean isaac?"]),
-        (("estimate", "resnet50", "--device", "nowhere.yaml"), ["nowhere.yaml", "there"]),
+        (("estimate", "resnet50", "--device", "nowhere.yaml"), ["nowhere.yaml", "the file is missing"]),
         (("estimate", "resnet50", "--device", "isaac", "--runtime", "lazy"), ["--runtime", "lazy"]),
         (("estimate", "--device", "isaac"), ["network: nothing", "NAME, --torch, --onnx, --hf-config"]),
         (("estimate", "resnet50", "--onnx", "x.onnx", "--device", "isaac"), ["network and onnx", "one of"]),

@@ -1,0 +1,46 @@
+"""What commands print: any encoding of the terminal, JSON that every reader takes, and what is not there said."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+
+def printed(*arguments: str, **environment: str) -> subprocess.CompletedProcess[bytes]:
+    code = "import sys; sys.argv = ['codesign', *sys.argv[1:]]; from codesign.cli import main; main()"
+    variables = os.environ | environment
+    return subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, env=variables, timeout=120)
+
+
+@pytest.mark.parametrize("encoding", ["gbk", "cp932", "cp949", "cp1251", "koi8-r", "ascii", "utf-8"])
+def test_a_report_is_whole_in_every_encoding(encoding: str) -> None:
+    done = printed("estimate", "lenet5", "--device", "systolic_edge", PYTHONIOENCODING=encoding)
+    text = done.stdout.decode(encoding)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert "MACs" in text
+    assert "assumptions used" in text
+    assert "?" not in text
+    assert ("mm²" in text) == (encoding == "utf-8") or encoding == "koi8-r"  # which has the square
+
+
+def test_json_has_null_for_what_is_no_number(run) -> None:
+    def refuse(constant: str) -> None:
+        raise AssertionError(constant)
+
+    code, out, err = run("crossdevice", "vgg16", "--device", "disco_f746ng", "--device", "rpi4", "--json")
+    assert (code, err) == (0, "")
+    record = json.loads(out, parse_constant=refuse)
+    assert record["values"][0][0] is None
+    assert record["values"][0][1] > 0
+
+
+def test_validation_names_the_files_that_it_misses(run, tmp_path) -> None:
+    code, out, err = run("validate", "spatial", "--reference", tmp_path)
+    assert (code, out) == (0, "")
+    assert err.startswith("codesign: 2 reference files are missing, their sets are not scored: spatial/scalesim_")
+    assert "--reference FOLDER" in err
+    assert err.count("\n") == 1
