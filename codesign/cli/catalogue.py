@@ -182,14 +182,14 @@ def validate(
     scores = scores_of(family, tables=tables)
     if not family or "crossbar" in family:
         scores += scores_of_simulation(tables)
+    if as_json:
+        return print_json([s.as_dict() for s in scores])
     if tables.missing:
         print(
             f"codesign: {len(tables.missing)} reference files are missing, their sets are not scored: "
             f"{', '.join(tables.missing)} (--reference FOLDER or $CODESIGN_REFERENCE says where they are)",
             file=sys.stderr,
         )
-    if as_json:
-        return print_json([s.as_dict() for s in scores])
     if not scores:
         return
     print_table(

@@ -24,7 +24,7 @@ def test_a_report_is_whole_in_every_encoding(encoding: str) -> None:
     assert "MACs" in text
     assert "assumptions used" in text
     assert "?" not in text
-    assert ("mm²" in text) == (encoding == "utf-8") or encoding == "koi8-r"  # which has the square
+    assert "mm²" in text if encoding == "utf-8" else "mm2" in text or "mm²" in text
 
 
 def test_json_has_null_for_what_is_no_number(run) -> None:
