@@ -3,16 +3,18 @@
 Layout::
 
     manifest.json    what was run: configuration, seed, versions, fingerprints
-    run.sqlite       weights, estimates, evaluated pairs, one row a finished generation (WAL mode)
+    run.sqlite       weights, estimates, blobs, evaluated pairs, one row a finished generation (WAL mode)
     fast/00000.parquet   every pair of a generation: genotype, reason, costs
 
 A finished training is durable at once; an estimate survives the end of the process at once, and a loss of power from
 the next training or generation on. A generation's pairs, ledger and strategy state are committed in one transaction,
-after its Parquet file. So a killed run loses at most the work in flight.
+after its Parquet file. So a killed run loses at most the work in flight. Runs of earlier versions are read as they
+are: what they did not know has the value that it had then.
 """
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import os
@@ -31,7 +33,7 @@ from codesign.two_level.ledger import Ledger
 from hwmodels.errors import SpecError
 from hwmodels.numerics import Numerics
 
-__all__ = ["EvaluatedPair", "Generation", "RunStore"]
+__all__ = ["EvaluatedPair", "Generation", "RunBlobs", "RunStore"]
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS weights (key TEXT PRIMARY KEY, payload BLOB NOT NULL, seconds REAL NOT NULL);
@@ -39,19 +41,22 @@ CREATE TABLE IF NOT EXISTS estimates (key TEXT PRIMARY KEY, record TEXT NOT NULL
 CREATE TABLE IF NOT EXISTS pairs (
     generation INTEGER NOT NULL, position INTEGER NOT NULL,
     genotype TEXT NOT NULL, numerics TEXT NOT NULL, estimate TEXT NOT NULL, costs TEXT NOT NULL,
+    fidelity REAL NOT NULL DEFAULT 1,
     PRIMARY KEY (generation, position)
 );
+CREATE TABLE IF NOT EXISTS blobs (key TEXT PRIMARY KEY, payload BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS generations (number INTEGER PRIMARY KEY, strategy BLOB NOT NULL, ledger TEXT NOT NULL);
 """
 
 
 class EvaluatedPair(NamedTuple):
-    """One pair with an accuracy: genotype as costed, numerics, key of its estimate, cost by metric."""
+    """One pair with an estimate: genotype as costed, numerics, key of the estimate, cost by metric, fidelity."""
 
     genotype: tuple[int, ...]
     numerics: tuple[float, ...]
     estimate: str
     costs: dict[str, float]
+    fidelity: float = 1.0
 
 
 class Generation(NamedTuple):
@@ -63,7 +68,7 @@ class Generation(NamedTuple):
 
 
 class RunStore:
-    """Opens or makes the store of one run; implements the `Weights` protocol of the estimators."""
+    """Opens or makes the store of one run; the `Weights` of estimators and the `Blobs` of strategies."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -71,6 +76,9 @@ class RunStore:
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=FULL")
         self._db.executescript(_SCHEMA)
+        if "fidelity" not in {row[1] for row in self._db.execute("PRAGMA table_info(pairs)")}:
+            self._db.execute("ALTER TABLE pairs ADD COLUMN fidelity REAL NOT NULL DEFAULT 1")
+        self._dropped: list[str] = []
 
     @classmethod
     def create(cls, folder: Path, manifest: Mapping[str, Any]) -> RunStore:
@@ -120,23 +128,43 @@ class RunStore:
         self._db.execute("INSERT OR REPLACE INTO estimates VALUES (?, ?)", (key, json.dumps(asdict(estimate))))
         self._db.execute("PRAGMA synchronous=FULL")
 
+    # Blobs: durable at once under the hash of their content, so that none ever changes.
+
+    def keep(self, payload: bytes) -> str:
+        key = hashlib.sha256(payload).hexdigest()
+        self._db.execute("INSERT OR IGNORE INTO blobs VALUES (?, ?)", (key, payload))
+        self._dropped = [dropped for dropped in self._dropped if dropped != key]
+        return key
+
+    def blob(self, key: str) -> bytes:
+        found = self._db.execute("SELECT payload FROM blobs WHERE key = ?", (key,)).fetchone()
+        if found is None:
+            raise SpecError(str(self.folder / "run.sqlite"), key, "the key of a blob that is kept")
+        return bytes(found[0])
+
+    def drop(self, key: str) -> None:
+        """Delete a blob with the next generation: until then a resumed run needs it."""
+        self._dropped.append(key)
+
     # Generations: all or nothing.
 
     def commit(self, number: int, pairs: Sequence[EvaluatedPair], strategy: State, ledger: Ledger) -> None:
         """Make a generation durable in one transaction."""
         rows = [
-            (number, i, json.dumps(pair.genotype), json.dumps(pair.numerics), pair.estimate, json.dumps(pair.costs))
+            (number, i, *map(json.dumps, pair[:2]), pair.estimate, json.dumps(pair.costs), pair.fidelity)
             for i, pair in enumerate(pairs)
         ]
         self._db.execute("BEGIN IMMEDIATE")
         try:
-            self._db.executemany("INSERT INTO pairs VALUES (?, ?, ?, ?, ?, ?)", rows)
+            self._db.executemany("INSERT INTO pairs VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
             record = (number, _pack(strategy), json.dumps(ledger.as_dict()))
             self._db.execute("INSERT INTO generations VALUES (?, ?, ?)", record)
+            self._db.executemany("DELETE FROM blobs WHERE key = ?", [(key,) for key in self._dropped])
             self._db.execute("COMMIT")
         except BaseException:
             self._db.execute("ROLLBACK")
             raise
+        self._dropped.clear()
 
     def generations(self) -> list[Generation]:
         query = "SELECT number, ledger, strategy FROM generations ORDER BY number"
@@ -147,15 +175,15 @@ class RunStore:
 
     def pairs(self) -> list[tuple[int, EvaluatedPair, Estimate]]:
         """(generation, pair, its estimate) of every evaluated pair, in the order told."""
-        query = """SELECT p.generation, p.genotype, p.numerics, p.estimate, p.costs, e.record
+        query = """SELECT p.generation, p.genotype, p.numerics, p.estimate, p.costs, p.fidelity, e.record
                    FROM pairs p JOIN estimates e ON e.key = p.estimate ORDER BY p.generation, p.position"""
         return [
             (
                 generation,
-                EvaluatedPair(tuple(json.loads(genotype)), _numerics(numerics), key, json.loads(costs)),
+                EvaluatedPair(tuple(json.loads(genotype)), _numerics(numerics), key, json.loads(costs), fidelity),
                 _estimate(record),
             )
-            for generation, genotype, numerics, key, costs, record in self._db.execute(query)
+            for generation, genotype, numerics, key, costs, fidelity, record in self._db.execute(query)
         ]
 
     # Pairs of the FAST level: a file a generation.
@@ -208,15 +236,46 @@ def _numerics(text: str) -> tuple[float, ...]:
 
 def _estimate(record: str) -> Estimate:
     fields = json.loads(record)
-    return Estimate(**{**fields, "draws": tuple(fields["draws"])})
+    fields["draws"] = tuple(fields["draws"])
+    if "metrics" in fields:
+        return Estimate(**fields)
+    # An earlier version knew accuracies alone.
+    return Estimate.of_accuracy(fields.pop("accuracy"), fields.pop("accuracy_test"), **fields)
+
+
+_JSON = "json:"
+"""Before the name of a value of a state that is no array."""
 
 
 def _pack(state: State) -> bytes:
+    arrays = {
+        name if isinstance(value, np.ndarray) else _JSON + name:
+        value if isinstance(value, np.ndarray) else np.array(json.dumps(value))
+        for name, value in state.items()
+    }  # fmt: skip
     sink = io.BytesIO()
-    np.savez(sink, allow_pickle=False, **state)
+    np.savez(sink, allow_pickle=False, **arrays)
     return sink.getvalue()
 
 
 def _unpack(payload: bytes) -> State:
     with np.load(io.BytesIO(payload), allow_pickle=False) as archive:
-        return {name: archive[name] for name in archive.files}
+        return {
+            name.removeprefix(_JSON): json.loads(str(archive[name])) if name.startswith(_JSON) else archive[name]
+            for name in archive.files
+        }
+
+
+class RunBlobs:
+    """Blobs of a run whose store is made after its strategy: set `store` before the first use."""
+
+    store: RunStore
+
+    def keep(self, payload: bytes) -> str:
+        return self.store.keep(payload)
+
+    def blob(self, key: str) -> bytes:
+        return self.store.blob(key)
+
+    def drop(self, key: str) -> None:
+        self.store.drop(key)

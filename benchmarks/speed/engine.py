@@ -20,7 +20,7 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
@@ -32,12 +32,9 @@ from zlib import crc32
 from codesign.app.config import load_config
 from codesign.app.run import Run, begin
 from codesign.data import load
-from codesign.estimate.base import Estimate
+from codesign.estimate.base import CarriedWeights, Estimate, Request
 from codesign.estimate.estimator import TrainingEstimator
-from codesign.estimate.train import training_key
 from codesign.two_level.slow import SlowLevel
-from hwmodels.numerics import Numerics
-from hwmodels.workload.graph import Workload
 
 CONFIG = Path(__file__).parents[2] / "examples/quickstart.yaml"
 PAIRS = {"joint": 40_000, "front": 4_000_000}  # a generation
@@ -47,12 +44,18 @@ WEIGHTS = bytes(55_206)  # of the first network that the quickstart trains
 class NullEstimator(TrainingEstimator):
     """The keys of a training without the training."""
 
-    def __call__(self, workload: Workload, numerics: Numerics, fidelity: float = 1.0, seed: int = 0) -> Estimate:
-        key = training_key(workload, self.dataset, self.recipe, fidelity, seed)
-        if self.weights.get(key) is None:
-            self.weights.put(key, WEIGHTS, 0.0)
-        accuracy = crc32(f"{key} {numerics}".encode()) / 2**32
-        return Estimate(accuracy, accuracy, 0.0, (accuracy,), fidelity, key, trained=True)
+    def estimate(self, requests: Sequence[Request]) -> Iterator[tuple[int, Estimate]]:
+        for position, request in enumerate(requests):
+            key = self.training_key(request)
+            if self.weights.get(key) is None:
+                self.weights.put(key, WEIGHTS, 0.0)
+            accuracy = crc32(f"{key} {request.numerics}".encode()) / 2**32
+            yield (
+                position,
+                Estimate.of_accuracy(
+                    accuracy, accuracy, spread=0.0, draws=(accuracy,), fidelity=request.fidelity, key=key, trained=True
+                ),
+            )
 
 
 def overhead(executor: Mapping[str, Any], hardware: str, *, generations: int, trainings: int) -> dict[str, float]:
@@ -88,17 +91,8 @@ def overhead(executor: Mapping[str, Any], hardware: str, *, generations: int, tr
 def _without_training(run: Run) -> None:
     """Put the null estimator where the real one is."""
     slow = run.parts.slow
-    assert slow.trainings is not None
-    null = NullEstimator(load(run.config.data.name), run.config.slow.recipe, slow.trainings.weights)
-    without = SlowLevel(
-        slow.space,
-        null,
-        slow.store,
-        fidelity=slow.fidelity,
-        seed=slow.seed,
-        trainings=slow.trainings,
-        executor=slow.executor,
-    )
+    null = NullEstimator(load(run.config.data.name), run.config.estimator.settings.recipe, CarriedWeights())
+    without = SlowLevel(slow.space, null, fidelity=slow.fidelity, seed=slow.seed, executor=slow.executor)
     run.parts = replace(run.parts, slow=without)
 
 

@@ -31,13 +31,17 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from codesign.benchmark.compare import STRATEGIES, Effort, Trace, in_turn, one_level, two_level
+from codesign.benchmark.compare import Effort, Trace, in_turn, one_level, two_level
 from codesign.benchmark.definition import benchmark
 from codesign.benchmark.score import Fronts
+from codesign.registry import STRATEGIES
 
 SHARE = 0.95
 
-METHODS: Mapping[str, Callable[[Fronts, str, int, Effort], Trace]] = {
+SETTINGS: Mapping[str, Mapping[str, Any]] = {"evolution": {"name": "evolution", "population": 100}}
+"""Of strategies that are not compared with their defaults."""
+
+METHODS: Mapping[str, Callable[[Fronts, str | Mapping[str, Any], int, Effort], Trace]] = {
     "two-level": two_level,
     "whole grid": partial(two_level, whole_grid=True),
     "aggressive": partial(two_level, aggressive=True),
@@ -97,7 +101,8 @@ def plot(results: dict[tuple[str, str], list[Trace]], title: str, path: Path) ->
     import matplotlib.pyplot as plt
 
     figure, ax = plt.subplots(figsize=(7.5, 4.5), layout="constrained")
-    colours = dict(zip(STRATEGIES, ("#4477aa", "#ee6677", "#228833"), strict=True))
+    strategies = dict.fromkeys(strategy for _, strategy in results)
+    colours = {name: f"C{i}" for i, name in enumerate(strategies)}
     styles = {"two-level": "-", "whole grid": "-.", "aggressive": ":", "one-level": "--"}
     markers = {"phased": "s", "separate": "D"}
     for (method, strategy), traces in results.items():
@@ -129,7 +134,7 @@ def main() -> None:
     parser.add_argument("family")
     parser.add_argument("--table", type=Path, help="npz file of published accuracies, for pairs-201")
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--strategies", nargs="+", default=list(STRATEGIES), choices=list(STRATEGIES))
+    parser.add_argument("--strategies", nargs="+", default=list(STRATEGIES.names()))
     parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=list(METHODS))
     parser.add_argument("--generations", type=int, default=24)
     parser.add_argument("--trainings", type=int, default=4)
@@ -146,7 +151,7 @@ def main() -> None:
     for strategy in options.strategies:
         for seed in range(options.seeds):
             for method in options.methods:
-                trace = METHODS[method](fronts, strategy, seed, effort)
+                trace = METHODS[method](fronts, SETTINGS.get(strategy, strategy), seed, effort)
                 results.setdefault((method, strategy), []).append(trace)
             print(f"{strategy}, seed {seed}: {perf_counter() - start:.0f} s", file=sys.stderr)
     options.output.mkdir(parents=True, exist_ok=True)

@@ -1,64 +1,43 @@
-"""Configuration to running parts: the one place that knows spaces, strategies and estimators by name."""
+"""Configuration to running parts: spaces, strategies, estimators and executors by their registries."""
 
 from __future__ import annotations
 
-import os
-import warnings
 from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Any
 
-from codesign.app.config import (
-    ArchitectureConfig,
-    CellConfig,
-    DataConfig,
-    EvolutionConfig,
-    ExecutorConfig,
-    HardwareConfig,
-    RandomConfig,
-    RayConfig,
-    RunConfig,
-    SerialConfig,
-    StrategyConfig,
-)
+from codesign.app.config import DataConfig, HardwareConfig, RunConfig
 from codesign.data import Dataset
-from codesign.executor.base import Executor, cores
-from codesign.executor.portable import pin_instruction_set
-from codesign.executor.serial import SerialExecutor
+from codesign.executor.base import Executor
 from codesign.hardware_search.inner import InnerHardware
 from codesign.hardware_search.whole_grid import FrontHardware
+from codesign.objectives import Limit
 from codesign.space.architecture import ArchitectureSpace
-from codesign.space.base import Space
-from codesign.space.cell import OPERATIONS, CellSpace
-from codesign.space.chain import ChainSpace
 from codesign.space.hardware import HardwareSpace
 from codesign.space.joint import JointSpace
-from codesign.store import RunStore
-from codesign.strategy.base import Strategy
-from codesign.strategy.evolution import RegularisedEvolution
-from codesign.strategy.nsga2 import NSGA2
-from codesign.strategy.random import RandomSearch
+from codesign.strategy.base import Blobs, Problem, Selecting, Strategy
 from codesign.two_level.archive import Archive
+from codesign.two_level.budget import Budget
+from codesign.two_level.cost_access import PairCostAccess
 from codesign.two_level.fast import FastLevel
-from codesign.two_level.loop import Budget, Search
-from codesign.two_level.slow import CarriedWeights, SlowLevel, Trainings
+from codesign.two_level.loop import Search
+from codesign.two_level.slow import SlowLevel
 from hwmodels.catalog import device
 from hwmodels.errors import SpecError
 from hwmodels.evaluate import NETWORK_METRICS
 from hwmodels.families.base import CostModel
-from hwmodels.workload.graph import Workload
 from hwmodels.workload.rewrite import RUNTIMES
 
 __all__ = [
-    "architecture_space",
     "check_metrics",
     "dataset_of",
     "executor_of",
     "hardware_space",
     "joint_space",
     "manifest",
+    "problem_of",
     "search_of",
-    "strategy_of",
+    "task_limits",
 ]
 
 
@@ -67,29 +46,6 @@ def dataset_of(config: DataConfig) -> Dataset:
     from codesign.data import load
 
     return load(config.name, config.root)
-
-
-def architecture_space(config: ArchitectureConfig, image: tuple[int, int, int], classes: int) -> ArchitectureSpace:
-    """The networks of a run, for images of this shape."""
-    if isinstance(config, CellConfig):
-        return CellSpace(
-            channels=config.channels,
-            cells=config.cells,
-            stages=config.stages,
-            input_shape=image,
-            classes=classes,
-            operations=tuple(config.operations or OPERATIONS),
-        )
-    return ChainSpace(
-        stages=config.stages,
-        kernel=config.kernel,
-        width=config.width,
-        depth=config.depth,
-        stride=config.stride,
-        bits=config.bits,
-        input_shape=image,
-        classes=classes,
-    )
 
 
 def joint_space(config: RunConfig, data: Dataset) -> JointSpace:
@@ -101,7 +57,8 @@ def joint_space(config: RunConfig, data: Dataset) -> JointSpace:
     """
     hardware = hardware_space(config.hardware)
     check_metrics(config, hardware.model)
-    return JointSpace(architecture_space(config.architecture, data.shape, data.classes), hardware)
+    networks: ArchitectureSpace = config.architecture.make(data)
+    return JointSpace(networks, hardware)
 
 
 def hardware_space(config: HardwareConfig) -> HardwareSpace:
@@ -124,90 +81,86 @@ def hardware_space(config: HardwareConfig) -> HardwareSpace:
     return HardwareSpace(first.model, bases, config.knobs)
 
 
-def strategy_of(config: StrategyConfig, space: Space) -> Strategy:
-    """Who proposes pairs."""
-    if isinstance(config, RandomConfig):
-        return RandomSearch(space)
-    if isinstance(config, EvolutionConfig):
-        return RegularisedEvolution(
-            space, population=config.population, sample=config.sample, immigrants=config.immigrants
-        )
-    return NSGA2(space, population=config.population, crossover=config.crossover, immigrants=config.immigrants)
+def problem_of(config: RunConfig, space: JointSpace, data: Dataset, blobs: Blobs) -> Problem:
+    """What the strategy and the estimator of a run are made for."""
+    objectives = tuple(config.objectives)
+    return Problem(
+        space=space if config.hardware.search == "joint" else space.architecture,
+        joint=space,
+        objectives=objectives,
+        costs=PairCostAccess(space, RUNTIMES[config.runtime], objectives),
+        data=data,
+        blobs=blobs,
+        seed=config.seed,
+    )
 
 
-def _pair_strategy(config: RunConfig, space: JointSpace) -> Strategy:
+def _pair_strategy(config: RunConfig, space: JointSpace, strategy: Strategy) -> Strategy:
     """Who proposes pairs: a strategy over both sides, or one over networks with hardware searched for each."""
     if config.hardware.search == "joint":
-        return strategy_of(config.strategy, space)
+        return strategy
     kind = InnerHardware if config.hardware.search == "inner" else FrontHardware
     return kind(
         space,
-        strategy_of(config.strategy, space.architecture),
+        strategy,
         RUNTIMES[config.runtime],
         objectives=tuple(config.objectives),
         constraints=config.constraints,
     )
 
 
-def executor_of(config: ExecutorConfig) -> Executor:
+def executor_of(config: RunConfig) -> Executor:
     """Where trainings run; nothing is started yet.
 
     Raises
     ------
     SpecError : Ray is asked for and not installed.
     """
-    if isinstance(config, RayConfig):
-        from codesign.executor.ray import RayExecutor
+    executor: Executor = config.executor.make(None)
+    return executor
 
-        return RayExecutor(config.workers, retries=config.retries, address=config.address, portable=config.portable)
-    # Worker processes inherit a socket, which Windows does not know.
-    if isinstance(config, SerialConfig) or (config.workers or cores()) == 1 or os.name != "posix":
-        if config.portable and not pin_instruction_set():
-            warnings.warn(
-                "torch was loaded before the run and keeps its instruction set: another processor may give another "
-                "run; take `executor: {workers: 2}`, or start Python afresh",
-                stacklevel=2,
-            )
-        return SerialExecutor()
-    from codesign.executor.process import ProcessExecutor
 
-    return ProcessExecutor(config.workers or cores(), retries=config.retries, portable=config.portable)
+def task_limits(config: RunConfig) -> tuple[Limit, ...]:
+    """Limits on the task's metrics."""
+    if not config.least_accuracy:
+        return ()
+    return (Limit("accuracy", config.least_accuracy, least=True),)
 
 
 def search_of(
-    config: RunConfig, space: JointSpace, data: Dataset, store: RunStore, *, executor: Executor | None = None
+    config: RunConfig, space: JointSpace, data: Dataset, blobs: Blobs, *, executor: Executor | None = None
 ) -> Search:
-    """All parts of a run over its store."""
-    from codesign.estimate.estimator import TrainingEstimator
-    from codesign.estimate.train import training_key
+    """All parts of a run.
 
-    recipe, weights = config.slow.recipe, CarriedWeights()
-    estimator = TrainingEstimator(data, recipe, weights, draws=config.slow.draws)
-
-    def key(workload: Workload, fidelity: float, seed: int) -> str:
-        return training_key(workload, data, recipe, fidelity, seed)
-
-    objectives = tuple(config.objectives)
+    Raises
+    ------
+    SpecError : parts that do not fit each other, as a table of other networks than those of the run.
+    """
+    problem = problem_of(config, space, data, blobs)
+    strategy, estimator, limits = config.strategy.make(problem), config.estimator.make(problem), task_limits(config)
+    if config.slow.selection == "strategy" and not isinstance(strategy, Selecting):
+        raise SpecError("slow.selection: strategy", config.strategy.name, "a strategy with a method `select`")
+    for limit in limits:
+        if limit.metric not in estimator.metrics:
+            raise SpecError.unknown("constraints", limit.metric, estimator.metrics)
     return Search(
         space=space,
-        strategy=_pair_strategy(config, space),
+        strategy=_pair_strategy(config, space, strategy),
         fast=FastLevel(
             space,
             RUNTIMES[config.runtime],
-            objectives=objectives,
+            objectives=problem.objectives,
             constraints=config.constraints,
             aggressive=config.fast.pruning == "aggressive",
         ),
         slow=SlowLevel(
             space.architecture,
             estimator,
-            store,
             fidelity=config.slow.fidelity,
             seed=config.seed,
-            trainings=Trainings(key, weights),
-            executor=executor or executor_of(config.executor),
+            executor=executor or executor_of(config),
         ),
-        archive=Archive(space, objectives, least_accuracy=config.least_accuracy),
+        archive=Archive(space, problem.objectives, limits=limits),
         budget=Budget(
             generations=config.generations,
             pairs=config.fast.pairs,
@@ -246,7 +199,7 @@ def manifest(config: RunConfig, data: Dataset, space: JointSpace) -> Mapping[str
     packages = ("codesign", "numpy", "numba", "torch", "scikit-learn", "pymoo")
     return {
         "config": config.model_dump(mode="json", exclude={"executor"}),
-        "executor": config.executor.model_dump(mode="json"),
+        "executor": config.executor.section(),
         "seed": config.seed,
         "data": data.fingerprint,
         "space": space.architecture.fingerprint,

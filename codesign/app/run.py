@@ -14,12 +14,14 @@ from hwmodels.errors import SpecError
 
 if TYPE_CHECKING:
     from codesign.app.config import RunConfig
-    from codesign.data import Dataset
+    from codesign.estimate.base import Estimator
     from codesign.executor.base import Executor
     from codesign.report.summary import Summary
+    from codesign.space.architecture import ArchitectureSpace
     from codesign.space.joint import JointSpace
     from codesign.store import RunStore
-    from codesign.two_level.loop import Event
+    from codesign.strategy.base import Strategy
+    from codesign.two_level.loop import Event, Search
 
 __all__ = ["Run", "begin", "reopen", "search"]
 
@@ -27,20 +29,15 @@ __all__ = ["Run", "begin", "reopen", "search"]
 class Run:
     """A run that is ready: `go` executes what its store does not hold yet."""
 
-    def __init__(
-        self, config: RunConfig, space: JointSpace, data: Dataset, store: RunStore, executor: Executor
-    ) -> None:
-        from codesign.app.assemble import search_of
-
-        self.config, self.store = config, store
-        self.parts = search_of(config, space, data, store, executor=executor)
+    def __init__(self, config: RunConfig, space: JointSpace, parts: Search, store: RunStore) -> None:
+        self.config, self.space, self.parts, self.store = config, space, parts, store
 
     def go(self, report: Callable[[Event], None] = lambda event: None) -> None:
         """Run to the end; interrupt at will."""
-        from codesign.two_level.loop import explore
+        from codesign.two_level.loop import run_search
 
         with self.parts.slow:
-            explore(self.parts, self.store, report=report)
+            run_search(self.parts, self.store, report=report)
 
 
 def begin(config: RunConfig, folder: Path) -> Run:
@@ -50,60 +47,86 @@ def begin(config: RunConfig, folder: Path) -> Run:
     ------
     SpecError : bad input or an occupied folder; nothing is written then.
     """
-    from codesign.app.assemble import dataset_of, executor_of, joint_space, manifest
-    from codesign.store import RunStore
+    from codesign.app.assemble import dataset_of, executor_of, joint_space, manifest, search_of
+    from codesign.store import RunBlobs, RunStore
 
-    data = dataset_of(config.data)
+    executor = executor_of(config)  # first: it may pin this process, which must not have loaded torch
+    data, blobs = dataset_of(config.data), RunBlobs()
     space = joint_space(config, data)
-    executor = executor_of(config.executor)
-    return Run(config, space, data, RunStore.create(folder, manifest(config, data, space)), executor)
+    parts = search_of(config, space, data, blobs, executor=executor)
+    blobs.store = RunStore.create(folder, manifest(config, data, space))
+    return Run(config, space, parts, blobs.store)
 
 
-def reopen(folder: Path, *, executor: Mapping[str, Any] | None = None) -> Run:
+def reopen(folder: Path, *, executor: Mapping[str, Any] | None = None, objects: Mapping[str, Any] | None = None) -> Run:
     """An existing run, to be gone on with.
 
     Parameters
     ----------
     executor : where its trainings run from now on, as ``{"workers": 4}``; as it began by default. The run ends the
         same either way.
+    objects : section -> object, for each one that was passed as an object when the run began.
 
     Raises
     ------
-    SpecError : no run, or one begun with other data, spaces or versions, which could not end the same.
+    SpecError : no run, or one begun with other data, spaces, objects or versions, which could not end the same.
     """
-    from codesign.app.assemble import dataset_of, executor_of, joint_space, manifest
+    from codesign.app.assemble import dataset_of, executor_of, joint_space, manifest, search_of
     from codesign.app.config import parse_config
-    from codesign.store import RunStore
+    from codesign.store import RunBlobs, RunStore
 
-    store = RunStore.open(folder)
-    began = store.manifest
+    store, blobs = RunStore.open(folder), RunBlobs()
+    began, blobs.store = store.manifest, store
     # Runs of versions that did not know the key were not pinned.
     at_first = {"name": "process", "portable": False, **began.get("executor", {})}
+    if "object" in at_first:
+        at_first = {"name": "process", "portable": True}
     where = {"executor": at_first if executor is None else {"portable": at_first["portable"], **executor}}
-    config = parse_config({**began["config"], **where}, where=str(folder / "manifest.json"))
+    config = parse_config({**began["config"], **where}, where=str(folder / "manifest.json"), objects=objects)
+    trainings_on = executor_of(config)
     data = dataset_of(config.data)
     space = joint_space(config, data)
     now = manifest(config, data, space)
     for key in ("data", "space", "family", "model_version", "device", "versions"):
         if began[key] != now[key]:
             raise SpecError(f"{folder / 'manifest.json'}: {key}", now[key], f"what the run began with: {began[key]}")
-    return Run(config, space, data, store, executor_of(config.executor))
+    for key in ("strategy", "estimator"):
+        first = began["config"].get(key, {})
+        if "object" in first and first != now["config"][key]:
+            raise SpecError(f"{folder / 'manifest.json'}: {key}", now["config"][key], f"as the run began: {first}")
+    return Run(config, space, search_of(config, space, data, blobs, executor=trainings_on), store)
 
 
-def search(config: str | Path | Mapping[str, Any], output: str | Path, *, overrides: Sequence[str] = ()) -> Summary:
+def search(
+    config: str | Path | Mapping[str, Any],
+    output: str | Path,
+    *,
+    overrides: Sequence[str] = (),
+    strategy: str | Strategy | None = None,
+    estimator: str | Estimator | None = None,
+    space: str | ArchitectureSpace | None = None,
+    executor: str | Executor | None = None,
+) -> Summary:
     """Run a configuration (a YAML file or a mapping) and return its `codesign.report.summary.Summary`.
 
     Parameters
     ----------
     output : folder of the run, new or empty; the report is written there too.
     overrides : dotted assignments, as ``"slow.trainings=8"``, for a file.
+    strategy, estimator, space, executor : a name or an object in place of the section of the configuration (`space`:
+        of `architecture`). The manifest names the class of an object; going on with the run needs it again.
     """
     from codesign.app.config import load_config, parse_config
     from codesign.report.html import read_report, write_report
 
-    checked = parse_config(dict(config)) if isinstance(config, Mapping) else load_config(Path(config), overrides)
+    given = {"strategy": strategy, "estimator": estimator, "architecture": space, "executor": executor}
+    objects = {key: item for key, item in given.items() if item is not None}
+    if isinstance(config, Mapping):
+        checked = parse_config(dict(config), objects=objects)
+    else:
+        checked = load_config(Path(config), overrides, objects=objects)
     run = begin(checked, Path(output))
     run.go()
-    report = read_report(run.store)
+    report = read_report(run.store, space=run.space)
     write_report(report, run.store.folder)
     return report.summary

@@ -8,10 +8,10 @@ their hardware afterwards. Where hardware is optimised for the networks at hand,
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -19,30 +19,27 @@ import numpy.typing as npt
 from codesign.benchmark.score import COMPILED, Fronts
 from codesign.hardware_search.whole_grid import FrontHardware
 from codesign.pareto import non_dominated
+from codesign.registry import STRATEGIES
 from codesign.space.base import Genotypes, Space
 from codesign.space.joint import JointSpace
-from codesign.store import RunStore
-from codesign.strategy.base import Strategy
-from codesign.strategy.evolution import RegularisedEvolution
-from codesign.strategy.nsga2 import NSGA2
-from codesign.strategy.random import RandomSearch
+from codesign.store import RunBlobs, RunStore
+from codesign.strategy.base import Problem, Results, Strategy
 from codesign.two_level.archive import Archive
+from codesign.two_level.budget import Budget
+from codesign.two_level.cost_access import PairCostAccess
 from codesign.two_level.fast import FastLevel
 from codesign.two_level.ledger import Ledger
-from codesign.two_level.loop import Budget, Search, explore
-from codesign.two_level.tabulated import TabulatedLevel
+from codesign.two_level.loop import Search, run_search
+from codesign.two_level.slow import SlowLevel
 from hwmodels.evaluate import evaluate_pairs
 from hwmodels.families.base import numerics_of
 
-__all__ = ["NOTHING_MET", "STRATEGIES", "Effort", "Recall", "Trace", "in_turn", "one_level", "two_level"]
+__all__ = ["NOTHING_MET", "Effort", "Recall", "Trace", "in_turn", "one_level", "two_level"]
 
 F64 = npt.NDArray[np.float64]
 
-STRATEGIES: Mapping[str, Callable[[Space], Strategy]] = {
-    "random": RandomSearch,
-    "evolution": RegularisedEvolution,
-    "nsga2": NSGA2,
-}
+StrategySection = str | Mapping[str, Any]
+"""A registered strategy by name, or with settings, as the section of a run file."""
 
 
 class Effort(NamedTuple):
@@ -88,7 +85,7 @@ class Trace:
 
 def two_level(
     fronts: Fronts,
-    strategy: str,
+    strategy: StrategySection,
     seed: int,
     effort: Effort | None = None,
     *,
@@ -101,13 +98,14 @@ def two_level(
     """
     effort = effort or Effort()
     definition = fronts.definition
-    search = _search(
+    search, blobs = _search(
         fronts, fronts.space, strategy, seed, effort, definition.objectives, definition.constraints, aggressive
     )
     if whole_grid:
+        over = fronts.space.architecture
         hardware = FrontHardware(
             fronts.space,
-            STRATEGIES[strategy](fronts.space.architecture),
+            _strategy(strategy, fronts, over, fronts.space, definition.objectives, seed, blobs),
             COMPILED,
             objectives=definition.objectives,
             constraints=definition.constraints,
@@ -115,8 +113,8 @@ def two_level(
         pairs = max(effort.pairs, 10 * effort.trainings * fronts.space.hardware.size)
         search = replace(search, strategy=hardware, budget=replace(search.budget, pairs=pairs))
     with tempfile.TemporaryDirectory() as folder:
-        store = RunStore.create(Path(folder) / "run", {})
-        explore(search, store)
+        blobs.store = store = RunStore.create(Path(folder) / "run", {})
+        run_search(search, store)
         ledgers = [generation.ledger for generation in store.generations()]
         recall = _recall(fronts, search, store)
         store.close()
@@ -137,10 +135,10 @@ def two_level(
     return Trace(tuple(trainings), tuple(quality), tuple(inner), tuple(regret), recall, Ledger.total(ledgers))
 
 
-def one_level(fronts: Fronts, strategy: str, seed: int, *, trainings: int, batch: int = 4) -> Trace:
+def one_level(fronts: Fronts, strategy: StrategySection, seed: int, *, trainings: int, batch: int = 4) -> Trace:
     """The strategy alone: every connected network that it proposes is trained, whatever it costs."""
     space, definition, table = fronts.space, fronts.definition, fronts.table
-    sampler = STRATEGIES[strategy](space)
+    sampler = _strategy(strategy, fronts, space, space, definition.objectives, seed, RunBlobs())
     seen: set[int] = set()
     points = np.empty((0, 1 + len(definition.objectives)))
     done, quality, regret = [], [], []
@@ -148,7 +146,7 @@ def one_level(fronts: Fronts, strategy: str, seed: int, *, trainings: int, batch
     while len(seen) < trainings and n_batches < 20 * trainings // batch:
         proposal = sampler.ask(batch, np.random.default_rng(np.random.SeedSequence([seed, n_batches])))
         found, violation = _evaluated(space, fronts, proposal.genotypes)
-        sampler.tell(proposal, found, violation, np.zeros(batch, np.int8))
+        sampler.tell(proposal, Results.exact(found, violation))
         rows = table.rows(space.split(proposal.genotypes)[0])
         seen |= set(rows[rows >= 0].tolist())
         points = np.concatenate([points, found[(violation.sum(axis=1) == 0) & ~np.isnan(found[:, 0])]])
@@ -161,7 +159,11 @@ def one_level(fronts: Fronts, strategy: str, seed: int, *, trainings: int, batch
 
 
 def in_turn(
-    fronts: Fronts, kind: Literal["phased", "separate"], strategy: str, seed: int, effort: Effort | None = None
+    fronts: Fronts,
+    kind: Literal["phased", "separate"],
+    strategy: StrategySection,
+    seed: int,
+    effort: Effort | None = None,
 ) -> Trace:
     """Networks first, hardware afterwards, for the networks of the first front.
 
@@ -172,10 +174,10 @@ def in_turn(
     space = definition.software_space(fronts.table)
     objectives = definition.objectives[:1] if kind == "phased" else ("macs",)
     limits = definition.constraints if kind == "phased" else {}
-    search = _search(fronts, space, strategy, seed, effort, objectives, limits, False)
+    search, blobs = _search(fronts, space, strategy, seed, effort, objectives, limits, False)
     with tempfile.TemporaryDirectory() as folder:
-        store = RunStore.create(Path(folder) / "run", {})
-        ledger = explore(search, store).ledger
+        blobs.store = store = RunStore.create(Path(folder) / "run", {})
+        ledger = run_search(search, store).ledger
         store.close()
     networks = {search.archive.class_of(member).architecture for member in search.archive.front()}
     found = fronts.of(networks).points if networks else np.empty((0, 1 + len(definition.objectives)))
@@ -186,18 +188,20 @@ def in_turn(
 def _search(
     fronts: Fronts,
     space: JointSpace,
-    strategy: str,
+    strategy: StrategySection,
     seed: int,
     effort: Effort,
     objectives: tuple[str, ...],
     constraints: Mapping[str, float],
     aggressive: bool,
-) -> Search:
-    return Search(
+) -> tuple[Search, RunBlobs]:
+    """A search whose accuracies come from the table, and its blobs, which wait for a store."""
+    blobs = RunBlobs()
+    search = Search(
         space=space,
-        strategy=STRATEGIES[strategy](space),
+        strategy=_strategy(strategy, fronts, space, space, objectives, seed, blobs),
         fast=FastLevel(space, COMPILED, objectives=objectives, constraints=constraints, aggressive=aggressive),
-        slow=TabulatedLevel(fronts.table),
+        slow=SlowLevel(space.architecture, fronts.table, fidelity=1.0, seed=seed),
         archive=Archive(space, objectives),
         budget=Budget(
             generations=effort.generations,
@@ -209,6 +213,23 @@ def _search(
         ),
         seed=seed,
     )
+    return search, blobs
+
+
+def _strategy(
+    section: StrategySection,
+    fronts: Fronts,
+    space: Space,
+    joint: JointSpace,
+    objectives: tuple[str, ...],
+    seed: int,
+    blobs: RunBlobs,
+) -> Strategy:
+    """A registered strategy over pairs, or over networks alone."""
+    costs = PairCostAccess(joint, COMPILED, objectives)
+    problem = Problem(space, joint, objectives, costs, None, blobs, seed)
+    strategy: Strategy = STRATEGIES.parse(section, "strategy").make(problem)
+    return strategy
 
 
 def _recall(fronts: Fronts, search: Search, store: RunStore) -> Recall:

@@ -86,7 +86,7 @@ def search(
     from codesign.app.run import begin
 
     assignments = [*(overrides or ()), *([f"seed={seed}"] if seed is not None else [])]
-    _explore(begin(load_config(config, assignments), output), as_json=as_json)
+    _run(begin(load_config(config, assignments), output), as_json=as_json)
 
 
 @app.command()
@@ -100,7 +100,7 @@ def resume(
     """Go on with a run that was interrupted; it ends as an uninterrupted one would."""
     from codesign.app.run import reopen
 
-    _explore(reopen(folder, executor=None if workers is None else {"workers": workers}), as_json=as_json)
+    _run(reopen(folder, executor=None if workers is None else {"workers": workers}), as_json=as_json)
 
 
 @app.command()
@@ -111,7 +111,7 @@ def report(folder: Annotated[Path, typer.Argument(help="Folder of a run.")], as_
     _report(RunStore.open(folder), as_json=as_json)
 
 
-def _explore(run: Run, *, as_json: bool) -> None:
+def _run(run: Run, *, as_json: bool) -> None:
     from codesign.executor.base import WorkerLost
 
     try:

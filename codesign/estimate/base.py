@@ -1,53 +1,124 @@
-"""What an accuracy estimator answers, and where it keeps its trainings.
+"""What an accuracy estimator is asked and answers, and where one that trains keeps its trainings.
 
-An estimator is a function of (workload, numerics, fidelity, seed). A training is the dear part and does not depend on
-the numerics, so it is kept under its own key in a `Weights` store: a dictionary here, the run store in a search.
+An estimate is a function of its request: (workload, numerics, fidelity, seed). A training is the dear part and does
+not depend on the numerics, so it is kept under its own key in a `Weights` store: a dictionary here, the run store in a
+search, what a worker carries in a worker.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
 from hwmodels.numerics import Numerics
 from hwmodels.workload.graph import Workload
 
-__all__ = ["Estimate", "Estimator", "MemoryWeights", "Weights"]
+__all__ = [
+    "CarriedWeights",
+    "Estimate",
+    "Estimator",
+    "MemoryWeights",
+    "Request",
+    "Trained",
+    "Trainer",
+    "Weights",
+]
+
+
+class Request(NamedTuple):
+    """How good is this network on hardware with these numerics?
+
+    genotype : canonical, of the architecture space; () where there is none. workload : what is trained and run.
+    fidelity : share of a full training, in (0, 1].
+    """
+
+    genotype: tuple[int, ...]
+    workload: Workload
+    numerics: Numerics
+    fidelity: float
+    seed: int
 
 
 @dataclass(frozen=True)
 class Estimate:
     """How good one network is under one arithmetic. Times do not take part in comparison.
 
-    accuracy : fraction right on the validation split, the mean over draws; what a search may look at.
-    accuracy_test : the same on the test split; reported, never chosen by.
-    spread : standard deviation of `accuracy` over draws of the hardware's variation; 0 for one draw.
-    draws : validation accuracy of each draw, one entry where nothing is random.
+    error : on the validation split, the mean over draws; what a search minimises.
+    spread : standard deviation of `error` over draws of the hardware's variation; 0 for one draw.
+    metrics : those of the task by name; "accuracy" (validation) and "accuracy_test" are what reports show.
     fidelity : share of the full training spent.
     key : content key of the training that served it.
+    draws : the metric behind `error` for each draw, one entry where nothing is random.
     trained : whether this call trained, rather than found the weights.
     seconds : wall time of this call.
     """
 
-    accuracy: float
-    accuracy_test: float
+    error: float
     spread: float
-    draws: tuple[float, ...]
+    metrics: Mapping[str, float]
     fidelity: float
     key: str
+    draws: tuple[float, ...] = ()
     trained: bool = field(default=False, compare=False)
     seconds: float = field(default=0.0, compare=False)
 
+    @classmethod
+    def of_accuracy(
+        cls,
+        accuracy: float,
+        accuracy_test: float,
+        *,
+        spread: float,
+        draws: tuple[float, ...],
+        fidelity: float,
+        key: str,
+        trained: bool = False,
+        seconds: float = 0.0,
+    ) -> Estimate:
+        """The estimate of a classifier: shares told right on the two splits; the error is what is told wrong."""
+        metrics = {"accuracy": accuracy, "accuracy_test": accuracy_test}
+        return cls(1.0 - accuracy, spread, metrics, fidelity, key, draws, trained, seconds)
+
+    @property
+    def accuracy(self) -> float:
+        """The task's accuracy on the validation split; 1 - error where the task has none."""
+        return self.metrics.get("accuracy", 1.0 - self.error)
+
+    @property
+    def accuracy_test(self) -> float:
+        """The task's accuracy on the test split, reported and never chosen by; NaN where it has none."""
+        return self.metrics.get("accuracy_test", float("nan"))
+
 
 class Estimator(Protocol):
-    """How good is this network on hardware with these numerics?"""
+    """Answers requests; equal requests get equal estimates, whoever answers and in whichever order.
 
-    def __call__(self, workload: Workload, numerics: Numerics, fidelity: float, seed: int) -> Estimate:
-        """Estimate at a `fidelity` in (0, 1]; equal arguments give equal estimates."""
+    It crosses process boundaries before it works, so it is pickled with its settings and data alone.
+    """
+
+    @property
+    def metrics(self) -> Mapping[str, Literal["less", "more", "neither"]]:
+        """The task's metrics and which values are better; constraints may be put on them."""
         ...
 
-    def key(self, workload: Workload, numerics: Numerics, fidelity: float, seed: int) -> str:
+    def key(self, request: Request) -> str:
         """Content key of an estimate: equal keys, equal estimates."""
+        ...
+
+    def estimate(self, requests: Sequence[Request]) -> Iterator[tuple[int, Estimate]]:
+        """(position of the request, its estimate), as they come."""
+        ...
+
+
+@runtime_checkable
+class Trainer(Protocol):
+    """An estimator that trains: requests of one training are answered by one worker, with weights from the store."""
+
+    weights: CarriedWeights
+
+    def training_key(self, request: Request) -> str:
+        """Content key of the training that serves a request."""
         ...
 
 
@@ -83,3 +154,36 @@ class MemoryWeights:
     def put(self, key: str, payload: bytes, seconds: float) -> None:
         self._payloads[key] = payload
         self.seconds += seconds
+
+
+class Trained(NamedTuple):
+    """Weights that were made, by the key of their training."""
+
+    key: str
+    payload: bytes
+    seconds: float
+
+
+class CarriedWeights:
+    """The `Weights` of a worker: those of the training at work, from the store or made here, and nothing else."""
+
+    def __init__(self) -> None:
+        self._key = ""
+        self._payload: bytes | None = None
+        self._made: Trained | None = None
+
+    def bring(self, key: str, payload: bytes | None) -> None:
+        """Start on a training; with its weights where the store has them."""
+        self._key, self._payload, self._made = key, payload, None
+
+    def get(self, key: str) -> bytes | None:
+        return self._payload if key == self._key else None
+
+    def put(self, key: str, payload: bytes, seconds: float) -> None:
+        self._key, self._payload = key, payload
+        self._made = Trained(key, payload, seconds)
+
+    def take(self) -> Trained | None:
+        """What was trained since the last call."""
+        made, self._made = self._made, None
+        return made

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from math import ceil
 from typing import Literal
@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from codesign.data import Dataset
-from codesign.estimate.base import Estimate, Weights
+from codesign.estimate.base import Estimate, Request, Weights
 from codesign.estimate.crossbar_network import (
     approximate_products,
     inputs_of,
@@ -74,18 +74,33 @@ class TrainingEstimator:
         self.calibration, self.reading = calibration, reading
         self._calibration = torch.from_numpy(dataset.train.images[:calibration])
 
-    def key(self, workload: Workload, numerics: Numerics, fidelity: float, seed: int) -> str:
+    metrics: Mapping[str, Literal["less", "more", "neither"]] = {"accuracy": "more", "accuracy_test": "neither"}
+
+    def training_key(self, request: Request) -> str:
+        """Content key of the training that serves a request."""
+        return training_key(request.workload, self.dataset, self.recipe, request.fidelity, request.seed)
+
+    def key(self, request: Request) -> str:
         """Content key of an estimate: the training's, the bits of every layer, and the rest of the numerics."""
+        _, workload, numerics, fidelity, _ = request
         bits = [effective_bits(node, numerics) for node in workload]
         draws = self._draws(numerics, fidelity)
-        training = training_key(workload, self.dataset, self.recipe, fidelity, seed)
-        content = [training, bits, list(numerics[2:]), draws, self.calibration, self.reading]
+        content = [self.training_key(request), bits, list(numerics[2:]), draws, self.calibration, self.reading]
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
+    def estimate(self, requests: Sequence[Request]) -> Iterator[tuple[int, Estimate]]:
+        """Estimates in the order asked; equal requests get equal ones, whatever the store holds."""
+        for position, request in enumerate(requests):
+            yield position, self._estimate(request)
+
     def __call__(self, workload: Workload, numerics: Numerics, fidelity: float = 1.0, seed: int = 0) -> Estimate:
-        """Estimate at a fidelity in (0, 1]; equal arguments give equal estimates, whatever the store holds."""
+        """The estimate of one network at hand, at a fidelity in (0, 1]."""
+        return self._estimate(Request((), workload, numerics, fidelity, seed))
+
+    def _estimate(self, request: Request) -> Estimate:
         start = time.perf_counter()
-        key = training_key(workload, self.dataset, self.recipe, fidelity, seed)
+        _, workload, numerics, fidelity, seed = request
+        key = self.training_key(request)
         payload = self.weights.get(key)
         trained = payload is None
         if payload is None:
@@ -95,9 +110,9 @@ class TrainingEstimator:
             network = restore(workload, unpack(payload))
             predictors = self._predictors(network, numerics, self._draws(numerics, fidelity), seed)
             scores = np.array([self._score(predict) for predict in predictors])
-        return Estimate(
-            accuracy=float(scores[:, 0].mean()),
-            accuracy_test=float(scores[:, 1].mean()),
+        return Estimate.of_accuracy(
+            float(scores[:, 0].mean()),
+            float(scores[:, 1].mean()),
             spread=float(scores[:, 0].std(ddof=1)) if len(scores) > 1 else 0.0,
             draws=tuple(scores[:, 0].tolist()),
             fidelity=fidelity,

@@ -10,28 +10,35 @@ that read without loss, which give the integer result. Anything else is refused,
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import Field
 
-from codesign.estimate.base import Estimate
+from codesign.estimate.base import Estimate, Request
 from codesign.estimate.recipe import Recipe
+from codesign.registry import Plugin, Settings
 from codesign.space.base import Genotypes
 from codesign.space.cell import CellSpace
 from hwmodels.errors import SpecError
 from hwmodels.numerics import FLOAT, Numerics, lossless_adc_bits
 from hwmodels.workload.ops import Precision
 
+if TYPE_CHECKING:
+    from codesign.strategy.base import Problem
+
 __all__ = [
     "DIGITS_CELLS",
+    "PLUGIN",
     "AccuracyTable",
     "TableDefinition",
+    "TableSettings",
     "digits_cells",
     "read_nasbench201",
     "write_table",
@@ -149,7 +156,7 @@ class AccuracyTable:
         values: F64 = self.validation[:, :, self._fidelity(fidelity), self.column(numerics)].mean(axis=1)
         return values
 
-    def estimate(self, genotype: npt.NDArray[np.integer], numerics: Numerics, fidelity: float = 1.0) -> Estimate:
+    def lookup(self, genotype: npt.NDArray[np.integer], numerics: Numerics, fidelity: float = 1.0) -> Estimate:
         """One network's estimate: the mean over seeds, with a draw a seed.
 
         Raises
@@ -163,14 +170,32 @@ class AccuracyTable:
         draws, tests = self.validation[row, :, level, column], self.test[row, :, level, column]
         if np.isnan(draws).any():
             raise SpecError(f"{self.name}: {tuple(numerics)}", fidelity, "a fidelity at which it was measured")
-        return Estimate(
-            accuracy=float(draws.mean()),
-            accuracy_test=float(tests.mean()),
+        return Estimate.of_accuracy(
+            float(draws.mean()),
+            float(tests.mean()),
             spread=float(draws.std(ddof=1)) if draws.size > 1 else 0.0,
             draws=tuple(draws.tolist()),
             fidelity=fidelity,
-            key=f"{self.name}/{self.cells[row]}/{column}/{level}",
+            key=self._key(row, column, level),
         )
+
+    @property
+    def metrics(self) -> Mapping[str, Literal["less", "more", "neither"]]:
+        """Those of an estimate; the test split is reported alone."""
+        return {"accuracy": "more", "accuracy_test": "neither"}
+
+    def key(self, request: Request) -> str:
+        """The place in the table: networks and arithmetics that are equal have one."""
+        row = int(self.rows(np.array([request.genotype], np.int64))[0])
+        return self._key(row, self.column(request.numerics), self._fidelity(request.fidelity))
+
+    def estimate(self, requests: Sequence[Request]) -> Iterator[tuple[int, Estimate]]:
+        """Looked up by genotype, in the order asked; the seed of a request has no say."""
+        for position, request in enumerate(requests):
+            yield position, self.lookup(np.array(request.genotype, np.int64), request.numerics, request.fidelity)
+
+    def _key(self, row: int, column: int, level: int) -> str:
+        return f"{self.name}/{self.cells[row]}/{column}/{level}"
 
     def _fidelity(self, fidelity: float) -> int:
         close = np.flatnonzero(np.isclose(self.fidelities, fidelity))
@@ -316,3 +341,42 @@ def read_nasbench201(path: Path, dataset: str = "cifar10") -> AccuracyTable:
         columns["params"][place][cells].astype(np.int64),
         float_from=8,
     )
+
+
+# As the estimator of a run.
+
+
+class TableSettings(Settings):
+    """Accuracies are looked up, and nothing is trained."""
+
+    table: Literal["digits-cells", "nasbench201"] = Field("digits-cells", description="ours, or the published one")
+    path: Path | None = Field(None, description="npz file of nasbench201; digits-cells ships with the package")
+    dataset: Literal["cifar10", "cifar100"] = Field("cifar10", description="of nasbench201")
+
+
+def _make(settings: TableSettings, problem: Problem) -> AccuracyTable:
+    """The table, if it holds the networks of the run.
+
+    Raises
+    ------
+    SpecError : a path that is missing or not needed, or networks or images other than those of the table.
+    """
+    if settings.table == "digits-cells":
+        if settings.path is not None:
+            raise SpecError("estimator.path", settings.path, "needed: digits-cells ships with the package")
+        table = digits_cells()
+        if problem.data is not None and problem.data.name != DIGITS_CELLS.dataset:
+            raise SpecError("data.name", problem.data.name, f"{DIGITS_CELLS.dataset}, which digits-cells was made from")
+    elif settings.path is None:
+        raise SpecError("estimator.path", "nothing", "the npz file of published accuracies")
+    else:
+        table = read_nasbench201(settings.path, settings.dataset)
+    space, own = problem.joint.architecture, table.space
+    if not isinstance(space, CellSpace) or space.at(own.precision).fingerprint != own.fingerprint:
+        described = f"cells of {own.channels} channels, {own.cells} a stage, {own.stages} stages"
+        operations = ", ".join(own.genes[0].choices)
+        raise SpecError("architecture", type(space).__name__, f"what {table.name} holds: {described}, of {operations}")
+    return table
+
+
+PLUGIN = Plugin(TableSettings, _make, "accuracies of a table of cells trained beforehand: nothing is trained")

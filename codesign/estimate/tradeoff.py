@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from codesign.estimate.base import Estimator
+from codesign.estimate.base import Estimator, Request
 from hwmodels.evaluate import evaluate_pairs
 from hwmodels.families.base import CostModel, Spec
 from hwmodels.workload.graph import Builder, Workload
@@ -82,7 +82,9 @@ def accuracy_against_energy(
     costs = evaluate_pairs(
         model, table, type(spec).to_table(specs), network=np.zeros(count, np.int64), config=np.arange(count)
     )
-    found = [estimator(workload, design.numerics(), fidelity, seed) for design in specs]
+    requests = [Request((), workload, design.numerics(), fidelity, seed) for design in specs]
+    answers = dict(estimator.estimate(requests))
+    found = [answers[position] for position in range(count)]
     return Tradeoff(
         network=workload.name,
         array_rows=np.repeat(np.array(array_rows, np.int64), len(adc_bits)),

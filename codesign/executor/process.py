@@ -18,11 +18,16 @@ from multiprocessing.connection import Connection, wait
 from queue import SimpleQueue
 from threading import Thread
 
-from codesign.executor.crew import Crew
-from codesign.executor.portable import pinned_environment
-from codesign.executor.servant import Reply, Servant
+from pydantic import Field
 
-__all__ = ["ProcessExecutor", "WorkerProcess", "serve"]
+from codesign.executor.base import Executor, cores
+from codesign.executor.pool import WorkerPool
+from codesign.executor.portable import pinned_environment
+from codesign.executor.serial import in_this_process
+from codesign.executor.task_runner import Reply, TaskRunner
+from codesign.registry import Plugin, Settings
+
+__all__ = ["PLUGIN", "ProcessExecutor", "ProcessSettings", "WorkerProcess", "serve"]
 
 _START = "import sys; sys.path[:] = {path!r}; from codesign.executor.process import serve; serve({descriptor})"
 _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
@@ -84,7 +89,7 @@ class WorkerProcess:
         return f"by {name}" + (" (out of memory?)" if name == "SIGKILL" else "")
 
 
-class ProcessExecutor(Crew[WorkerProcess]):
+class ProcessExecutor(WorkerPool[WorkerProcess]):
     """A pool of worker processes; a lost one is replaced.
 
     Parameters
@@ -97,7 +102,7 @@ class ProcessExecutor(Crew[WorkerProcess]):
         super().__init__(workers, retries=retries)
         self._environment = pinned_environment() if portable else {}
 
-    def _hire(self, task: bytes) -> WorkerProcess:
+    def _start_worker(self, task: bytes) -> WorkerProcess:
         return WorkerProcess(task, self._environment)
 
     def _give(self, worker: WorkerProcess, item: bytes) -> None:
@@ -109,7 +114,7 @@ class ProcessExecutor(Crew[WorkerProcess]):
             if worker.connection in ready:
                 yield worker, worker.receive()
 
-    def _dismiss(self, worker: WorkerProcess) -> None:
+    def _stop_worker(self, worker: WorkerProcess) -> None:
         worker.stop()
 
 
@@ -118,16 +123,16 @@ def serve(descriptor: int) -> None:
     connection = Connection(descriptor)
     inbox: SimpleQueue[tuple[str, bytes]] = SimpleQueue()
     Thread(target=_listen, args=(connection, inbox), daemon=True).start()
-    servant = Servant()
+    runner = TaskRunner()
     while True:
         kind, content = inbox.get()
         if kind == "task":
-            servant.load(content)
+            runner.load(content)
             continue
-        servant.begin(content)
+        runner.begin(content)
         kind = "part"
         while kind == "part":
-            reply = servant.advance()
+            reply = runner.advance()
             kind = reply.kind
             with suppress(BrokenPipeError):  # the caller is gone: the other thread ends this process
                 connection.send(reply)
@@ -140,3 +145,22 @@ def _listen(connection: Connection, inbox: SimpleQueue[tuple[str, bytes]]) -> No
             inbox.put(connection.recv())
     except (EOFError, OSError):
         os.kill(os.getpid(), signal.SIGKILL)
+
+
+class ProcessSettings(Settings):
+    """Trainings in worker processes on this machine."""
+
+    portable: bool = Field(True, description="train with AVX2 everywhere, so that other processors give the same run")
+    workers: int | None = Field(None, ge=1, le=1024, description="all cores by default; 1 trains in the search's own")
+    retries: int = Field(2, ge=0, le=100, description="how often a training is tried again when its worker was lost")
+
+
+def _make(settings: ProcessSettings, problem: None) -> Executor:
+    workers = settings.workers or cores()
+    # Worker processes inherit a socket, which Windows does not know.
+    if workers == 1 or os.name != "posix":
+        return in_this_process(portable=settings.portable)
+    return ProcessExecutor(workers, retries=settings.retries, portable=settings.portable)
+
+
+PLUGIN = Plugin(ProcessSettings, _make, "trainings in worker processes on this machine")

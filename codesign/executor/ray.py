@@ -11,14 +11,17 @@ from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from typing import Any
 
+from pydantic import Field
+
 from codesign.executor.base import cores
-from codesign.executor.crew import Crew
+from codesign.executor.pool import WorkerPool
 from codesign.executor.portable import pinned_environment
-from codesign.executor.servant import Reply, Servant
+from codesign.executor.task_runner import Reply, TaskRunner
+from codesign.registry import Plugin, Settings
 from hwmodels.errors import SpecError
 from hwmodels.units import MIB
 
-__all__ = ["RayExecutor", "RayWorker"]
+__all__ = ["PLUGIN", "RayExecutor", "RaySettings", "RayWorker"]
 
 _LEAST_STORE_BYTES = 128 * MIB  # Ray refuses less than 75 MB
 
@@ -49,7 +52,7 @@ class RayWorker:
         return reply
 
 
-class RayExecutor(Crew[RayWorker]):
+class RayExecutor(WorkerPool[RayWorker]):
     """A pool of Ray actors; a lost one is replaced.
 
     Parameters
@@ -104,10 +107,10 @@ class RayExecutor(Crew[RayWorker]):
         self.workers = min(self.workers or available, available)
         self._stored = ray.put(self._payload)
 
-    def _hire(self, task: bytes) -> RayWorker:
+    def _start_worker(self, task: bytes) -> RayWorker:
         import ray
 
-        kind = ray.remote(num_cpus=1, max_restarts=0, max_task_retries=0)(Servant)
+        kind = ray.remote(num_cpus=1, max_restarts=0, max_task_retries=0)(TaskRunner)
         return RayWorker(kind.remote(self._environment), self._stored)
 
     def _give(self, worker: RayWorker, item: bytes) -> None:
@@ -121,7 +124,23 @@ class RayExecutor(Crew[RayWorker]):
         for reference in ready:
             yield pending[reference], pending[reference].receive()
 
-    def _dismiss(self, worker: RayWorker) -> None:
+    def _stop_worker(self, worker: RayWorker) -> None:
         import ray
 
         ray.kill(worker.actor)
+
+
+class RaySettings(Settings):
+    """Trainings on a Ray cluster; needs the extra `ray`."""
+
+    portable: bool = Field(True, description="train with AVX2 everywhere, so that other processors give the same run")
+    workers: int | None = Field(None, ge=1, le=100_000, description="all CPUs of the cluster by default, never more")
+    retries: int = Field(2, ge=0, le=100, description="how often a training is tried again when its worker was lost")
+    address: str | None = Field(None, description="running cluster; none starts one on this machine")
+
+
+def _make(settings: RaySettings, problem: None) -> RayExecutor:
+    return RayExecutor(settings.workers, retries=settings.retries, address=settings.address, portable=settings.portable)
+
+
+PLUGIN = Plugin(RaySettings, _make, "trainings on a Ray cluster (extra `ray`)")

@@ -17,7 +17,7 @@ from codesign.exact.listing import list_designs
 from codesign.hardware_search.best import best_design
 from codesign.space.base import Genotypes
 from codesign.space.joint import JointSpace
-from codesign.strategy.base import Proposal, State, Strategy
+from codesign.strategy.base import Proposal, Results, State, Strategy
 from hwmodels.workload.rewrite import Semantics
 from hwmodels.workload.table import LayerTable
 
@@ -85,9 +85,9 @@ class InnerHardware:
                 limits[name] = min(level, limits.get(name, np.inf))
         return objective, limits
 
-    def tell(self, proposal: Proposal, objectives: F64, violation: F64, status: npt.NDArray[np.int8]) -> None:
+    def tell(self, proposal: Proposal, results: Results) -> None:
         architectures: Genotypes = self.space.split(proposal.genotypes)[0]
-        self.networks.tell(Proposal(architectures, proposal.fidelity), objectives, violation, status)
+        self.networks.tell(Proposal(architectures, proposal.fidelity), results)
 
     def state(self) -> State:
         return self.networks.state()

@@ -24,7 +24,7 @@ from codesign.pareto import row_fronts
 from codesign.space.architecture import unique_rows
 from codesign.space.base import Genotypes
 from codesign.space.joint import JointSpace
-from codesign.strategy.base import Proposal, State, Strategy
+from codesign.strategy.base import Proposal, Results, State, Strategy
 from codesign.two_level.prune import KEPT, Reasons
 from hwmodels.errors import SpecError
 from hwmodels.evaluate import network_metrics
@@ -158,9 +158,9 @@ class FrontHardware:
         codes[none, worst[none].argmin(axis=1)] = KEPT
         return codes
 
-    def tell(self, proposal: Proposal, objectives: F64, violation: F64, status: Codes) -> None:
+    def tell(self, proposal: Proposal, results: Results) -> None:
         architectures: Genotypes = self.space.split(proposal.genotypes)[0]
-        self.networks.tell(Proposal(architectures, proposal.fidelity), objectives, violation, status)
+        self.networks.tell(Proposal(architectures, proposal.fidelity), results)
 
     def state(self) -> State:
         return self.networks.state()

@@ -47,8 +47,8 @@ class _Section(NamedTuple):
     body: str
 
 
-def read_report(source: RunStore | Path) -> Report:
-    """Read a run and evaluate the knee of its front again, layer by layer.
+def read_report(source: RunStore | Path, *, space: JointSpace | None = None) -> Report:
+    """Read a run and evaluate the knee of its front again, layer by layer; `space` as of `summarise`.
 
     Raises
     ------
@@ -56,7 +56,7 @@ def read_report(source: RunStore | Path) -> Report:
     """
     store = open_store(source)
     config = config_of(store)
-    space = space_of(config)
+    space = space or space_of(config)
     summary = summarise(store, space=space)
     cloud = cloud_of(store, config, space, summary)
     design = design_of(summary.knee_pair, config, space) if summary.knee_pair is not None else None
@@ -91,7 +91,7 @@ def page(report: Report) -> str:
     from plotly.offline import get_plotlyjs
 
     config, summary = report.config, report.summary
-    heading = f"Co-design of {config.architecture.space} networks and {_device_name(config)}"
+    heading = f"Co-design of {config.architecture.name} networks and {_device_name(config)}"
     sections = [
         _Section("result", "Result", _headline(report)),
         _Section("pairs", "Pairs of network and hardware", _pairs(report)),

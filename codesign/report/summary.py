@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from codesign.app.assemble import dataset_of, joint_space
+from codesign.app.assemble import dataset_of, joint_space, task_limits
 from codesign.app.config import RunConfig, parse_config
 from codesign.pareto import hypervolume, knee, non_dominated
 from codesign.space.joint import JointSpace
@@ -120,19 +120,23 @@ def summarise(source: RunStore | Path, *, space: JointSpace | None = None) -> Su
     """
     store = open_store(source)
     config = config_of(store)
-    archive = Archive(space or space_of(config), tuple(config.objectives), least_accuracy=config.least_accuracy)
+    archive = Archive(space or space_of(config), tuple(config.objectives), limits=task_limits(config))
     for generation, pair, estimate in store.pairs():
-        archive.add(Member(pair.genotype, pair.numerics, pair.costs, pair.estimate, estimate, generation))
+        member = Member(pair.genotype, pair.numerics, pair.costs, pair.estimate, estimate, generation, pair.fidelity)
+        archive.add(member)
     ledgers = tuple(generation.ledger for generation in store.generations())
     front = archive.front()
     reference = _reference(archive)
-    on_front = {member.genotype for member in front}
+    on_front = {(member.genotype, member.fidelity) for member in front}
     return Summary(
         ledger=Ledger.total(ledgers),
         generations=ledgers,
         objectives=archive.objectives,
         least_accuracy=config.least_accuracy,
-        evaluated=tuple(_pair(member, archive, on_front=member.genotype in on_front) for member in archive.members),
+        evaluated=tuple(
+            _pair(member, archive, on_front=(member.genotype, member.fidelity) in on_front)
+            for member in archive.members
+        ),
         front=tuple(_pair(member, archive, on_front=True) for member in front),
         knee=knee(archive.points(front)) if front else None,
         reference=dict(zip(("error", *archive.objectives), reference.tolist(), strict=True)),
@@ -179,7 +183,7 @@ def _reference(archive: Archive) -> F64:
 
 
 def _progress(archive: Archive, ledgers: Sequence[Ledger], reference: F64) -> Progress:
-    members = [m for m in archive.members if m.estimate.accuracy >= archive.least_accuracy]
+    members = archive.feasible()
     told = np.array([member.generation for member in members], np.int64)
     points = archive.points(members) / reference
     accuracy, volume = np.full(len(ledgers), np.nan), np.zeros(len(ledgers))

@@ -11,11 +11,13 @@ files that list `ops` per edge 0>1, 0>2, 1>2, 0>3, 1>3, 2>3.
 from __future__ import annotations
 
 from functools import cached_property
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import Field
 
+from codesign.registry import Plugin, Settings
 from codesign.space.architecture import ArchitectureSpace
 from codesign.space.base import Gene, Genotypes
 from codesign.space.lowering import BatchGraph, Tensor
@@ -26,7 +28,10 @@ from hwmodels.workload.rewrite import Semantics
 from hwmodels.workload.table import LayerTable
 from hwmodels.workload.zoo.nasbench201 import CELL_POOL, EDGES, HALVING_POOL, OPERATIONS, nasbench201
 
-__all__ = ["EDGES", "OPERATIONS", "CellSpace"]
+if TYPE_CHECKING:
+    from codesign.data import Dataset
+
+__all__ = ["EDGES", "OPERATIONS", "PLUGIN", "CellSettings", "CellSpace"]
 
 
 class CellSpace(ArchitectureSpace):
@@ -215,3 +220,26 @@ def _lower_reduction(net: BatchGraph, x: Tensor) -> Tensor:
     y = net.norm(net.conv(net.activation(x), channels, 3, stride=2))
     y = net.norm(net.conv(net.activation(y), channels, 3))
     return net.sum([net.conv(net.pool(x, HALVING_POOL), channels, 1), y])
+
+
+class CellSettings(Settings):
+    """NAS-Bench-201 cells in a skeleton of chosen size."""
+
+    channels: int = Field(16, ge=1, le=256, description="width of the first stage")
+    cells: int = Field(5, ge=1, le=10, description="cells a stage")
+    stages: int = Field(3, ge=1, le=4, description="stages, each twice as wide")
+    operations: list[str] | None = Field(None, description="operations of an edge; all five by default")
+
+
+def _make(settings: CellSettings, data: Dataset) -> CellSpace:
+    return CellSpace(
+        channels=settings.channels,
+        cells=settings.cells,
+        stages=settings.stages,
+        input_shape=data.shape,
+        classes=data.classes,
+        operations=tuple(settings.operations or OPERATIONS),
+    )
+
+
+PLUGIN = Plugin(CellSettings, _make, "NAS-Bench-201 cells: four nodes, six edges, five operations")

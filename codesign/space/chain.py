@@ -8,10 +8,13 @@ first stage reads the image.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import Field
 
+from codesign.registry import Plugin, Settings
 from codesign.space.architecture import ArchitectureSpace
 from codesign.space.base import Gene, Genotypes
 from hwmodels.errors import SpecError
@@ -20,7 +23,10 @@ from hwmodels.workload.ops import Pool2d, Precision
 from hwmodels.workload.rewrite import Semantics
 from hwmodels.workload.table import LayerTable
 
-__all__ = ["ChainSpace"]
+if TYPE_CHECKING:
+    from codesign.data import Dataset
+
+__all__ = ["PLUGIN", "ChainSettings", "ChainSpace"]
 
 _DECISIONS = ("kernel", "width", "depth", "stride", "bits")
 
@@ -93,3 +99,32 @@ class ChainSpace(ArchitectureSpace):
                 x = net.norm(x, bits=bits, present=there)
                 x = net.activation(x, bits=bits, present=there)
         return net.finish(net.linear(net.flatten(net.pool(x, Pool2d("avg"))), self.classes))
+
+
+class ChainSettings(Settings):
+    """A chain of convolution stages."""
+
+    stages: int = Field(3, ge=1, le=8, description="stages of the chain")
+    kernel: list[int] = Field([1, 3, 5], min_length=1, description="choices of a stage's kernel size, odd")
+    width: list[int] = Field([8, 16, 24, 32], min_length=1, description="choices of a stage's channels")
+    depth: list[int] = Field([1, 2], min_length=1, description="choices of a stage's layers")
+    stride: list[int] = Field([1, 2], min_length=1, description="choices of the stride of a stage's first layer")
+    bits: list[Annotated[int, Field(ge=2, le=16)]] = Field(
+        [4, 6, 8], min_length=1, description="choices of the bits of a stage's weights and activations"
+    )
+
+
+def _make(settings: ChainSettings, data: Dataset) -> ChainSpace:
+    return ChainSpace(
+        stages=settings.stages,
+        kernel=settings.kernel,
+        width=settings.width,
+        depth=settings.depth,
+        stride=settings.stride,
+        bits=settings.bits,
+        input_shape=data.shape,
+        classes=data.classes,
+    )
+
+
+PLUGIN = Plugin(ChainSettings, _make, "chains of convolution stages with kernel, width, depth, stride and bits each")

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import Field
 
+from codesign.registry import Plugin, Settings
 from codesign.space.base import Genotypes, Space
-from codesign.strategy.base import Proposal, State
+from codesign.strategy.base import Problem, Proposal, Results, State
 
-__all__ = ["RegularisedEvolution"]
+__all__ = ["PLUGIN", "EvolutionSettings", "RegularisedEvolution"]
 
 
 class RegularisedEvolution:
@@ -44,14 +46,9 @@ class RegularisedEvolution:
         mutants = self.space.mutate(self._genotypes[winners], rng)
         return Proposal.full(np.concatenate([mutants, fresh]))
 
-    def tell(
-        self,
-        proposal: Proposal,
-        objectives: npt.NDArray[np.float64],
-        violation: npt.NDArray[np.float64],
-        status: npt.NDArray[np.int8],
-    ) -> None:
-        told = ~np.isnan(objectives).any(axis=1) & (violation.sum(axis=1) == 0)
+    def tell(self, proposal: Proposal, results: Results) -> None:
+        objectives = results.objectives()
+        told = ~np.isnan(objectives).any(axis=1) & (results.violation.sum(axis=1) == 0)
         if not told.any():
             return
         older = self._objectives if len(self._objectives) else np.empty((0, objectives.shape[1]))
@@ -64,3 +61,20 @@ class RegularisedEvolution:
 
     def restore(self, state: State) -> None:
         self._genotypes, self._objectives = state["genotypes"], state["objectives"]
+
+
+class EvolutionSettings(Settings):
+    """Regularised evolution."""
+
+    population: int = Field(64, ge=2, le=100_000, description="evaluated pairs that are kept, the youngest")
+    sample: int = Field(10, ge=1, description="size of a tournament")
+    immigrants: float = Field(0.2, ge=0, le=1, description="share of each batch drawn from the whole space")
+
+
+def _make(settings: EvolutionSettings, problem: Problem) -> RegularisedEvolution:
+    return RegularisedEvolution(
+        problem.space, population=settings.population, sample=settings.sample, immigrants=settings.immigrants
+    )
+
+
+PLUGIN = Plugin(EvolutionSettings, _make, "regularised evolution: tournaments over an ageing population, mutation only")

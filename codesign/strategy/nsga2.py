@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import Field
 
+from codesign.registry import Plugin, Settings
 from codesign.space.base import Genotypes, Space
-from codesign.strategy.base import Proposal, State
+from codesign.strategy.base import Problem, Proposal, Results, State
 
-__all__ = ["NSGA2"]
+__all__ = ["NSGA2", "PLUGIN", "NSGA2Settings"]
 
 F64 = npt.NDArray[np.float64]
 
@@ -53,15 +55,10 @@ class NSGA2:
         winners: npt.NDArray[np.int64] = pairs[np.arange(n), place[pairs].argmin(axis=1)]
         return winners
 
-    def tell(
-        self,
-        proposal: Proposal,
-        objectives: F64,
-        violation: F64,
-        status: npt.NDArray[np.int8],
-    ) -> None:
+    def tell(self, proposal: Proposal, results: Results) -> None:
+        objectives = results.objectives()
         told = np.flatnonzero(~np.isnan(objectives).any(axis=1))
-        total = violation.sum(axis=1)
+        total = results.violation.sum(axis=1)
         evaluated = self._objectives.size > 0 and not np.isnan(self._objectives).any()
         if not len(told) and not evaluated:
             self._keep_least_violating(proposal.genotypes, objectives, total)
@@ -133,3 +130,23 @@ def _crowding(objectives: F64, ranks: npt.NDArray[np.int64]) -> F64:
         front = ranks == rank
         crowding[front] = calc_crowding_distance(objectives[front])
     return crowding
+
+
+class NSGA2Settings(Settings):
+    """NSGA-II."""
+
+    population: int = Field(64, ge=2, le=100_000, description="evaluated pairs that are kept, by rank and crowding")
+    crossover: float = Field(0.9, ge=0, le=1, description="share of children with two parents")
+    immigrants: float = Field(0.2, ge=0, le=1, description="share of each batch drawn from the whole space")
+
+
+def _make(settings: NSGA2Settings, problem: Problem) -> NSGA2:
+    return NSGA2(
+        problem.space,
+        population=settings.population,
+        crossover=settings.crossover,
+        immigrants=settings.immigrants,
+    )
+
+
+PLUGIN = Plugin(NSGA2Settings, _make, "NSGA-II: non-dominated ranking and crowding, integer operators")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
+from codesign.registry import Plugin, Settings
 from codesign.space.base import Space
-from codesign.strategy.base import Proposal, State
+from codesign.strategy.base import Problem, Proposal, Results, State
 
-__all__ = ["RandomSearch"]
+__all__ = ["PLUGIN", "RandomSearch", "RandomSettings"]
 
 
 class RandomSearch:
@@ -20,13 +20,7 @@ class RandomSearch:
     def ask(self, n: int, rng: np.random.Generator) -> Proposal:
         return Proposal.full(self.space.sample(n, rng))
 
-    def tell(
-        self,
-        proposal: Proposal,
-        objectives: npt.NDArray[np.float64],
-        violation: npt.NDArray[np.float64],
-        status: npt.NDArray[np.int8],
-    ) -> None:
+    def tell(self, proposal: Proposal, results: Results) -> None:
         return None
 
     def state(self) -> State:
@@ -34,3 +28,14 @@ class RandomSearch:
 
     def restore(self, state: State) -> None:
         return None
+
+
+class RandomSettings(Settings):
+    """Every pair drawn from the whole space."""
+
+
+def _make(settings: RandomSettings, problem: Problem) -> RandomSearch:
+    return RandomSearch(problem.space)
+
+
+PLUGIN = Plugin(RandomSettings, _make, "every pair drawn from the whole space")

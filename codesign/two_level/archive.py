@@ -1,4 +1,4 @@
-"""The archive: every pair with an accuracy, and the front among those that meet the constraints."""
+"""The archive: every pair with an estimate, and the front among those that meet the constraints at full fidelity."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ import numpy as np
 import numpy.typing as npt
 
 from codesign.estimate.base import Estimate
+from codesign.objectives import Limit
 from codesign.pareto import non_dominated
 from codesign.space.base import Genotypes
 from codesign.space.joint import JointSpace
 from codesign.store import EvaluatedPair
 from codesign.two_level.fast import Known
-from codesign.two_level.slow import AccuracyClass
+from codesign.two_level.slow import AccuracyClass, KeyedEstimate
 from hwmodels.numerics import Numerics
 
 __all__ = ["Archive", "Member", "class_arrays"]
@@ -24,7 +25,7 @@ F64 = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Member:
-    """One evaluated pair: genotype as costed, numerics, costs, and the estimate of its class under its key."""
+    """One evaluated pair: genotype as costed, numerics, costs, the estimate of its class and the fidelity of both."""
 
     genotype: tuple[int, ...]
     numerics: tuple[float, ...]
@@ -32,26 +33,27 @@ class Member:
     key: str
     estimate: Estimate
     generation: int
+    fidelity: float = 1.0
 
     @property
     def stored(self) -> EvaluatedPair:
         """As the run store keeps it."""
-        return EvaluatedPair(self.genotype, self.numerics, self.key, dict(self.costs))
+        return EvaluatedPair(self.genotype, self.numerics, self.key, dict(self.costs), self.fidelity)
 
 
 class Archive:
-    """Evaluated pairs by genotype, in the order told.
+    """Evaluated pairs by genotype and fidelity, in the order told.
 
     Parameters
     ----------
-    objectives : names of the minimised cost metrics; the error (1 - validation accuracy) is always an objective too.
-    least_accuracy : pairs below it are kept, but never on the front.
+    objectives : names of the minimised cost metrics; the error of the estimates is always an objective too.
+    limits : on the task's metrics; pairs that break one are kept, but never on the front.
     """
 
-    def __init__(self, space: JointSpace, objectives: Sequence[str], *, least_accuracy: float = 0.0) -> None:
-        self.space, self.objectives, self.least_accuracy = space, tuple(objectives), least_accuracy
-        self._members: dict[tuple[int, ...], Member] = {}
-        self.classes: dict[AccuracyClass, tuple[str, Estimate]] = {}
+    def __init__(self, space: JointSpace, objectives: Sequence[str], *, limits: Sequence[Limit] = ()) -> None:
+        self.space, self.objectives, self.limits = space, tuple(objectives), tuple(limits)
+        self._members: dict[tuple[tuple[int, ...], float], Member] = {}
+        self.classes: dict[AccuracyClass, KeyedEstimate] = {}
 
     def __len__(self) -> int:
         return len(self._members)
@@ -61,44 +63,58 @@ class Archive:
         return list(self._members.values())
 
     def add(self, member: Member) -> None:
-        """Keep a pair; one told again is the same pair."""
-        self._members.setdefault(member.genotype, member)
-        self.classes.setdefault(self.class_of(member), (member.key, member.estimate))
+        """Keep a pair; one told again at the same fidelity is the same pair."""
+        self._members.setdefault((member.genotype, member.fidelity), member)
+        self.classes.setdefault(self.class_of(member), KeyedEstimate(member.key, member.estimate))
 
     def class_of(self, member: Member) -> AccuracyClass:
-        """The canonical network of a member under its numerics."""
+        """The canonical network of a member under its numerics, at its fidelity."""
         network = np.array([member.genotype[: self.space.architecture.n_genes]], np.int64)
-        return AccuracyClass(tuple(self.space.architecture.canonical(network)[0].tolist()), member.numerics)
+        canonical = tuple(self.space.architecture.canonical(network)[0].tolist())
+        return AccuracyClass(canonical, member.numerics, member.fidelity)
 
     def points(self, members: Sequence[Member]) -> F64:
         """(error, costs) of members, minimised, (A, 1 + K)."""
-        rows = [[1.0 - m.estimate.accuracy, *(m.costs[name] for name in self.objectives)] for m in members]
+        rows = [[m.estimate.error, *(m.costs[name] for name in self.objectives)] for m in members]
         return np.array(rows).reshape(len(members), 1 + len(self.objectives))
 
+    def excess(self, members: Sequence[Member]) -> F64:
+        """By how much members break each limit on the task's metrics, relative to it, (A, T); <= 0 where kept."""
+        columns = [limit.excess(np.array([m.estimate.metrics[limit.metric] for m in members])) for limit in self.limits]
+        return np.array(columns, np.float64).reshape(len(self.limits), len(members)).T
+
+    def feasible(self) -> list[Member]:
+        """Members of full fidelity that keep every limit on the task's metrics, in the order told."""
+        full = [member for member in self.members if member.fidelity == 1.0]
+        kept: npt.NDArray[np.bool_] = np.all(self.excess(full) <= 0, axis=1)
+        return [member for member, keeps in zip(full, kept, strict=True) if keeps]
+
     def front(self) -> list[Member]:
-        """Members that no other feasible member dominates, by rising error."""
-        feasible = [m for m in self.members if m.estimate.accuracy >= self.least_accuracy]
+        """Feasible members that no other one dominates, by rising error."""
+        feasible = self.feasible()
         if not feasible:
             return []
         points = self.points(feasible)
         chosen = [m for m, kept in zip(feasible, non_dominated(points), strict=True) if kept]
-        return sorted(chosen, key=lambda m: (-m.estimate.accuracy, *(m.costs[name] for name in self.objectives)))
+        return sorted(chosen, key=lambda m: (m.estimate.error, *(m.costs[name] for name in self.objectives)))
 
     def known(self) -> Known:
-        """What the FAST level may use in its proofs: evaluated pairs, and the exact error of their classes."""
-        points = self.points(self.members)
-        architectures, numerics = class_arrays(list(self.classes), self.space.architecture.n_genes)
+        """What the FAST level may use in its proofs: pairs of full fidelity, and the exact error of each class."""
+        points = self.points([member for member in self.members if member.fidelity == 1.0])
+        architectures, numerics, fidelity = class_arrays(list(self.classes), self.space.architecture.n_genes)
         return Known(
             costs=points[:, 1:],
             error=points[:, 0],
             class_architecture=architectures,
             class_numerics=numerics,
-            class_error=np.array([1.0 - estimate.accuracy for _, estimate in self.classes.values()], np.float64),
+            class_fidelity=fidelity,
+            class_error=np.array([known.estimate.error for known in self.classes.values()], np.float64),
         )
 
 
-def class_arrays(classes: Sequence[AccuracyClass], n_genes: int) -> tuple[Genotypes, F64]:
-    """Accuracy classes as arrays, (B, Ga) and (B, F)."""
+def class_arrays(classes: Sequence[AccuracyClass], n_genes: int) -> tuple[Genotypes, F64, F64]:
+    """Accuracy classes as arrays: architectures (B, Ga), numerics (B, F) and fidelities (B,)."""
     architectures = np.array([wanted.architecture for wanted in classes], np.int64).reshape(len(classes), n_genes)
     numerics = np.array([wanted.numerics for wanted in classes], np.float64)
-    return architectures, numerics.reshape(len(classes), len(Numerics._fields))
+    fidelity = np.array([wanted.fidelity for wanted in classes], np.float64)
+    return architectures, numerics.reshape(len(classes), len(Numerics._fields)), fidelity

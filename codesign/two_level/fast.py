@@ -16,6 +16,7 @@ import numpy.typing as npt
 from codesign.space.architecture import find_rows, unique_rows
 from codesign.space.base import Genotypes
 from codesign.space.joint import JointSpace
+from codesign.strategy.base import Proposal
 from codesign.two_level.prune import (
     GUESS,
     KEPT,
@@ -43,7 +44,9 @@ class Verdicts:
     full evaluation. violation : (P, K) relative excess over each constraint, 0 where met or unknown.
     genotypes : (P, G) as costed: canonical where the runtime drops dead branches, as proposed where it runs them.
     architectures : (A, Ga) distinct canonical networks; architecture_id : (P,) which of them a pair has.
-    numerics : (C, F) distinct numerics; numerics_id : (P,) likewise.
+    numerics : (C, F) distinct numerics; numerics_id : (P,) likewise. fidelity_levels : (V,) distinct fidelities of the
+    proposal; fidelity_id : (P,) likewise. source : (P,) row of the proposal that a pair came from.
+    dropped : pairs that were considered and are not listed, by reason.
     """
 
     genotypes: Genotypes
@@ -54,38 +57,46 @@ class Verdicts:
     architecture_id: I64
     numerics: F64
     numerics_id: I64
+    fidelity_levels: F64
+    fidelity_id: I64
+    source: I64
+    dropped: Mapping[str, int]
 
     @property
     def class_id(self) -> I64:
-        """(P,) one number an accuracy class: same network, same numerics."""
-        return self.architecture_id * len(self.numerics) + self.numerics_id
+        """(P,) one number an accuracy class: same network, same numerics, same fidelity."""
+        reading = self.architecture_id * len(self.numerics) + self.numerics_id
+        return reading * len(self.fidelity_levels) + self.fidelity_id
 
     @property
     def survivors(self) -> I64:
         """Positions of the pairs that were not pruned."""
         return np.flatnonzero(self.reason == KEPT)
 
-    def find_classes(self, architectures: Genotypes, numerics: F64, cardinalities: I64) -> I64:
-        """The class ids of given classes, (B, Ga) and (B, F), -1 where the batch has no such class."""
+    def find_classes(self, architectures: Genotypes, numerics: F64, fidelity: F64, cardinalities: I64) -> I64:
+        """The class ids of given classes, (B, Ga), (B, F) and (B,), -1 where the batch has no such class."""
         architecture = find_rows(architectures, self.architectures, cardinalities)
         by_numerics = {tuple(row): i for i, row in enumerate(self.numerics.tolist())}
         arithmetic = np.array([by_numerics.get(tuple(row), -1) for row in numerics.tolist()], np.int64)
-        met = (architecture >= 0) & (arithmetic >= 0)
-        return np.where(met, architecture * len(self.numerics) + arithmetic, -1)
+        by_fidelity = {level: i for i, level in enumerate(self.fidelity_levels.tolist())}
+        level = np.array([by_fidelity.get(value, -1) for value in fidelity.tolist()], np.int64)
+        met = (architecture >= 0) & (arithmetic >= 0) & (level >= 0)
+        return np.where(met, (architecture * len(self.numerics) + arithmetic) * len(self.fidelity_levels) + level, -1)
 
 
 @dataclass(frozen=True, eq=False)
 class Known:
     """What SLOW has established so far: evaluated pairs and the exact error of each accuracy class.
 
-    costs : (A, K) cost objectives of evaluated pairs. error : (A,) their errors.
-    class_architecture : (B, Ga) canonical genotypes; class_numerics : (B, F); class_error : (B,).
+    costs : (A, K) cost objectives of evaluated pairs of fidelity 1. error : (A,) their errors.
+    class_architecture : (B, Ga) canonical genotypes; class_numerics : (B, F); class_fidelity, class_error : (B,).
     """
 
     costs: F64
     error: F64
     class_architecture: Genotypes
     class_numerics: F64
+    class_fidelity: F64
     class_error: F64
 
 
@@ -117,15 +128,17 @@ class FastLevel:
         self._grid_evaluations = grid_evaluations
         self._least: dict[Row, F64] = {}
 
-    def evaluate(self, genotypes: Genotypes, known: Known) -> Verdicts:
-        """Verdicts on a batch, (P, G)."""
-        n = len(genotypes)
+    def evaluate(self, proposal: Proposal, known: Known) -> Verdicts:
+        """Verdicts on a batch of P pairs."""
+        genotypes, n = proposal.genotypes, len(proposal.genotypes)
+        levels, fidelity_id = np.unique(proposal.fidelity, return_inverse=True)
         reason = np.zeros(n, np.int8)
         costed = self.space.canonical(genotypes) if self.semantics.drop_dead_branches else genotypes
         network_part, device_part = self.space.split(costed)
         reason[~self.space.valid(costed)] = self.reasons["invalid architecture or hardware"]
         distinct, pair_id = unique_rows(costed, self.space.cardinalities)
-        first = np.full(len(distinct), n, np.int64)
+        pair_id = pair_id * len(levels) + fidelity_id
+        first = np.full(len(distinct) * len(levels), n, np.int64)
         np.minimum.at(first, pair_id, np.arange(n))
         reason[(first[pair_id] != np.arange(n)) & (reason == KEPT)] = self.reasons["duplicate"]
 
@@ -149,7 +162,10 @@ class FastLevel:
         # What the hardware cannot run is told so, whatever it would cost.
         misfit = found.infeasible > 0
         reason[alive[misfit]] = self.reasons.first_infeasible - 1 + found.infeasible[misfit]
-        verdicts = Verdicts(costed, reason, costs, violation, architectures, architecture_id, numerics, numerics_id)
+        verdicts = Verdicts(
+            costed, reason, costs, violation, architectures, architecture_id, numerics, numerics_id,
+            levels, fidelity_id, np.arange(n), proposal.dropped,
+        )  # fmt: skip
         self._dominance(verdicts, known)
         return verdicts
 
@@ -246,11 +262,14 @@ class FastLevel:
             verdicts.reason[alive[beaten]] = self.reasons[GUESS]
 
     def _least_error(self, classes: I64, verdicts: Verdicts, known: Known) -> F64:
-        """Exact error of classes evaluated before, 0 for the others, (P,)."""
+        """Exact error of classes evaluated before at fidelity 1, 0 for the others, (P,)."""
         codes = verdicts.find_classes(
-            known.class_architecture, known.class_numerics, self.space.architecture.cardinalities
+            known.class_architecture,
+            known.class_numerics,
+            known.class_fidelity,
+            self.space.architecture.cardinalities,
         )
-        met = codes >= 0
+        met = (codes >= 0) & (known.class_fidelity == 1.0)
         if not met.any():
             return np.zeros(len(classes))
         order = np.argsort(codes[met])

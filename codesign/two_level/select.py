@@ -12,6 +12,8 @@ the front. Where the model is wrong a training is wasted, and nothing is lost: n
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -21,6 +23,7 @@ __all__ = ["Evidence", "features", "promising", "spread", "stratified"]
 
 F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
 
 _POINTS = 512  # random points of the objective box that measure a volume
 
@@ -94,33 +97,66 @@ def promising(
     rows : (C, F) features of the classes of the pairs; class_of : (P,) which class a pair has.
     costs : (P, K) of each pair. candidate : (P,) which architecture it belongs to.
     """
-    from sklearn.linear_model import BayesianRidge
-
     names = np.unique(candidate)
     if len(names) <= n:
         return names
     order = np.argsort(candidate, kind="stable")
     starts = np.searchsorted(candidate[order], names)
+    errors = _posterior(evidence, rows, rng)
+    within, box_error = _reach(_logarithms(costs[order]), evidence, rng)
+    draws = (error[class_of[order]] for error in errors)
+    gains = (np.logical_or.reduceat(within & (error[:, None] <= box_error), starts, axis=0) for error in draws)
+    return names[_cover(gains, len(names), n, rng)]
+
+
+def _posterior(evidence: Evidence, rows: F64, rng: np.random.Generator) -> Iterator[F64]:
+    """Fit a Bayesian linear model of the error; then, without end, the errors of `rows` by a draw of its posterior."""
+    from sklearn.linear_model import BayesianRidge
+
     model = BayesianRidge().fit(evidence.features, evidence.error)
-    logs = np.log(costs[order])
+    root = np.linalg.cholesky(model.sigma_ + 1e-12 * np.eye(len(model.sigma_)))
+    while True:
+        weights = model.coef_ + root @ rng.standard_normal(len(model.coef_))
+        yield rows @ weights + model.intercept_
+
+
+def _reach(logs: F64, evidence: Evidence, rng: np.random.Generator) -> tuple[Mask, F64]:
+    """Random points of the objective box that the front does not cover.
+
+    logs : (P, K) logarithms of the costs of pairs. Returns which pairs are cheap enough for which points, (P, B), and
+    the error that each point allows, (B,).
+    """
     low, high = logs.min(axis=0), logs.max(axis=0)
     span = evidence.error.max() - evidence.error.min()
-    box_costs = rng.uniform(low, high, size=(_POINTS, costs.shape[1]))
+    box_costs = rng.uniform(low, high, size=(_POINTS, logs.shape[1]))
     box_error = rng.uniform(evidence.error.min() - 0.1 * span, evidence.error.max(), size=_POINTS)
     front = evidence.front
-    covered = ((front[:, None, 0] <= box_error) & (np.log(front[:, None, 1:]) <= box_costs).all(axis=2)).any(axis=0)
+    covered = ((front[:, None, 0] <= box_error) & (_logarithms(front[:, None, 1:]) <= box_costs).all(axis=2)).any(
+        axis=0
+    )
     box_costs, box_error = box_costs[~covered], box_error[~covered]
-    within = np.ones((len(order), len(box_error)), np.bool_)
-    for k in range(costs.shape[1]):
+    within = np.ones((len(logs), len(box_error)), np.bool_)
+    for k in range(logs.shape[1]):
         within &= logs[:, k, None] <= box_costs[:, k]
-    root = np.linalg.cholesky(model.sigma_ + 1e-12 * np.eye(len(model.sigma_)))
-    open_points, taken = np.ones(len(box_error), np.bool_), np.zeros(len(names), np.bool_)
-    for _ in range(n):
-        weights = model.coef_ + root @ rng.standard_normal(len(model.coef_))
-        error = (rows @ weights + model.intercept_)[class_of[order]]
-        reached = np.logical_or.reduceat(within & (error[:, None] <= box_error), starts, axis=0)
-        gain = (reached & open_points).sum(axis=1) + rng.random(len(names))  # a random one of equals
+    return within, box_error
+
+
+def _logarithms(costs: F64) -> F64:
+    """Monotone in each minimised cost: log(c), and -log(-c) of one that is negated because more of it is better."""
+    magnitude = np.log(np.abs(costs))
+    return np.where(costs < 0, -magnitude, magnitude)
+
+
+def _cover(reached: Iterator[Mask], candidates: int, n: int, rng: np.random.Generator) -> Mask:
+    """Which `n` candidates together reach most points, chosen one by one; a random one of equals.
+
+    reached : for each choice anew, which candidates reach which points, (candidates, B).
+    """
+    taken, closed = np.zeros(candidates, np.bool_), None
+    for points in itertools.islice(reached, n):
+        closed = np.zeros(points.shape[1], np.bool_) if closed is None else closed
+        gain = (points & ~closed).sum(axis=1) + rng.random(candidates)
         best = int(np.where(taken, -1.0, gain).argmax())
         taken[best] = True
-        open_points &= ~reached[best]
-    return names[taken]
+        closed |= points[best]
+    return taken

@@ -1,42 +1,29 @@
 """SLOW level: what an accuracy costs is a training, so each is bought once and kept.
 
-An accuracy class is one canonical architecture under one `Numerics`. Classes of one architecture share its training;
-every pair of a class shares its accuracy. The unit of work is one training with everything that is measured on it, so
-that no two workers ever train the same. Workers see no store: they are given what they need and answer with what they
-made; the store has one writer.
+An accuracy class is one canonical architecture under one `Numerics` at one fidelity. Classes of one architecture and
+fidelity share its training; every pair of a class shares its estimate. The unit of work is one training with all
+estimates that rest on it, so that no two workers ever train the same. Workers see no store: they are given what they
+need and answer with what they made; the store has one writer.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
 
-from codesign.estimate.base import Estimate, Estimator, Weights
+from codesign.estimate.base import CarriedWeights, Estimate, Estimator, Request, Trained, Trainer, Weights
 from codesign.executor.base import Executor
 from codesign.executor.serial import SerialExecutor
 from codesign.space.architecture import ArchitectureSpace
 from hwmodels.families.base import numerics_of
-from hwmodels.numerics import Numerics
 from hwmodels.workload.graph import Workload
 from hwmodels.workload.rewrite import prune_dead_branches
 
-__all__ = [
-    "AccuracyClass",
-    "AccuracyLevel",
-    "CarriedWeights",
-    "EstimateStore",
-    "Measure",
-    "Measured",
-    "Measurement",
-    "SlowLevel",
-    "Trained",
-    "Trainings",
-    "Work",
-]
+__all__ = ["AccuracyClass", "EstimateStore", "EstimateTask", "KeyedEstimate", "SlowLevel", "TrainingUnit"]
 
 
 class EstimateStore(Weights, Protocol):
@@ -48,121 +35,59 @@ class EstimateStore(Weights, Protocol):
 
 
 class AccuracyClass(NamedTuple):
-    """Canonical architecture genotype and numerics: all that an accuracy depends on."""
+    """Canonical architecture genotype, numerics and fidelity relative to the run's: all that an error depends on."""
 
     architecture: tuple[int, ...]
     numerics: tuple[float, ...]
+    fidelity: float = 1.0
 
 
-class AccuracyLevel(Protocol):
-    """What the loop asks of its SLOW level: it trains, or looks up; a context manager that holds its workers."""
-
-    def __enter__(self) -> Self: ...
-
-    def __exit__(self, *_: object) -> None: ...
-
-    def evaluate(self, wanted: Sequence[AccuracyClass]) -> Iterator[tuple[AccuracyClass, tuple[str, Estimate]]]:
-        """(class, (key, estimate)) of every class, as they come."""
-        ...
-
-
-class CarriedWeights:
-    """The `Weights` of a worker: the training in hand, brought along or made here, and nothing else."""
-
-    def __init__(self) -> None:
-        self._key = ""
-        self._payload: bytes | None = None
-        self._made: Trained | None = None
-
-    def bring(self, key: str, payload: bytes | None) -> None:
-        """Start on a training; with its weights where the store has them."""
-        self._key, self._payload, self._made = key, payload, None
-
-    def get(self, key: str) -> bytes | None:
-        return self._payload if key == self._key else None
-
-    def put(self, key: str, payload: bytes, seconds: float) -> None:
-        self._key, self._payload = key, payload
-        self._made = Trained(key, payload, seconds)
-
-    def take(self) -> Trained | None:
-        """What was trained since the last look."""
-        made, self._made = self._made, None
-        return made
-
-
-class Trainings(NamedTuple):
-    """What the SLOW level must know of an estimator that trains.
-
-    key : (workload, fidelity, seed) to the content key of its training. weights : those that the estimator uses.
-    """
-
-    key: Callable[[Workload, float, int], str]
-    weights: CarriedWeights
-
-
-class Measurement(NamedTuple):
-    """One estimate that is asked for, under its content key."""
-
-    key: str
-    workload: Workload
-    numerics: Numerics
-
-
-@dataclass(frozen=True)
-class Work:
-    """One training, by its key and with its weights where they are known, and what is measured on it."""
-
-    training: str
-    payload: bytes | None
-    asked: tuple[Measurement, ...]
-    fidelity: float
-    seed: int
-
-    def __str__(self) -> str:
-        return f"training {self.training[:12]} of {self.asked[0].workload.name} with {len(self.asked)} estimates"
-
-
-class Trained(NamedTuple):
-    """Weights that were made, by the key of their training."""
-
-    key: str
-    payload: bytes
-    seconds: float
-
-
-class Measured(NamedTuple):
-    """An estimate that was asked for."""
+class KeyedEstimate(NamedTuple):
+    """An estimate under the content key of its request."""
 
     key: str
     estimate: Estimate
 
 
 @dataclass(frozen=True)
-class Measure:
+class TrainingUnit:
+    """One training, by its key and with its weights where they are known, and the requests that it serves, by key."""
+
+    training: str
+    payload: bytes | None
+    keys: tuple[str, ...]
+    requests: tuple[Request, ...]
+
+    def __str__(self) -> str:
+        name = self.requests[0].workload.name
+        return f"training {self.training[:12]} of {name} with {len(self.requests)} estimates"
+
+
+@dataclass(frozen=True)
+class EstimateTask:
     """The task of the workers: an estimator, and the weights that it uses where it trains."""
 
     estimator: Estimator
     weights: CarriedWeights | None
 
-    def __call__(self, work: Work) -> Iterator[Trained | Measured]:
+    def __call__(self, unit: TrainingUnit) -> Iterator[Trained | KeyedEstimate]:
         """Weights once, where they were made here, and each estimate as soon as it is there."""
         if self.weights is not None:
-            self.weights.bring(work.training, work.payload)
-        for key, workload, numerics in work.asked:
-            estimate = self.estimator(workload, numerics, work.fidelity, work.seed)
+            self.weights.bring(unit.training, unit.payload)
+        for position, estimate in self.estimator.estimate(unit.requests):
             made = None if self.weights is None else self.weights.take()
             if made is not None:
                 yield made
-            yield Measured(key, estimate)
+            yield KeyedEstimate(unit.keys[position], estimate)
 
 
 class SlowLevel:
-    """Estimates accuracy classes through the store, on the workers of an executor.
+    """Estimates accuracy classes through a store, on the workers of an executor; a context manager that holds them.
 
     Parameters
     ----------
-    trainings : of an estimator that trains; without it a network is a unit of work, and no weights are kept.
+    estimator : one that is no `Trainer` has a network and fidelity as its unit of work, and keeps no weights.
+    fidelity : of the run; a class of fidelity f is estimated at this times f.
     executor : where estimates are made; in this process by default.
     """
 
@@ -170,65 +95,65 @@ class SlowLevel:
         self,
         space: ArchitectureSpace,
         estimator: Estimator,
-        store: EstimateStore,
         *,
         fidelity: float,
         seed: int,
-        trainings: Trainings | None = None,
         executor: Executor | None = None,
     ) -> None:
-        self.space, self.estimator, self.store = space, estimator, store
+        self.space, self.estimator = space, estimator
         self.fidelity, self.seed = fidelity, seed
-        self.trainings, self.executor = trainings, executor or SerialExecutor()
-        self._measure = Measure(estimator, trainings.weights if trainings else None)
+        self.executor = executor or SerialExecutor()
+        self._trainer = estimator if isinstance(estimator, Trainer) else None
+        self._task = EstimateTask(estimator, self._trainer.weights if self._trainer else None)
 
     def __enter__(self) -> Self:
         self.executor.__enter__()
-        self.executor.prepare(self._measure)
+        self.executor.prepare(self._task)
         return self
 
     def __exit__(self, *_: object) -> None:
         self.executor.__exit__()
 
-    def evaluate(self, wanted: Sequence[AccuracyClass]) -> Iterator[tuple[AccuracyClass, tuple[str, Estimate]]]:
-        """(class, (key, estimate)) of every class, as they come; each is durable before it is handed on."""
+    def evaluate(
+        self, store: EstimateStore, wanted: Sequence[AccuracyClass]
+    ) -> Iterator[tuple[AccuracyClass, KeyedEstimate]]:
+        """Every class with its estimate, as they come; each is durable before it is handed on."""
         classes: dict[str, list[AccuracyClass]] = {}
-        asked: dict[str, list[Measurement]] = {}
-        networks: dict[tuple[int, ...], tuple[Workload, str]] = {}
+        asked: dict[str, dict[str, Request]] = {}
+        networks: dict[tuple[int, ...], Workload] = {}
         for known in wanted:
-            if known.architecture not in networks:
-                networks[known.architecture] = self._network(known.architecture)
-            (workload, training), numerics = networks[known.architecture], _numerics(known.numerics)
-            key = self.estimator.key(workload, numerics, self.fidelity, self.seed)
-            estimate = self.store.estimate(key)
+            request = self._request(known, networks)
+            key = self.estimator.key(request)
+            estimate = store.estimate(key)
             if estimate is not None:
-                yield known, (key, estimate)
+                yield known, KeyedEstimate(key, estimate)
             elif key in classes:
                 classes[key].append(known)
             else:
                 classes[key] = [known]
-                asked.setdefault(training, []).append(Measurement(key, workload, numerics))
-        for _, part in self.executor.stream(self._measure, map(self._work, asked.items())):
+                asked.setdefault(self._training(request), {})[key] = request
+        units = (self._unit(store, training, requests) for training, requests in asked.items())
+        for _, part in self.executor.stream(self._task, units):
             if isinstance(part, Trained):
-                self.store.put(*part)
+                store.put(*part)
                 continue
-            self.store.keep_estimate(*part)
+            store.keep_estimate(*part)
             for known in classes[part.key]:
-                yield known, (part.key, part.estimate)
+                yield known, part
 
-    def _work(self, unit: tuple[str, list[Measurement]]) -> Work:
-        training, asked = unit
-        payload = None if self.trainings is None else self.store.get(training)
-        return Work(training, payload, tuple(asked), self.fidelity, self.seed)
+    def _request(self, known: AccuracyClass, networks: dict[tuple[int, ...], Workload]) -> Request:
+        """What is trained and run is the network without its dead branches."""
+        genotype = known.architecture
+        if genotype not in networks:
+            networks[genotype] = prune_dead_branches(self.space.workload(np.array(genotype, np.int64)))
+        row: npt.NDArray[np.float64] = np.array(known.numerics, np.float64)
+        return Request(genotype, networks[genotype], numerics_of(row), self.fidelity * known.fidelity, self.seed)
 
-    def _network(self, genotype: tuple[int, ...]) -> tuple[Workload, str]:
-        """What is trained, the network without its dead branches, and what tells its training from others."""
-        workload = prune_dead_branches(self.space.workload(np.array(genotype, np.int64)))
-        if self.trainings is None:
-            return workload, str(genotype)
-        return workload, self.trainings.key(workload, self.fidelity, self.seed)
+    def _training(self, request: Request) -> str:
+        if self._trainer is None:
+            return f"{request.genotype} {request.fidelity}"
+        return self._trainer.training_key(request)
 
-
-def _numerics(row: tuple[float, ...]) -> Numerics:
-    values: npt.NDArray[np.float64] = np.array(row, np.float64)
-    return numerics_of(values)
+    def _unit(self, store: EstimateStore, training: str, requests: dict[str, Request]) -> TrainingUnit:
+        payload = None if self._trainer is None else store.get(training)
+        return TrainingUnit(training, payload, tuple(requests), tuple(requests.values()))

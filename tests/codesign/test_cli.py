@@ -44,8 +44,10 @@ def test_json_is_all_that_is_printed(run, arguments):
     assert (code, err) == (0, "")
     assert json.loads(out)
     code, table, err = run(*arguments)
-    assert (code, err) == (0, "")
+    assert code == 0
     assert table.strip()
+    if arguments[0] != "validate":  # which names the reference files that are missing
+        assert err == ""
 
 
 def test_estimate_names_what_a_user_asks_for(run):

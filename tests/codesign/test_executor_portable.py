@@ -19,7 +19,7 @@ from codesign.app.config import parse_config
 
 section = json.loads(sys.argv[1])
 run = {"architecture": {"space": "cell"}, "hardware": {"device": "rram_edge"}, "executor": section}
-executor = executor_of(parse_config(run).executor)
+executor = executor_of(parse_config(run))
 assert "torch" not in sys.modules
 from tasks_of_the_pin import capability
 with executor:

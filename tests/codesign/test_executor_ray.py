@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from codesign.app.assemble import executor_of
-from codesign.app.config import RayConfig, parse_config
+from codesign.app.config import parse_config
 from codesign.app.run import begin
+from codesign.executor.ray import RayExecutor
 from codesign.store import RunStore
 from codesign.two_level.loop import Event
 from hwmodels.errors import SpecError
@@ -27,7 +27,8 @@ CONFIG = {
     "hardware": {"device": "rram_edge", "knobs": {"array_rows": [32, 64], "adc_bits": [4, 5, 8], "tiles": [1, 2]}},
     "objectives": ["energy_j", "area_mm2"],
     "fast": {"pairs": 300},
-    "slow": {"trainings": 4, "classes": 2, "draws": 1, "recipe": {"epochs": 1, "batch_size": 64}},
+    "slow": {"trainings": 4, "classes": 2},
+    "estimator": {"draws": 1, "recipe": {"epochs": 1, "batch_size": 64}},
 }
 REFUSE = """
 from hwmodels.errors import SpecError
@@ -66,7 +67,7 @@ def test_a_cluster_that_loses_a_worker_gives_the_serial_run(tmp_path: Path, monk
 
     def report(event: Event) -> None:
         if event.level == "slow" and event.done == 1:
-            victim = next(pid for pid, title in descendants().items() if title.startswith("ray::Servant"))
+            victim = next(pid for pid, title in descendants().items() if title.startswith("ray::TaskRunner"))
             os.kill(victim, signal.SIGKILL)
             killed.append(victim)
 
@@ -80,7 +81,7 @@ def test_a_cluster_that_loses_a_worker_gives_the_serial_run(tmp_path: Path, monk
     from tasks_of_ray import refuse
 
     parts = []
-    with executor_of(RayConfig(name="ray", workers=1)) as executor, pytest.raises(SpecError, match="item: 7 is not"):
+    with RayExecutor(1) as executor, pytest.raises(SpecError, match="item: 7 is not"):
         parts += executor.stream(refuse, [7])
 
     deadline = time.perf_counter() + 20

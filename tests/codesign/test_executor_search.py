@@ -19,14 +19,14 @@ import pytest
 from codesign.app.assemble import executor_of
 from codesign.app.config import parse_config
 from codesign.app.run import begin, reopen
-from codesign.estimate.base import Estimate
+from codesign.estimate.base import CarriedWeights, Estimate
 from codesign.executor.process import ProcessExecutor
 from codesign.executor.serial import SerialExecutor
 from codesign.report.html import read_report
 from codesign.space.chain import ChainSpace
 from codesign.store import RunStore
 from codesign.two_level.loop import Event
-from codesign.two_level.slow import AccuracyClass, CarriedWeights, SlowLevel, Trainings
+from codesign.two_level.slow import AccuracyClass, SlowLevel
 from hwmodels.errors import SpecError
 from hwmodels.numerics import FLOAT
 
@@ -37,7 +37,8 @@ CONFIG = {
     "hardware": {"device": "rram_edge", "knobs": {"array_rows": [32, 64], "adc_bits": [4, 5, 8], "tiles": [1, 2]}},
     "objectives": ["energy_j", "area_mm2"],
     "fast": {"pairs": 300},
-    "slow": {"trainings": 3, "classes": 2, "draws": 1, "recipe": {"epochs": 1, "batch_size": 64}},
+    "slow": {"trainings": 3, "classes": 2},
+    "estimator": {"draws": 1, "recipe": {"epochs": 1, "batch_size": 64}},
 }
 
 
@@ -187,19 +188,20 @@ class Trainer:
     def __init__(self, weights: CarriedWeights) -> None:
         self.weights, self.trainings = weights, 0
 
-    def training_key(self, workload, fidelity, seed):
-        return f"{workload.macs} {fidelity} {seed}"
+    def training_key(self, request):
+        return f"{request.workload.macs} {request.fidelity} {request.seed}"
 
-    def key(self, workload, numerics, fidelity, seed):
-        bits = [node.precision.weight_bits for node in workload]
-        return f"{self.training_key(workload, fidelity, seed)} {bits} {list(numerics)}"
+    def key(self, request):
+        bits = [node.precision.weight_bits for node in request.workload]
+        return f"{self.training_key(request)} {bits} {list(request.numerics)}"
 
-    def __call__(self, workload, numerics, fidelity, seed):
-        key = self.training_key(workload, fidelity, seed)
-        if self.weights.get(key) is None:
-            self.trainings += 1
-            self.weights.put(key, key.encode(), 1.0)
-        return Estimate(0.5, 0.5, 0.0, (0.5,), fidelity, key)
+    def estimate(self, requests):
+        for position, request in enumerate(requests):
+            key = self.training_key(request)
+            if self.weights.get(key) is None:
+                self.trainings += 1
+                self.weights.put(key, key.encode(), 1.0)
+            yield position, Estimate(0.5, 0.0, {}, request.fidelity, key)
 
 
 def test_networks_that_share_a_training_are_one_unit_of_work(tmp_path: Path) -> None:
@@ -209,18 +211,17 @@ def test_networks_that_share_a_training_are_one_unit_of_work(tmp_path: Path) -> 
     )
     store = RunStore.create(tmp_path / "run", {})
     trainer = Trainer(CarriedWeights())
-    trainings = Trainings(trainer.training_key, trainer.weights)
-    slow = SlowLevel(space, trainer, store, fidelity=1.0, seed=1, trainings=trainings)
+    slow = SlowLevel(space, trainer, fidelity=1.0, seed=1)
     eight = FLOAT._replace(weight_bits=8, activation_bits=8)
     networks = {tuple(map(int, row)) for row in space.canonical(space.enumerate())}
     assert len(networks) == 2
     wanted = [AccuracyClass(network, tuple(map(float, eight))) for network in sorted(networks)]
-    found = dict(slow.evaluate(wanted))
+    found = dict(slow.evaluate(store, wanted))
     assert list(found) == wanted
     assert len({key for key, _ in found.values()}) == 2
     assert trainer.trainings == len(rows(store, "key", "weights")) == 1
     other = AccuracyClass(wanted[0].architecture, tuple(map(float, eight._replace(activation_bits=6))))
-    assert len(dict(slow.evaluate([*wanted, other]))) == 3
+    assert len(dict(slow.evaluate(store, [*wanted, other]))) == 3
     assert trainer.trainings == 1
 
 
@@ -243,8 +244,8 @@ def test_mistakes_in_the_section_are_told_in_one_line(section: dict, words: list
 
 def test_the_section_chooses_the_executor() -> None:
     for section, kind in (({"name": "serial"}, SerialExecutor), ({"workers": 1}, SerialExecutor)):
-        assert isinstance(executor_of(parse_config(CONFIG | {"executor": section}).executor), kind)
-    chosen = executor_of(parse_config(CONFIG | {"executor": {"workers": 5, "retries": 1}}).executor)
+        assert isinstance(executor_of(parse_config(CONFIG | {"executor": section})), kind)
+    chosen = executor_of(parse_config(CONFIG | {"executor": {"workers": 5, "retries": 1}}))
     assert isinstance(chosen, ProcessExecutor)
     assert (chosen.workers, chosen.retries) == (5, 1)
     assert parse_config(CONFIG).executor.name == "process"

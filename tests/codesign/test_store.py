@@ -14,7 +14,7 @@ from codesign.two_level.ledger import Ledger
 from hwmodels.errors import SpecError
 from hwmodels.numerics import Numerics
 
-ESTIMATE = Estimate(0.9, 0.8, 0.1, (0.85, 0.95), 1.0, "training", True, 2.5)
+ESTIMATE = Estimate(0.1, 0.1, {"accuracy": 0.9, "accuracy_test": 0.8}, 1.0, "training", (0.85, 0.95), True, 2.5)
 NUMERICS = (*Numerics(8, 8, conductance_sigma=0.05),)
 PAIR = EvaluatedPair((1, 2), NUMERICS, "k", {"energy_j": 1 / 3})
 
@@ -50,7 +50,7 @@ def test_a_generation_is_there_whole_or_not_at_all(tmp_path: Path):
 
 def test_numbers_come_back_to_the_bit(tmp_path: Path):
     store = RunStore.create(tmp_path / "run", {})
-    odd = Estimate(0.1 + 0.2, 1 / 3, 1e-300, (2 / 3,), 1.0, "t")
+    odd = Estimate(0.1 + 0.2, 1e-300, {"perplexity": 1 / 3}, 1.0, "t", (2 / 3,))
     store.keep_estimate("k", odd)
     store.commit(0, [PAIR], {}, Ledger())
     (_, pair, estimate), *_ = RunStore.open(tmp_path / "run").pairs()

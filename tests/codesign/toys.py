@@ -6,16 +6,17 @@ import hashlib
 import json
 
 from codesign.estimate.base import Estimate
+from codesign.objectives import Limit
 from codesign.space.chain import ChainSpace
 from codesign.space.hardware import HardwareSpace
 from codesign.space.joint import JointSpace
-from codesign.store import RunStore
 from codesign.strategy.evolution import RegularisedEvolution
 from codesign.strategy.nsga2 import NSGA2
 from codesign.strategy.random import RandomSearch
 from codesign.two_level.archive import Archive
+from codesign.two_level.budget import Budget
 from codesign.two_level.fast import FastLevel
-from codesign.two_level.loop import Budget, Search
+from codesign.two_level.loop import Search
 from codesign.two_level.slow import SlowLevel
 from hwmodels.catalog import device
 from hwmodels.workload.rewrite import COMPILED
@@ -27,19 +28,28 @@ class FormulaEstimator:
     def __init__(self, *, fail_after: int | None = None) -> None:
         self.calls, self.fail_after = 0, fail_after
 
-    def key(self, workload, numerics, fidelity, seed):
+    metrics = {"accuracy": "more", "accuracy_test": "neither"}  # noqa: RUF012
+
+    def key(self, request):
+        _, workload, numerics, fidelity, seed = request
         shape = [str(node.operator) for node in workload]
         return hashlib.sha256(json.dumps([shape, list(numerics), fidelity, seed]).encode()).hexdigest()
 
-    def __call__(self, workload, numerics, fidelity, seed):
+    def estimate(self, requests):
+        for position, request in enumerate(requests):
+            yield position, self.one(request)
+
+    def one(self, request):
         self.calls += 1
         if self.fail_after is not None and self.calls > self.fail_after:
             raise KeyboardInterrupt
-        key = self.key(workload, numerics, fidelity, seed)
+        key, (_, workload, numerics, fidelity, _) = self.key(request), request
         noise = int(key[:8], 16) / 2**32
         size = workload.macs / (workload.macs + 2e5)
         accuracy = round(0.3 + 0.5 * size + 0.02 * min(numerics.adc_bits, 7) + 0.05 * noise, 6)
-        return Estimate(accuracy, accuracy - 0.01, 0.0, (accuracy,), fidelity, key)
+        return Estimate.of_accuracy(
+            accuracy, accuracy - 0.01, spread=0.0, draws=(accuracy,), fidelity=fidelity, key=key
+        )
 
 
 STRATEGIES = {
@@ -61,7 +71,6 @@ def toy_space() -> JointSpace:
 
 
 def toy_search(
-    store: RunStore,
     *,
     strategy: str = "nsga2",
     estimator: FormulaEstimator | None = None,
@@ -73,13 +82,14 @@ def toy_search(
     selection: str = "stratified",
 ) -> Search:
     space = toy_space()
+    limits = (Limit("accuracy", least_accuracy, least=True),) if least_accuracy else ()
     objectives = ("energy_j", "latency_s", "area_mm2")
     return Search(
         space=space,
         strategy=STRATEGIES[strategy](space),
         fast=FastLevel(space, COMPILED, objectives=objectives, constraints=constraints or {}, aggressive=aggressive),
-        slow=SlowLevel(space.architecture, estimator or FormulaEstimator(), store, fidelity=1.0, seed=3),
-        archive=Archive(space, objectives, least_accuracy=least_accuracy),
+        slow=SlowLevel(space.architecture, estimator or FormulaEstimator(), fidelity=1.0, seed=3),
+        archive=Archive(space, objectives, limits=limits),
         budget=Budget(
             generations=generations,
             pairs=pairs,

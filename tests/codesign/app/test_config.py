@@ -24,7 +24,12 @@ def told(change: dict) -> str:
     [
         ({"sede": 1}, ["a.yaml", "sede", "did you mean seed?"]),
         ({"fast": {"pair": 5}}, ["fast", "pair", "did you mean pairs?"]),
-        ({"slow": {"recipe": {"epoch": 5}}}, ["slow.recipe", "did you mean epochs?"]),
+        ({"estimator": {"recipe": {"epoch": 5}}}, ["estimator.recipe", "did you mean epochs?"]),
+        ({"slow": {"draws": 1}, "estimator": {"draws": 2}}, ["slow.draws", "it is estimator.draws"]),
+        ({"slow": {"recipe": {"epoch": 5}}}, ["estimator.recipe", "did you mean epochs?"]),
+        ({"estimator": {"name": "trainig"}}, ["estimator.name", "table, training", "did you mean training?"]),
+        ({"estimator": {"name": "table", "draws": 2}}, ["estimator", "draws", "dataset, name, path, table"]),
+        ({"estimator": {"recipe": {"noise": {"adc_bit": 3}}}}, ["estimator.recipe.noise", "did you mean adc_bits?"]),
         ({"seed": -1}, ["seed", "-1", ">= 0"]),
         ({"seed": "x"}, ["seed", "x", "a whole number"]),
         ({"seed": 1.5}, ["seed", "1.5", "a whole number"]),
@@ -105,7 +110,7 @@ def test_overrides_are_dotted_and_checked(tmp_path: Path):
             load_config(path, [wrong])
 
 
-@pytest.mark.parametrize("path", sorted((Path(__file__).parents[2] / "examples").glob("*.yaml")), ids=lambda p: p.stem)
+@pytest.mark.parametrize("path", sorted((Path(__file__).parents[3] / "examples").glob("*.yaml")), ids=lambda p: p.stem)
 def test_every_example_builds_its_space(path: Path):
     from codesign.app.assemble import dataset_of, joint_space
 
@@ -117,3 +122,12 @@ def test_a_misspelt_section_is_told_as_such_and_not_as_missing():
     content = {"architecture": {"space": "cell"}, "hardwear": {"device": "rram_edge"}}
     with pytest.raises(SpecError, match=r"hardwear.*did you mean hardware\?"):
         parse_config(content)
+
+
+def test_training_keys_of_earlier_files_reach_the_estimator():
+    """`slow.recipe` and `slow.draws` are where earlier versions had them: the same run as with an estimator."""
+    base = {"architecture": {"space": "cell"}, "hardware": {"device": "rram_edge"}}
+    earlier = parse_config({**base, "slow": {"trainings": 2, "draws": 4, "recipe": {"epochs": 3}}})
+    estimator = {"name": "training", "draws": 4, "recipe": {"epochs": 3}}
+    assert earlier == parse_config({**base, "slow": {"trainings": 2}, "estimator": estimator})
+    assert (earlier.estimator.settings.draws, earlier.estimator.settings.recipe.epochs) == (4, 3)

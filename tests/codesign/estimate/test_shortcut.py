@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from scipy.stats import spearmanr
 
 from codesign.data import load
-from codesign.estimate.base import MemoryWeights
+from codesign.estimate.base import MemoryWeights, Request
 from codesign.estimate.crossbar import Crossbar, program, realised, sliced_product
 from codesign.estimate.estimator import TrainingEstimator
 from codesign.estimate.integer import IntegerMatrix, exact_product
@@ -133,7 +133,9 @@ def test_the_two_readings_have_keys_of_their_own_and_repeat() -> None:
         TrainingEstimator(dataset, recipe, weights, draws=3, reading=reading) for reading in ("exact", "statistical")
     )
     numerics = base(conductance_sigma=0.1, adc_bits=4)
-    assert exact.key(small_network(), numerics, 1.0, 0) != fast.key(small_network(), numerics, 1.0, 0)
+    assert exact.key(Request((), small_network(), numerics, 1.0, 0)) != fast.key(
+        Request((), small_network(), numerics, 1.0, 0)
+    )
     first = fast(small_network(), numerics)
     assert first == fast(small_network(), numerics)
     assert len(first.draws) == 3
@@ -145,5 +147,5 @@ def test_every_field_of_the_numerics_is_in_the_key() -> None:
     estimator = TrainingEstimator(load("noisy-digits"), Recipe(epochs=1), MemoryWeights())
     plain = base()
     changed = [plain._replace(**{name: getattr(plain, name) + 1}) for name in Numerics._fields[2:]]
-    keys = {estimator.key(small_network(), numerics, 1.0, 0) for numerics in (plain, *changed)}
+    keys = {estimator.key(Request((), small_network(), numerics, 1.0, 0)) for numerics in (plain, *changed)}
     assert len(keys) == 1 + len(changed)

@@ -69,16 +69,16 @@ def test_a_lossless_crossbar_has_the_integer_result_and_others_are_refused() -> 
 def test_an_estimate_is_the_mean_over_seeds_of_the_cell() -> None:
     table = digits_cells()
     genotype = table.space.genotype_of(int(table.cells[7]))
-    estimate = table.estimate(genotype, ANALOG)
+    estimate = table.lookup(genotype, ANALOG)
     assert estimate.draws == tuple(table.validation[7, :, 0, -1])
     assert estimate.accuracy == pytest.approx(np.mean(estimate.draws))
     assert estimate.accuracy_test == pytest.approx(table.test[7, :, 0, -1].mean())
     with pytest.raises(SpecError, match="fidelity"):
-        table.estimate(genotype, FLOAT, 0.5)
+        table.lookup(genotype, FLOAT, 0.5)
     with pytest.raises(SpecError, match="measured"):
-        table.estimate(genotype, ANALOG, 1 / 3)
+        table.lookup(genotype, ANALOG, 1 / 3)
     with pytest.raises(SpecError, match="connected"):
-        table.estimate(np.zeros(6, np.int64), FLOAT)
+        table.lookup(np.zeros(6, np.int64), FLOAT)
 
 
 def test_a_row_of_the_table_is_what_training_gives_again() -> None:

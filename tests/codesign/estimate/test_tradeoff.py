@@ -1,16 +1,18 @@
 """Accuracy against energy: every design once, costs of the family, accuracies of the estimator, one picture."""
 
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Literal
+
 import numpy as np
 import pytest
 
-from codesign.estimate.base import Estimate
+from codesign.estimate.base import Estimate, Request
 from codesign.estimate.tradeoff import Tradeoff, accuracy_against_energy, image_network
 from codesign.report.tradeoff import plot_tradeoff
 from hwmodels.catalog import device
 from hwmodels.errors import SpecError
 from hwmodels.evaluate import evaluate
 from hwmodels.numerics import Numerics
-from hwmodels.workload.graph import Workload
 
 
 class ByBits:
@@ -19,13 +21,20 @@ class ByBits:
     def __init__(self) -> None:
         self.asked: list[Numerics] = []
 
-    def __call__(self, workload: Workload, numerics: Numerics, fidelity: float, seed: int) -> Estimate:
-        self.asked.append(numerics)
-        accuracy = 0.5 + 0.05 * numerics.adc_bits - numerics.active_rows / 1e4
-        return Estimate(accuracy, accuracy, 0.01, (accuracy,) * 10, fidelity, "")
+    metrics: Mapping[str, Literal["less", "more", "neither"]] = {"accuracy": "more"}
 
-    def key(self, workload: Workload, numerics: Numerics, fidelity: float, seed: int) -> str:
-        return str(numerics)
+    def estimate(self, requests: Sequence[Request]) -> Iterator[tuple[int, Estimate]]:
+        for position, (_, _, numerics, fidelity, _) in enumerate(requests):
+            self.asked.append(numerics)
+            accuracy = 0.5 + 0.05 * numerics.adc_bits - numerics.active_rows / 1e4
+            draws = (accuracy,) * 10
+            yield (
+                position,
+                Estimate.of_accuracy(accuracy, accuracy, spread=0.01, draws=draws, fidelity=fidelity, key=""),
+            )
+
+    def key(self, request: Request) -> str:
+        return str(request.numerics)
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import pytest
 
 from codesign.data import load
 from codesign.estimate import estimator as estimator_module
-from codesign.estimate.base import MemoryWeights
+from codesign.estimate.base import MemoryWeights, Request
 from codesign.estimate.estimator import TrainingEstimator
 from codesign.estimate.recipe import Recipe
 from hwmodels.errors import SpecError
@@ -108,11 +108,13 @@ def test_store_and_fresh_training_agree(estimate: TrainingEstimator) -> None:
 def test_estimate_key_follows_bits_and_hardware(estimate: TrainingEstimator) -> None:
     network = digit_network(bits=8)
     keys = {
-        estimate.key(network, numerics, 1.0, seed)
+        estimate.key(Request((), network, numerics, 1.0, seed))
         for numerics, seed in ((FLOAT, 0), (FLOAT, 1), (ISAAC, 0), (ISAAC._replace(adc_bits=8), 0), (Numerics(4, 8), 0))
     }
     assert len(keys) == 5
-    assert estimate.key(network, FLOAT, 1.0, 0) == estimate.key(network, Numerics(8, 8), 1.0, 0), "8 bits either way"
+    assert estimate.key(Request((), network, FLOAT, 1.0, 0)) == estimate.key(
+        Request((), network, Numerics(8, 8), 1.0, 0)
+    ), "8 bits either way"
 
 
 def test_a_crossbar_refuses_a_float_network(estimate: TrainingEstimator) -> None:

@@ -11,7 +11,7 @@ from codesign.pareto import non_dominated
 from codesign.space.joint import JointSpace
 from codesign.strategy.nsga2 import NSGA2
 from codesign.strategy.random import RandomSearch
-from codesign.two_level.loop import explore
+from codesign.two_level.loop import run_search
 from hwmodels.evaluate import evaluate_pairs
 from hwmodels.workload.rewrite import COMPILED
 from tests.codesign.toys import toy_search, toy_space
@@ -68,14 +68,14 @@ def test_the_loop_runs_on_it_and_prunes_less_than_of_random_pairs(new_store):
     survived = {}
     for name in ("inner", "joint"):
         store = new_store(name)
-        search = toy_search(store, strategy="random", pairs=40)
+        search = toy_search(strategy="random", pairs=40)
         if name == "inner":
             networks = NSGA2(search.space.architecture, population=16)
             strategy = InnerHardware(
                 search.space, networks, COMPILED, objectives=search.archive.objectives, constraints={}
             )
             search = replace(search, strategy=strategy)
-        ledger = explore(search, store).ledger
+        ledger = run_search(search, store).ledger
         unique = ledger.considered - ledger.pruned.get("duplicate", 0)
         survived[name] = (ledger.evaluated + ledger.deferred) / unique
     assert survived["inner"] > survived["joint"]

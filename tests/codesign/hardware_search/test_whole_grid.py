@@ -13,9 +13,10 @@ from codesign.hardware_search import whole_grid
 from codesign.hardware_search.whole_grid import FrontHardware
 from codesign.pareto import non_dominated, row_fronts
 from codesign.space.joint import JointSpace
+from codesign.strategy.base import Proposal
 from codesign.strategy.nsga2 import NSGA2
 from codesign.strategy.random import RandomSearch
-from codesign.two_level.loop import explore
+from codesign.two_level.loop import run_search
 from hwmodels.errors import SpecError
 from hwmodels.evaluate import evaluate_pairs
 from hwmodels.workload.rewrite import COMPILED
@@ -70,15 +71,15 @@ def test_the_listed_pairs_are_the_cost_fronts_of_their_networks(limits, values, 
     assert len(proposal.genotypes) + sum(proposal.dropped.values()) == 12 * n_designs
 
 
-def test_reasons_are_those_of_the_fast_level(new_store):
+def test_reasons_are_those_of_the_fast_level():
     """Every network on every design through FAST gives the counts that the grid search gives unseen."""
     space, limits = toy_space(), {"latency_s": 6e-5}
-    search = toy_search(new_store("all"), constraints=limits)
+    search = toy_search(constraints=limits)
     proposal = front_hardware_of(space, limits).ask(6 * space.hardware.size, np.random.default_rng(4))
     networks = np.unique(space.split(proposal.genotypes)[0], axis=0)
     designs = space.hardware.enumerate()
     pairs = space.join(np.repeat(networks, len(designs), axis=0), np.tile(designs, (len(networks), 1)))
-    verdicts = search.fast.evaluate(pairs, search.archive.known())
+    verdicts = search.fast.evaluate(Proposal.full(pairs), search.archive.known())
     assert proposal.dropped.get("duplicate", 0) == (6 - len(networks)) * len(designs)
     counted = search.fast.reasons.counts(verdicts.reason)
     # FAST knows of some over a limit before it costs them, whether their weights fit or not.
@@ -93,22 +94,22 @@ def test_reasons_are_those_of_the_fast_level(new_store):
 
 
 def test_the_loop_accounts_for_every_pair_and_keeps_whole_fronts(new_store):
-    search = toy_search(new_store("front"), strategy="random", pairs=8 * toy_space().hardware.size)
+    search = toy_search(strategy="random", pairs=8 * toy_space().hardware.size)
     networks = NSGA2(search.space.architecture, population=16)
     strategy = FrontHardware(search.space, networks, COMPILED, objectives=search.archive.objectives, constraints={})
-    outcome = explore(replace(search, strategy=strategy), search.slow.store)
+    outcome = run_search(replace(search, strategy=strategy), new_store("front"))
     ledger = outcome.ledger
     assert ledger.considered == 4 * 8 * search.space.hardware.size
     assert ledger.considered == sum(ledger.pruned.values()) + ledger.evaluated + ledger.deferred
     # Of every network and numerics on the front, every design that is on the front of all its designs is there.
     front = outcome.archive.front()
     assert len(front) > 3
-    for architecture, numerics in {outcome.archive.class_of(member) for member in front}:
+    for architecture, numerics, _ in {outcome.archive.class_of(member) for member in front}:
         best, _ = brute_force(search.space, np.array(architecture), {})
         mine = {
             member.genotype[search.space.architecture.n_genes :]
             for member in outcome.archive.members
-            if outcome.archive.class_of(member) == (architecture, numerics)
+            if outcome.archive.class_of(member)[:2] == (architecture, numerics)
         }
         designs = np.array(sorted(best))
         same = (search.space.hardware.numerics(designs) == np.array(numerics)).all(axis=1)

@@ -23,6 +23,7 @@ from codesign.report.html import Report, read_report, write_report
 from codesign.report.summary import Summary, summarise
 from codesign.report.tables import ledger_table, pareto_table
 from codesign.store import EvaluatedPair, RunStore
+from codesign.strategy.base import Proposal
 from codesign.two_level.fast import FastLevel, Known
 from codesign.two_level.ledger import Ledger
 from hwmodels.numerics import Numerics
@@ -53,15 +54,18 @@ def make_run(folder: Path) -> RunStore:
     fast = FastLevel(space, COMPILED, objectives=objectives, constraints=config.constraints)
     nothing = Known(
         np.zeros((0, 2)), np.zeros(0), np.zeros((0, space.architecture.n_genes), np.int64),
-        np.zeros((0, len(Numerics._fields))), np.zeros(0),
+        np.zeros((0, len(Numerics._fields))), np.zeros(0), np.zeros(0),
     )  # fmt: skip
     for generation in range(2):
-        found = fast.evaluate(space.sample(150, np.random.default_rng(generation)), nothing)
+        found = fast.evaluate(Proposal.full(space.sample(150, np.random.default_rng(generation))), nothing)
         chosen = found.survivors[:4]
         pairs = []
         for i, row in enumerate(chosen):
             accuracy = 0.2 + 0.1 * i + 0.3 * generation
-            store.keep_estimate(f"{generation}-{i}", Estimate(accuracy, accuracy - 0.05, 0.01, (accuracy,), 1.0, "k"))
+            estimate = Estimate.of_accuracy(
+                accuracy, accuracy - 0.05, spread=0.01, draws=(accuracy,), fidelity=1.0, key="k"
+            )
+            store.keep_estimate(f"{generation}-{i}", estimate)
             costs = {name: float(values[row]) for name, values in found.costs.items()}
             numerics = tuple(found.numerics[found.numerics_id[row]].tolist())
             pairs.append(EvaluatedPair(tuple(found.genotypes[row].tolist()), numerics, f"{generation}-{i}", costs))

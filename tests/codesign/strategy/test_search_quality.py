@@ -9,7 +9,7 @@ import pytest
 
 from codesign.pareto import hypervolume, non_dominated
 from codesign.space.base import Gene, Genotypes, Space
-from codesign.strategy.base import Proposal, Strategy
+from codesign.strategy.base import Proposal, Results, Strategy
 from codesign.strategy.evolution import RegularisedEvolution
 from codesign.strategy.nsga2 import NSGA2
 from codesign.strategy.random import RandomSearch
@@ -33,7 +33,7 @@ def covered(strategy: Strategy, seed: int, *, budget: int = 400, batch: int = 40
         proposal = strategy.ask(batch, rng)
         objectives = toy(proposal.genotypes)
         seen.append(objectives)
-        strategy.tell(proposal, objectives, np.zeros((batch, 0)), np.zeros(batch, np.int8))
+        strategy.tell(proposal, Results.exact(objectives, np.zeros((batch, 0))))
     return hypervolume(np.concatenate(seen), REFERENCE)
 
 
@@ -58,7 +58,7 @@ def survivors() -> NSGA2:
     for _ in range(3):
         proposal = strategy.ask(30, rng)
         objectives = toy(proposal.genotypes)
-        strategy.tell(proposal, objectives, np.zeros((30, 1)), np.zeros(30, np.int8))
+        strategy.tell(proposal, Results.exact(objectives, np.zeros((30, 1))))
     return strategy
 
 
@@ -81,7 +81,7 @@ def test_crowding_by_hand() -> None:
     strategy, rng = NSGA2(SPACE, population=4), np.random.default_rng(0)
     proposal = strategy.ask(4, rng)
     objectives = np.array([[0.0, 4.0], [1.0, 2.0], [3.0, 1.0], [4.0, 0.0]])
-    strategy.tell(proposal, objectives, np.zeros((4, 0)), np.zeros(4, np.int8))
+    strategy.tell(proposal, Results.exact(objectives, np.zeros((4, 0))))
     state = strategy.state()
     order = np.argsort(state["objectives"][:, 0])
     measured = state["crowding"][order]
@@ -104,7 +104,7 @@ def test_feasible_pairs_come_before_violating_ones() -> None:
     proposal = strategy.ask(10, rng)
     objectives = np.linspace(0, 1, 10)[:, None] * np.ones((1, 2))
     violation = np.where(np.arange(10) < 5, 1.0, 0.0)[:, None]  # the five best in objectives are infeasible
-    strategy.tell(proposal, objectives, violation, np.zeros(10, np.int8))
+    strategy.tell(proposal, Results.exact(objectives, violation))
     assert set(strategy.state()["objectives"][:, 0]) == set(objectives[5:, 0])
 
 
@@ -112,7 +112,7 @@ def test_without_accuracies_the_least_violating_are_the_parents() -> None:
     strategy, rng = NSGA2(SPACE, population=3, immigrants=0.0), np.random.default_rng(0)
     proposal = strategy.ask(10, rng)
     violation = np.arange(10, 0, -1.0)[:, None]
-    strategy.tell(proposal, np.full((10, 2), np.nan), violation, np.ones(10, np.int8))
+    strategy.tell(proposal, Results.exact(np.full((10, 2), np.nan), violation, np.ones(10, np.int8)))
     assert np.array_equal(strategy.state()["genotypes"], proposal.genotypes[[9, 8, 7]])
 
 
@@ -120,7 +120,7 @@ def test_the_oldest_leave_first_however_good() -> None:
     strategy, rng = RegularisedEvolution(SPACE, population=10), np.random.default_rng(0)
     batches = [strategy.space.sample(6, rng) for _ in range(3)]
     for age, genotypes in enumerate(batches):
-        strategy.tell(Proposal.full(genotypes), np.full((6, 1), float(age)), np.zeros((6, 0)), np.zeros(6, np.int8))
+        strategy.tell(Proposal.full(genotypes), Results.exact(np.full((6, 1), float(age)), np.zeros((6, 0))))
     assert np.array_equal(strategy.state()["genotypes"], np.concatenate(batches)[-10:])
 
 
@@ -133,6 +133,6 @@ def test_immigrants_are_their_share(immigrants: float) -> None:
         NSGA2(SPACE, immigrants=immigrants),
     ):
         rng = np.random.default_rng(0)
-        strategy.tell(Proposal.full(parent), np.zeros((1, 2)), np.zeros((1, 0)), np.zeros(1, np.int8))
+        strategy.tell(Proposal.full(parent), Results.exact(np.zeros((1, 2)), np.zeros((1, 0))))
         changed = (strategy.ask(400, rng).genotypes != 0).sum(axis=1)
         assert (changed > 5).mean() == pytest.approx(immigrants, abs=0.02)

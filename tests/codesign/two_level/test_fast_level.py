@@ -7,10 +7,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from codesign.estimate.base import Estimate, Request
 from codesign.pareto import non_dominated
 from codesign.space.cell import CellSpace
 from codesign.space.hardware import HardwareSpace
 from codesign.space.joint import JointSpace
+from codesign.strategy.base import Proposal
 from codesign.two_level.archive import Archive, Member, class_arrays
 from codesign.two_level.fast import FastLevel
 from codesign.two_level.prune import KEPT, Reasons, dominated_at_capacity, dominated_by_known
@@ -29,7 +31,9 @@ def everything():
     """All pairs of the toy space with their costs and accuracies, by brute force on the pair level."""
     space = toy_space()
     genotypes = space.enumerate()
-    verdicts = FastLevel(space, COMPILED, objectives=OBJECTIVES, constraints={}).evaluate(genotypes, _nothing(space))
+    verdicts = FastLevel(space, COMPILED, objectives=OBJECTIVES, constraints={}).evaluate(
+        Proposal.full(genotypes), _nothing(space)
+    )
     costs = np.column_stack([_full_costs(space, genotypes)[name] for name in OBJECTIVES])
     estimator, cut = FormulaEstimator(), space.architecture.n_genes
     accuracy: dict[AccuracyClass, float] = {}
@@ -40,7 +44,9 @@ def everything():
         )
         if known not in accuracy:
             network = prune_dead_branches(space.architecture.workload(genotype[:cut]))
-            accuracy[known] = estimator(network, numerics_of(np.array(known.numerics)), 1.0, 3).accuracy
+            accuracy[known] = estimator.one(
+                Request((), network, numerics_of(np.array(known.numerics)), 1.0, 3)
+            ).accuracy
         error[i] = 1 - accuracy[known]
     return space, genotypes, costs, error
 
@@ -76,7 +82,7 @@ def test_sound_pruning_keeps_every_pair_of_the_true_front(everything, seed, tigh
     fast = FastLevel(space, COMPILED, objectives=OBJECTIVES, constraints=limits)
     archive = _archive_of(space, fast, genotypes, costs, error, rng.permutation(np.flatnonzero(feasible))[:n_known])
     order = rng.permutation(len(genotypes))
-    verdicts = fast.evaluate(genotypes[order], archive.known())
+    verdicts = fast.evaluate(Proposal.full(genotypes[order]), archive.known())
     lost = [fast.reasons.names[r] for r in verdicts.reason[np.isin(order, front)] if r != KEPT]
     assert not lost
 
@@ -85,7 +91,7 @@ def _archive_of(space, fast, genotypes, costs, error, chosen):
     archive = Archive(space, OBJECTIVES)
     numerics = space.hardware.numerics(space.split(genotypes[chosen])[1]) if len(chosen) else np.empty((0, 9))
     for i, row in zip(chosen, numerics, strict=True):
-        estimate = type("E", (), {"accuracy": 1 - error[i]})()
+        estimate = Estimate(float(error[i]), 0.0, {}, 1.0, "k")
         named = dict(zip(OBJECTIVES, costs[i].tolist(), strict=True))
         archive.add(Member(tuple(genotypes[i].tolist()), tuple(row.tolist()), named, "k", estimate, 0))
     return archive
@@ -99,7 +105,7 @@ def test_every_reason_is_true_and_pruning_is_not_vacuous(everything):
     fast = FastLevel(space, COMPILED, objectives=OBJECTIVES, constraints=limits)
     archive = _archive_of(space, fast, genotypes, costs, error, np.flatnonzero(np.isfinite(costs).all(axis=1))[::3])
     twice = np.concatenate([genotypes, genotypes[:5]])
-    verdicts = fast.evaluate(twice, archive.known())
+    verdicts = fast.evaluate(Proposal.full(twice), archive.known())
     names = np.array(fast.reasons.names)[verdicts.reason]
     assert (names[-5:] == "duplicate").all()
     for k, name in enumerate(OBJECTIVES):
@@ -119,7 +125,7 @@ def test_costs_of_the_survivors_are_those_of_a_single_evaluation():
     space = toy_space()
     genotypes = space.sample(200, np.random.default_rng(0))
     fast = FastLevel(space, COMPILED, objectives=OBJECTIVES, constraints={})
-    verdicts = fast.evaluate(genotypes, _nothing(space))
+    verdicts = fast.evaluate(Proposal.full(genotypes), _nothing(space))
     for i in verdicts.survivors[:10]:
         network, chip = space.split(verdicts.genotypes[i : i + 1])
         workload = rewrite(space.architecture.workload(network[0]), COMPILED)
@@ -136,8 +142,8 @@ def test_a_cell_costs_what_its_runtime_executes(semantics):
     space = JointSpace(CellSpace(channels=4, cells=1, stages=2, input_shape=(1, 8, 8)), hardware)
     genotypes = space.sample(400, np.random.default_rng(5))
     fast = FastLevel(space, semantics, objectives=("energy_j",), constraints={})
-    costed = ~np.isnan(fast.evaluate(genotypes, _nothing(space)).costs["energy_j"])
-    verdicts = fast.evaluate(genotypes[costed][:40], _nothing(space))
+    costed = ~np.isnan(fast.evaluate(Proposal.full(genotypes), _nothing(space)).costs["energy_j"])
+    verdicts = fast.evaluate(Proposal.full(genotypes[costed][:40]), _nothing(space))
     for i in np.flatnonzero(~np.isnan(verdicts.costs["energy_j"])):
         network, design = space.split(genotypes[costed][i : i + 1])
         executed = rewrite(space.architecture.workload(network[0]), semantics)
@@ -156,7 +162,7 @@ def test_dominance_never_crosses_an_accuracy_class():
     both = np.stack([base, base])
     both[0, adc], both[1, adc] = 0, 2
     fast = FastLevel(space, COMPILED, objectives=("energy_j",), constraints={})
-    verdicts = fast.evaluate(both, _nothing(space))
+    verdicts = fast.evaluate(Proposal.full(both), _nothing(space))
     assert verdicts.costs["energy_j"][0] < verdicts.costs["energy_j"][1]
     assert (verdicts.reason == KEPT).all()
 
@@ -169,7 +175,7 @@ def test_a_better_pair_of_the_same_class_does_prune():
     larger = base.copy()
     larger[names.index("tiles")] = 2  # only more silicon, same arithmetic
     fast = FastLevel(space, COMPILED, objectives=("energy_j", "area_mm2"), constraints={})
-    verdicts = fast.evaluate(np.stack([base, larger]), _nothing(space))
+    verdicts = fast.evaluate(Proposal.full(np.stack([base, larger])), _nothing(space))
     assert fast.reasons.names[verdicts.reason[1]] == "dominated in its accuracy class"
     assert verdicts.reason[0] == KEPT
 
@@ -188,9 +194,9 @@ def test_reason_codes_fit_int8_and_are_distinct():
 
 
 def test_class_arrays_of_nothing_have_the_right_width():
-    architectures, numerics = class_arrays([], 6)
+    architectures, numerics, fidelity = class_arrays([], 6)
     assert architectures.shape == (0, 6)
-    assert numerics.shape[0] == 0
+    assert numerics.shape[0] == fidelity.shape[0] == 0
 
 
 def test_a_guess_by_capacity_needs_equal_numerics_and_a_lower_cost():

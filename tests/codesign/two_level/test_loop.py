@@ -9,7 +9,7 @@ import pytest
 from codesign.store import RunStore
 from codesign.two_level.archive import Archive
 from codesign.two_level.fast import FastLevel
-from codesign.two_level.loop import explore
+from codesign.two_level.loop import run_search
 from codesign.two_level.prune import GUESS
 from hwmodels.workload.rewrite import COMPILED
 from tests.codesign.toys import STRATEGIES, FormulaEstimator, toy_search
@@ -29,7 +29,7 @@ def test_the_same_seed_gives_the_same_run(new_store, strategy):
     runs = []
     for name in ("one", "two"):
         store = new_store(name)
-        explore(toy_search(store, strategy=strategy), store)
+        run_search(toy_search(strategy=strategy), store)
         runs.append(content(store))
     assert runs[0] == runs[1]
 
@@ -38,14 +38,14 @@ def test_the_same_seed_gives_the_same_run(new_store, strategy):
 @pytest.mark.parametrize("share", [0.0, 0.05, 0.4, 0.7, 0.99])
 def test_an_interrupted_run_ends_like_an_uninterrupted_one(new_store, strategy, share):
     whole, unbroken = new_store("whole"), FormulaEstimator()
-    explore(toy_search(whole, strategy=strategy, estimator=unbroken), whole)
+    run_search(toy_search(strategy=strategy, estimator=unbroken), whole)
     broken = new_store("broken")
     failing = FormulaEstimator(fail_after=int(share * unbroken.calls))
     with pytest.raises(KeyboardInterrupt):
-        explore(toy_search(broken, strategy=strategy, estimator=failing), broken)
+        run_search(toy_search(strategy=strategy, estimator=failing), broken)
     broken.close()
     again, healthy = RunStore.open(broken.folder), FormulaEstimator()
-    explore(toy_search(again, strategy=strategy, estimator=healthy), again)
+    run_search(toy_search(strategy=strategy, estimator=healthy), again)
     assert content(again) == content(whole)
     # What was measured before the interruption is not measured again.
     assert failing.fail_after + healthy.calls == unbroken.calls
@@ -53,7 +53,7 @@ def test_an_interrupted_run_ends_like_an_uninterrupted_one(new_store, strategy, 
 
 def test_the_ledger_adds_up(new_store):
     store = new_store("run")
-    outcome = explore(toy_search(store, constraints={"area_mm2": 2.0}, least_accuracy=0.75), store)
+    outcome = run_search(toy_search(constraints={"area_mm2": 2.0}, least_accuracy=0.75), store)
     ledger = outcome.ledger
     assert ledger.considered == 4 * 400 == sum(ledger.pruned.values()) + ledger.evaluated + ledger.deferred
     assert ledger.pruned["constraint area_mm2"] > 0
@@ -64,8 +64,8 @@ def test_the_ledger_adds_up(new_store):
 
 def test_the_front_is_feasible_and_mutually_non_dominated(new_store):
     store = new_store("run")
-    search = toy_search(store, constraints={"area_mm2": 2.0}, least_accuracy=0.7)
-    front = explore(search, store).archive.front()
+    search = toy_search(constraints={"area_mm2": 2.0}, least_accuracy=0.7)
+    front = run_search(search, store).archive.front()
     assert len(front) >= 3
     assert all(member.estimate.accuracy >= 0.7 and member.costs["area_mm2"] <= 2.0 for member in front)
     points = search.archive.points(front)
@@ -77,15 +77,15 @@ def test_the_front_is_feasible_and_mutually_non_dominated(new_store):
 def test_one_training_serves_every_numerics(new_store):
     """Trained networks are counted once, however many numerics they are evaluated under."""
     store = new_store("run")
-    search = toy_search(store)
-    outcome = explore(search, store)
+    search = toy_search()
+    outcome = run_search(search, store)
     assert outcome.ledger.trained == len({known.architecture for known in search.archive.classes})
     assert outcome.ledger.estimates == len(search.archive.classes) > outcome.ledger.trained
 
 
 def test_impossible_constraints_prune_everything_and_say_why(new_store):
     store = new_store("run")
-    outcome = explore(toy_search(store, constraints={"energy_j": 1e-15}, generations=2), store)
+    outcome = run_search(toy_search(constraints={"energy_j": 1e-15}, generations=2), store)
     assert len(outcome.archive) == 0
     assert outcome.ledger.trained == 0
     reasons = {"bound energy_j", "constraint energy_j", "duplicate", "invalid architecture or hardware"}
@@ -95,7 +95,7 @@ def test_impossible_constraints_prune_everything_and_say_why(new_store):
 
 def test_aggressive_pruning_is_audited_and_its_losses_are_counted(new_store):
     store = new_store("run")
-    ledger = explore(toy_search(store, aggressive=True), store).ledger
+    ledger = run_search(toy_search(aggressive=True), store).ledger
     assert ledger.considered == sum(ledger.pruned.values()) + ledger.evaluated + ledger.deferred
     assert ledger.pruned[GUESS] > 0
     assert 0 < ledger.audited <= 4 * 2
@@ -106,17 +106,16 @@ def test_a_wrong_guess_is_found_out(new_store):
     class SmallIsBetter(FormulaEstimator):
         """The guess by capacity is wrong for every pair of networks."""
 
-        def __call__(self, workload, numerics, fidelity, seed):
-            known = super().__call__(workload, numerics, fidelity, seed)
-            accuracy = 1.0 - workload.macs / (workload.macs + 2e5)
-            return replace(known, accuracy=accuracy, draws=(accuracy,))
+        def one(self, request):
+            known = super().one(request)
+            return replace(known, error=request.workload.macs / (request.workload.macs + 2e5))
 
     store = new_store("run")
     # Cheap and small is best in everything here, so what costs more and holds more is rightly dropped; on the
     # objective of area alone small networks are dropped for larger ones on the same chip, which is wrong.
-    search = toy_search(store, aggressive=True, estimator=SmallIsBetter())
+    search = toy_search(aggressive=True, estimator=SmallIsBetter())
     fast = FastLevel(search.space, COMPILED, objectives=("area_mm2",), constraints={}, aggressive=True)
-    outcome = explore(replace(search, fast=fast, archive=Archive(search.space, ("area_mm2",))), store)
+    outcome = run_search(replace(search, fast=fast, archive=Archive(search.space, ("area_mm2",))), store)
     assert outcome.ledger.misjudged > 0
 
 
@@ -125,6 +124,6 @@ def test_a_choice_by_the_model_of_accuracies_is_reproducible(new_store, strategy
     runs = []
     for name in ("one", "two"):
         store = new_store(name)
-        explore(toy_search(store, strategy=strategy, selection="surrogate", generations=5), store)
+        run_search(toy_search(strategy=strategy, selection="surrogate", generations=5), store)
         runs.append(content(store))
     assert runs[0] == runs[1]

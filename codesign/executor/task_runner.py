@@ -11,7 +11,7 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Literal, NamedTuple
 
-__all__ = ["Failure", "Reply", "Servant"]
+__all__ = ["Failure", "Reply", "TaskRunner"]
 
 
 class Reply(NamedTuple):
@@ -24,7 +24,7 @@ class Reply(NamedTuple):
     value: Any = None
 
 
-class Servant:
+class TaskRunner:
     """The task of a worker and the item in hand.
 
     Parameters

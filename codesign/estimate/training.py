@@ -1,0 +1,36 @@
+"""The estimator that trains, as a section of a run file; torch is loaded when it is made, after a run chose where."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pydantic import Field
+
+from codesign.estimate.base import CarriedWeights
+from codesign.estimate.recipe import Recipe
+from codesign.registry import Plugin, Settings
+from hwmodels.errors import SpecError
+
+if TYPE_CHECKING:
+    from codesign.estimate.estimator import TrainingEstimator
+    from codesign.strategy.base import Problem
+
+__all__ = ["PLUGIN", "TrainingSettings"]
+
+
+class TrainingSettings(Settings):
+    """Each network is trained, then evaluated under the numerics of the hardware."""
+
+    draws: int = Field(3, ge=1, le=1000, description="draws of the hardware's variation")
+    recipe: Recipe = Field(Recipe(), description="how a network is trained")
+
+
+def _make(settings: TrainingSettings, problem: Problem) -> TrainingEstimator:
+    from codesign.estimate.estimator import TrainingEstimator
+
+    if problem.data is None:
+        raise SpecError("estimator", "training", "there for a search without images")
+    return TrainingEstimator(problem.data, settings.recipe, CarriedWeights(), draws=settings.draws)
+
+
+PLUGIN = Plugin(TrainingSettings, _make, "trains each network once and evaluates it under each hardware's numerics")

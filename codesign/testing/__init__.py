@@ -1,0 +1,1 @@
+"""Conformance suites of plug-ins: pytest classes that their packages subclass."""

@@ -1,0 +1,24 @@
+"""The budget of a search: how much each level may do in how many generations."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["Budget"]
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How much each level may do.
+
+    generations : batches. pairs : pairs a batch. trainings : networks trained a batch.
+    classes : numerics evaluated a network and batch. audits : pairs a batch that are evaluated though aggressive
+    pruning guessed them away. selection : `surrogate`, `stratified` or `random` choice, or that of the `strategy`.
+    """
+
+    generations: int
+    pairs: int
+    trainings: int
+    classes: int
+    audits: int = 0
+    selection: str = "stratified"
