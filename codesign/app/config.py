@@ -23,6 +23,7 @@ from codesign.registry import (
     Settings,
     complaint,
 )
+from hwmodels.documents import parse_yaml, read_yaml
 from hwmodels.errors import SpecError, nearest
 from hwmodels.units import PREFIX_SCALES, split_unit
 
@@ -146,18 +147,13 @@ def load_config(path: Path, overrides: Sequence[str] = (), *, objects: Mapping[s
     ------
     SpecError : missing file, YAML that does not parse, unknown key, wrong type, unit or bound.
     """
-    import yaml
-
     if not path.is_file():
         siblings = [other.name for other in path.parent.glob("*.y*ml")] if path.parent.is_dir() else []
         match = nearest(path.name, siblings)
         raise SpecError(str(path), "the file", "there", f"did you mean {path.parent / match}?" if match else None)
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        for override in overrides:
-            _assign(content, override)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise SpecError(str(path), str(error).split("\n")[0], "valid YAML") from None
+    content = read_yaml(path)
+    for override in overrides:
+        _assign(content, override, where=str(path))
     return parse_config(content, where=str(path), objects=objects)
 
 
@@ -219,15 +215,16 @@ def _with_estimator(content: Mapping[str, Any], where: str) -> dict[str, Any]:
     return {**content, "slow": rest, "estimator": {"name": "training", **moved}}
 
 
-def _assign(content: Any, override: str) -> None:
-    import yaml
-
+def _assign(content: Any, override: str, *, where: str) -> None:
+    """Set one key in the content of a file, in place."""
     key, equals, text = override.partition("=")
     if not equals:
         raise SpecError("--set", override, "an assignment as slow.trainings=8")
+    if not isinstance(content, dict):
+        raise SpecError(where, content, "a mapping of keys to values")
     *parents, last = key.split(".")
     for parent in parents:
         content = content.setdefault(parent, {})
         if not isinstance(content, dict):
             raise SpecError("--set", key, f"a key below {parent}")
-    content[last] = yaml.safe_load(text)
+    content[last] = parse_yaml(text, where=f"--set {key}")

@@ -34,7 +34,7 @@ from codesign.two_level.slow import SlowLevel
 from hwmodels.evaluate import evaluate_pairs
 from hwmodels.families.base import numerics_of
 
-__all__ = ["NOTHING_MET", "Effort", "Recall", "Trace", "in_turn", "one_level", "two_level"]
+__all__ = ["NOTHING_MET", "Effort", "Recall", "StrategySection", "Trace", "in_turn", "one_level", "two_level"]
 
 F64 = npt.NDArray[np.float64]
 
