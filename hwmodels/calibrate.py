@@ -28,7 +28,7 @@ from hwmodels.catalog import Device
 from hwmodels.cost import kind_of
 from hwmodels.errors import SpecError
 from hwmodels.evaluate import evaluate_pairs
-from hwmodels.families.base import CostModel, Knob, Spec
+from hwmodels.families.base import CostModel, Knob, Spec, stack
 from hwmodels.measurements import Measurement, workload_of
 from hwmodels.validate import score
 from hwmodels.workload.graph import Workload
@@ -127,10 +127,8 @@ class _Problem:
         columns : knob -> (C,) values that replace those of `spec`.
         """
         size = next(iter(columns.values())).size if columns else 1
-        variants = [
-            type(spec).table_from(spec.model_copy(update=dict(condition)), columns) for condition in self.conditions
-        ]
-        configs = type(variants[0])(*(np.concatenate(parts) for parts in zip(*variants, strict=True)))
+        variants = [type(spec).table_from(spec.changed(condition), columns) for condition in self.conditions]
+        configs = stack(variants)
         network = np.tile(self.network, size)
         config = (self.config * size + np.arange(size)[:, None]).ravel()
         costs = evaluate_pairs(self.model, self.table, configs, network=network, config=config)
@@ -171,7 +169,7 @@ def calibrate(
     return Calibration(
         device=device,
         spec=spec,
-        knobs={name: (float(getattr(device.spec, name)), float(getattr(spec, name))) for name in names},
+        knobs={name: (float(device.spec.values()[name]), float(spec.values()[name])) for name in names},
         error=_cross_validated(problem, device.spec, names, measurements),
         predicted=np.exp(problem.at(spec)[: len(measurements)]),
         fitted_on=_fitted_on(measurements),
@@ -203,7 +201,7 @@ def fit_knobs(
     if not names:
         return start
     ranges = np.array([_range(start, name) for name in names])
-    centre = np.log([float(getattr(start, name)) for name in names])
+    centre = np.log([float(start.values()[name]) for name in names])
     width = (ranges[:, 1] - ranges[:, 0]) / 4
     highest = [type(start).knobs()[name].high for name in names]
     low, high = ranges[:, 0] - 1e-9, ranges[:, 1] + 1e-9  # bounds are open, and the start may lie on one
@@ -232,7 +230,7 @@ def fit_knobs(
 
 def _with(spec: Spec, names: Sequence[str], logarithms: F64) -> Spec:
     values = dict(zip(names, map(float, np.exp(logarithms)), strict=True))
-    return spec.model_copy(update=values)
+    return spec.changed(values)
 
 
 def _range(spec: Spec, name: str) -> tuple[float, float]:
@@ -240,12 +238,12 @@ def _range(spec: Spec, name: str) -> tuple[float, float]:
     knob = type(spec).knobs()[name]
     assert knob.plausible is not None
     low, high = knob.plausible
-    value = float(getattr(spec, name))
+    value = float(spec.values()[name])
     return float(np.log(min(low, value))), float(np.log(max(high, value)))
 
 
 def _can_move(spec: Spec, knob: Knob) -> bool:
-    value = getattr(spec, knob.name)
+    value = spec.values()[knob.name]
     return isinstance(value, float) and knob.plausible is not None and min(knob.plausible[0], value) > 0
 
 
@@ -303,7 +301,7 @@ def _condition(spec: Spec, measurement: Measurement) -> dict[str, Any]:
     stated: dict[str, Any] = {"context": measurement.context}
     if measurement.threads > 0:
         stated["threads"] = measurement.threads
-    return {name: value for name, value in stated.items() if name in type(spec).model_fields}
+    return {name: value for name, value in stated.items() if name in type(spec).knobs()}
 
 
 def _cross_validated(
@@ -391,7 +389,7 @@ def write_device(calibration: Calibration, path: Path, *, source: str) -> None:
     device, spec = calibration.device, calibration.spec
     origin = f"calibrated on {calibration.fitted_on}; {source}"
     knobs = {
-        name: {"value": getattr(spec, name), "source": device.sources[name], "verified": device.verified[name]}
+        name: {"value": spec.values()[name], "source": device.sources[name], "verified": device.verified[name]}
         for name in device.sources
         if name not in calibration.knobs
     }

@@ -40,7 +40,8 @@ class CostReport:
     """One network on one configuration.
 
     batch : items. totals : network-level metrics by name. layers : per executed layer, in order, by name of the layer
-    metric. binding : per executed layer the largest of the model's time terms. infeasible : the reason, or None.
+    metric; empty where the layers of the family do not add up. binding : per executed layer the largest of the model's
+    time terms. layer_time, layer_energy : the layer metrics that are time and energy. infeasible : the reason, or None.
     """
 
     network: str
@@ -51,6 +52,8 @@ class CostReport:
     layers: dict[str, F64]
     choice: tuple[str, ...]
     binding: tuple[str, ...]
+    layer_time: str
+    layer_energy: str
     energy_terms: tuple[str, ...]
     infeasible: str | None
 
@@ -63,9 +66,8 @@ class CostReport:
 
     def bottleneck(self) -> dict[str, float]:
         """Share of the latency by binding limit, largest first."""
-        latency = self.layers["latency_s"]
         shares: dict[str, float] = {}
-        for limit, seconds in zip(self.binding, latency, strict=True):
+        for limit, seconds in zip(self.binding, self.layers.get(self.layer_time, ()), strict=True):
             shares[limit] = shares.get(limit, 0.0) + float(seconds)
         whole = sum(shares.values()) or 1.0
         return {limit: shares[limit] / whole for limit in sorted(shares, key=lambda name: -shares[name])}
@@ -76,6 +78,8 @@ class CostReport:
         Keys: group, limit, layers, macs, latency_s, energy_j (per batch).
         """
         groups: dict[tuple[str, str], dict[str, Any]] = {}
+        if not self.layers:
+            return []
         for position, row_id in enumerate(self.table.networks.sequence):
             row = self.table.layers.row(int(row_id))
             name, limit = kind_of(row), self.binding[position]
@@ -83,14 +87,14 @@ class CostReport:
             group = groups.setdefault((name, limit), empty)
             group["layers"] += 1
             group["macs"] += row.macs
-            group["latency_s"] += float(self.layers["latency_s"][position])
-            group["energy_j"] += float(self.layers["energy_j"][position])
+            group["latency_s"] += float(self.layers[self.layer_time][position])
+            group["energy_j"] += float(self.layers[self.layer_energy][position])
         return sorted(groups.values(), key=lambda group: -group["latency_s"])
 
     @property
     def items_per_s(self) -> float:
-        """Throughput: a batch every initiation interval where the family has one, else every latency."""
-        seconds = self.totals.get("batch_interval_s", self.totals["latency_s"])
+        """Throughput: a batch every initiation interval."""
+        seconds = self.totals["interval_s"]
         return self.batch / seconds if seconds > 0 else float("inf")
 
 

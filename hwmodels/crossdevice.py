@@ -61,7 +61,13 @@ def cross_devices(workloads: Sequence[Workload], devices: Sequence[Device], *, m
     >>> nets = [network("resnet18"), network("mobilenet_v2")]
     >>> cross_devices(nets, [device("systolic_edge"), device("tpu_v1")]).values.shape
     (2, 2)
+
+    Raises
+    ------
+    SpecError : a metric that one of the families does not answer.
     """
+    for device in devices:
+        device.model.metric(metric, where=f"metric of {device.name}")
     table = layer_table(list(workloads))
     network = np.arange(table.n_networks)
     values = np.empty((table.n_networks, len(devices)))

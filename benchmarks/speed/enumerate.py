@@ -125,7 +125,7 @@ def synthetic(size: str) -> PairTables:
     chip = device("systolic_edge")
     designs = list_designs(HardwareSpace(chip.model, chip.spec, GRIDS["systolic_edge"]))
     chosen = [chip.model.layer_metrics.index(name) for name in OBJECTIVES[:2]]
-    costs = np.ascontiguousarray(kernel_costs(chip.model, layers, designs.configs)[:, :, chosen])
+    costs = np.ascontiguousarray(kernel_costs(chip.model.layerwise, layers, designs.configs)[:, :, chosen])
     return PairTables(counts, costs, OBJECTIVES[:2], score=error, config_columns=designs.columns)
 
 
@@ -139,9 +139,9 @@ def cells(name: str) -> tuple[PairTables, dict[str, float]]:
     lowering = perf_counter() - began
     chip = device(name)
     designs = list_designs(HardwareSpace(chip.model, chip.spec, GRIDS[name]))
-    kernel_costs(chip.model, lowered.table.layers, chip.model.spec.to_table([chip.spec]))  # loads or compiles
+    kernel_costs(chip.model.layerwise, lowered.table.layers, chip.model.spec.to_table([chip.spec]))  # loads or compiles
     began = perf_counter()
-    costs = kernel_costs(chip.model, lowered.table.layers, designs.configs)
+    costs = kernel_costs(chip.model.layerwise, lowered.table.layers, designs.configs)
     kernel = perf_counter() - began
     noise = np.random.default_rng(1).normal(0, 0.02, len(counts))
     error = np.round(np.clip(0.05 + 0.4 / (1 + columns["macs"] / 3e7) + noise, 0, 0.9), 4)

@@ -90,14 +90,14 @@ DRAWS = {"cpu": cpus, "crossbar": crossbars, "spatial": systolic_arrays}
 def measure(model: CostModel, layers: Layers, configs: Any, repeats: int) -> dict[str, float]:
     """Seconds of the first call (loads or compiles), and evaluations a second, of both entry points."""
     shape, n_metrics = (CONFIGURATIONS, layers.m.size), len(model.layer_metrics)
-    scratch = np.zeros(model.scratch_size)
+    scratch = np.zeros(model.layerwise.scratch_size)
     out, choice = np.zeros((*shape, n_metrics)), np.zeros(shape, np.int16)
     config_index, layer_index = (index.ravel() for index in np.indices(shape))
     listed = (layers, configs, layer_index, config_index, scratch, out.reshape(-1, n_metrics), choice.reshape(-1))
     result: dict[str, float] = {}
     for name, kernel, arguments in (
-        ("all_pairs", model.cost, (layers, configs, scratch, out, choice)),
-        ("listed_pairs", model.cost_at, listed),
+        ("all_pairs", model.layerwise.cost, (layers, configs, scratch, out, choice)),
+        ("listed_pairs", model.layerwise.cost_at, listed),
     ):
         seconds = [_seconds(kernel, arguments) for _ in range(repeats + 1)]
         result[f"{name}_first_call_s"] = seconds[0]

@@ -9,13 +9,11 @@ from typing import Any
 from codesign.app.config import DataConfig, HardwareConfig, RunConfig
 from codesign.data import Dataset
 from codesign.executor.base import Executor
-from codesign.hardware_search.inner import InnerHardware
-from codesign.hardware_search.whole_grid import FrontHardware
-from codesign.objectives import Limit
+from codesign.objectives import Limit, limits_of, objectives_of
 from codesign.space.architecture import ArchitectureSpace
 from codesign.space.hardware import HardwareSpace
 from codesign.space.joint import JointSpace
-from codesign.strategy.base import Blobs, Problem, Selecting, Strategy
+from codesign.strategy.base import Blobs, Problem, Selecting
 from codesign.two_level.archive import Archive
 from codesign.two_level.budget import Budget
 from codesign.two_level.cost_access import PairCostAccess
@@ -24,7 +22,6 @@ from codesign.two_level.loop import Search
 from codesign.two_level.slow import SlowLevel
 from hwmodels.catalog import device
 from hwmodels.errors import SpecError
-from hwmodels.evaluate import NETWORK_METRICS
 from hwmodels.families.base import CostModel
 from hwmodels.workload.rewrite import RUNTIMES
 
@@ -95,20 +92,6 @@ def problem_of(config: RunConfig, space: JointSpace, data: Dataset, blobs: Blobs
     )
 
 
-def _pair_strategy(config: RunConfig, space: JointSpace, strategy: Strategy) -> Strategy:
-    """Who proposes pairs: a strategy over both sides, or one over networks with hardware searched for each."""
-    if config.hardware.search == "joint":
-        return strategy
-    kind = InnerHardware if config.hardware.search == "inner" else FrontHardware
-    return kind(
-        space,
-        strategy,
-        RUNTIMES[config.runtime],
-        objectives=tuple(config.objectives),
-        constraints=config.constraints,
-    )
-
-
 def executor_of(config: RunConfig) -> Executor:
     """Where trainings run; nothing is started yet.
 
@@ -136,6 +119,14 @@ def search_of(
     ------
     SpecError : parts that do not fit each other, as a table of other networks than those of the run.
     """
+    fast = FastLevel(
+        space,
+        RUNTIMES[config.runtime],
+        objectives=tuple(config.objectives),
+        constraints=config.constraints,
+        hardware=config.hardware.search,
+        aggressive=config.fast.pruning == "aggressive",
+    )
     problem = problem_of(config, space, data, blobs)
     strategy, estimator, limits = config.strategy.make(problem), config.estimator.make(problem), task_limits(config)
     if config.slow.selection == "strategy" and not isinstance(strategy, Selecting):
@@ -145,14 +136,8 @@ def search_of(
             raise SpecError.unknown("constraints", limit.metric, estimator.metrics)
     return Search(
         space=space,
-        strategy=_pair_strategy(config, space, strategy),
-        fast=FastLevel(
-            space,
-            RUNTIMES[config.runtime],
-            objectives=problem.objectives,
-            constraints=config.constraints,
-            aggressive=config.fast.pruning == "aggressive",
-        ),
+        strategy=strategy,
+        fast=fast,
         slow=SlowLevel(
             space.architecture,
             estimator,
@@ -181,17 +166,14 @@ def _bases(hardware: HardwareSpace) -> dict[str, Any]:
 
 
 def check_metrics(config: RunConfig, model: CostModel) -> None:
-    """Objectives and constraints must be costs that the family answers.
+    """Objectives and constraints must be costs that the family answers, objectives those with a direction.
 
     Raises
     ------
-    SpecError : an unknown metric, with the nearest match.
+    SpecError : an unknown metric (with the nearest match), an objective without a direction, a bound that is none.
     """
-    known = (*(metric.name for metric in model.metrics), *NETWORK_METRICS)
-    for key, names in (("objectives", config.objectives), ("constraints", list(config.constraints))):
-        for name in names:
-            if name not in known:
-                raise SpecError.unknown(key, name, known)
+    objectives_of(model, config.objectives)
+    limits_of(model, config.constraints)
 
 
 def manifest(config: RunConfig, data: Dataset, space: JointSpace) -> Mapping[str, Any]:

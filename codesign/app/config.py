@@ -35,6 +35,7 @@ __all__ = [
     "SlowConfig",
     "load_config",
     "parse_config",
+    "parse_limit",
     "parse_quantity",
 ]
 
@@ -91,7 +92,9 @@ class RunConfig(Settings):
     hardware: HardwareConfig
     runtime: Literal["compiled", "eager"] = Field("compiled", description="dead branches and fusion, see rewrite")
     objectives: list[str] = Field(["energy_j", "latency_s", "area_mm2"], min_length=1, description="minimised costs")
-    constraints: dict[str, float] = Field(default_factory=dict, description="metric -> largest value")
+    constraints: dict[str, float | str] = Field(
+        default_factory=dict, description="metric -> largest value, or smallest where more is better or it says >="
+    )
     least_accuracy: float = Field(0.0, ge=0, le=1, description="validation accuracy that a front pair needs")
     strategy: PluginSection
     estimator: PluginSection
@@ -140,6 +143,18 @@ def parse_quantity(value: Any, name: str, where: str) -> float:
     return float(value)
 
 
+def parse_limit(value: Any, name: str, where: str) -> float | str:
+    """A bound in the unit of `name`: a number where the metric's own direction holds, else with >= or <= before it.
+
+    >>> parse_limit("<= 2 ms", "latency_s", "a.yaml")
+    '<= 0.002'
+    """
+    text = value.strip() if isinstance(value, str) else ""
+    if text[:2] in (">=", "<="):
+        return f"{text[:2]} {parse_quantity(text[2:], name, where)!r}"
+    return parse_quantity(value, name, where)
+
+
 def load_config(path: Path, overrides: Sequence[str] = (), *, objects: Mapping[str, Any] | None = None) -> RunConfig:
     """Read a YAML file; `overrides` are dotted assignments as ``slow.trainings=8``; `objects` as of `parse_config`.
 
@@ -174,7 +189,7 @@ def parse_config(content: Any, *, where: str = "configuration", objects: Mapping
     content |= _parsed_plugins(content, where, objects or {})
     limits = content.get("constraints")
     if isinstance(limits, dict):
-        checked = {str(k): parse_quantity(v, str(k), f"{where}: constraints") for k, v in limits.items()}
+        checked = {str(k): parse_limit(v, str(k), f"{where}: constraints") for k, v in limits.items()}
         content = {**content, "constraints": checked}
     try:
         return RunConfig(**content)

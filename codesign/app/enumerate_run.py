@@ -35,6 +35,7 @@ from codesign.exact.parquet import PairParts, write_pairs
 from codesign.exact.rounds import Progress, write_whole
 from codesign.space.architecture import ArchitectureSpace
 from hwmodels.errors import SpecError
+from hwmodels.evaluate import layerwise_of
 from hwmodels.workload.rewrite import RUNTIMES
 
 if TYPE_CHECKING:
@@ -84,8 +85,8 @@ def enumerate_run(
         raise SpecError.unknown("score", score, SCORES if accuracy is None else ["no score beside accuracies"])
     _check_folder(folder)
     space = joint_space(config, dataset_of(config.data))
-    if all_pairs and space.hardware.model.composition != "sum":
-        raise SpecError("all pairs", space.hardware.model.composition, "to be had of families whose layers add up")
+    if all_pairs:
+        layerwise_of(space.hardware.model, "all pairs")
     semantics = RUNTIMES[config.runtime]
     designs = list_designs(space.hardware)
     networks = list_networks(space.architecture, semantics)

@@ -17,7 +17,6 @@ import numpy as np
 import numpy.typing as npt
 
 from codesign.benchmark.score import COMPILED, Fronts
-from codesign.hardware_search.whole_grid import FrontHardware
 from codesign.pareto import non_dominated
 from codesign.registry import STRATEGIES
 from codesign.space.base import Genotypes, Space
@@ -102,16 +101,19 @@ def two_level(
         fronts, fronts.space, strategy, seed, effort, definition.objectives, definition.constraints, aggressive
     )
     if whole_grid:
-        over = fronts.space.architecture
-        hardware = FrontHardware(
+        fast = FastLevel(
             fronts.space,
-            _strategy(strategy, fronts, over, fronts.space, definition.objectives, seed, blobs),
             COMPILED,
             objectives=definition.objectives,
             constraints=definition.constraints,
+            hardware="front",
+            aggressive=aggressive,
         )
         pairs = max(effort.pairs, 10 * effort.trainings * fronts.space.hardware.size)
-        search = replace(search, strategy=hardware, budget=replace(search.budget, pairs=pairs))
+        networks_only = _strategy(
+            strategy, fronts, fast.proposal_space, fronts.space, definition.objectives, seed, blobs
+        )
+        search = replace(search, fast=fast, strategy=networks_only, budget=replace(search.budget, pairs=pairs))
     with tempfile.TemporaryDirectory() as folder:
         blobs.store = store = RunStore.create(Path(folder) / "run", {})
         run_search(search, store)

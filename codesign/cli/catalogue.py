@@ -55,7 +55,7 @@ def devices(
             "name": d.name,
             "family": d.model.name,
             "summary": d.summary,
-            "knobs": {name: getattr(d.spec, name) for name in d.sources},
+            "knobs": {name: d.spec.values()[name] for name in d.sources},
             "sources": d.sources,
             "verified": d.verified,
         }

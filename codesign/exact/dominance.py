@@ -6,7 +6,7 @@ columns; O = P + R + A, all minimised. Pair columns P and above serve constraint
 Soundness of the bounds rests on monotone rounding: with costs and counts >= 0, reducing the least costs of a tile of
 designs with the same operations in the same order gives at most what any design of the tile gives, to the last bit, so
 no tolerance is needed. Tiles in float32 carry an explicit margin, and whatever they cannot decide is reduced again in
-float64, term by term as `hwmodels.evaluate.evaluate_pairs` does.
+float64, term by term as `hwmodels.compose` does.
 
 Not here: which networks, designs or metrics these are.
 """
@@ -33,12 +33,11 @@ __all__ = [
     "Single",
     "beaten",
     "descend",
+    "filter_listed",
     "filter_tile",
     "filter_values",
     "grow",
     "max_tile",
-    "reduce_pairs",
-    "reduce_tile",
 ]
 
 F32 = npt.NDArray[np.float32]
@@ -301,7 +300,7 @@ def descend(
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _reduce_group(counts: F64, costs: F64, is_max: Mask, out: F64) -> None:
-    """out[m, j] = sum (or max) over layers of counts * costs[l, m, j], layers in order, as `evaluate_pairs` adds."""
+    """out[m, j] = sum (or max) over layers of counts * costs[l, m, j], layers in order, as `hwmodels.compose` adds."""
     out[:] = 0.0
     for layer in range(counts.size):
         count = counts[layer]
@@ -441,7 +440,7 @@ def _cast(killers: Killers, design: int, single: Single) -> None:
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _reduce_pair(counts: F64, costs: F64, is_max: Mask, out: F64) -> None:
-    """out[m] = sum (or max) over layers of counts * costs[l, m], layers in order, as `evaluate_pairs` adds."""
+    """out[m] = sum (or max) over layers of counts * costs[l, m], layers in order, as `hwmodels.compose` adds."""
     out[:] = 0.0
     for layer in range(counts.size):
         count = counts[layer]
@@ -449,34 +448,6 @@ def _reduce_pair(counts: F64, costs: F64, is_max: Mask, out: F64) -> None:
             for m in range(out.size):
                 cost = costs[layer, m]
                 out[m] = max(out[m], cost) if is_max[m] else out[m] + count * cost
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def reduce_pairs(counts: F64, costs: F64, is_max: Mask, network: I64, design: I64) -> F64:
-    """Pair columns (S, M) of listed pairs: counts (N, L), costs (H, L, M)."""
-    out = np.empty((network.size, is_max.size))
-    for i in range(network.size):
-        _reduce_pair(counts[network[i]], costs[design[i]], is_max, out[i])
-    return out
-
-
-@njit(cache=True, nogil=True, error_model="numpy")
-def reduce_tile(counts: F64, costs: F64, is_max: Mask, out: F64) -> None:
-    """Pair columns of all pairs: counts (N, L), costs (M, L, H) -> out (M, N, H), each as `reduce_pairs` has it."""
-    out[:] = 0.0
-    for m in range(len(out)):
-        for n in range(len(counts)):
-            line = out[m, n]
-            for layer in range(counts.shape[1]):
-                count, cost = counts[n, layer], costs[m, layer]
-                if count == 0.0:
-                    continue
-                if is_max[m]:
-                    for j in range(line.size):
-                        line[j] = max(line[j], cost[j])
-                else:
-                    for j in range(line.size):
-                        line[j] += count * cost[j]
 
 
 @njit(cache=True, nogil=True)
@@ -518,5 +489,28 @@ def filter_values(
                 continue
             found.network[size], found.design[size] = n, first + j
             found.values[size] = point
+            size += 1
+    return size
+
+
+@njit(cache=True, nogil=True)
+def filter_listed(
+    values: F64, allowed: Mask, network: I64, design: I64, front: PointTree, found: Found, size: int, tally: I64,
+    ruled_out: int,
+) -> int:  # fmt: skip
+    """Listed pairs that no point of the front dominates; `ruled_out` more of their tile were by a bound.
+
+    values : (S, O). allowed, network, design : (S,). Returns the new size of `found`.
+    """
+    query = np.empty(_STACK, np.int64)
+    tally[SKIPPED_BEATEN] += ruled_out
+    for i in range(len(values)):
+        if not allowed[i]:
+            tally[OVER] += 1
+        elif _dominator(values[i], front, query) >= 0:
+            tally[BEATEN] += 1
+        else:
+            found.network[size], found.design[size] = network[i], design[i]
+            found.values[size] = values[i]
             size += 1
     return size

@@ -23,11 +23,13 @@ import numpy as np
 import numpy.typing as npt
 
 from codesign.exact.dominance import BEATEN, OVER, SKIPPED_BEATEN, SKIPPED_OVER
-from codesign.exact.pairs import NeedsPairs, PairColumns, PairTables, dense_columns, listed_columns
+from codesign.exact.pairs import PairTables, design_columns, is_infeasible, listed_columns
 from codesign.exact.passes import Bounded, Evaluator, Exact, Pass, Problem, Tiled
+from codesign.exact.roles import Roles, original_name
 from codesign.exact.rounds import Checkpoint, Front, Progress, Sink, Sweep
+from codesign.exact.screened import BlockObjectives, Screened
 from codesign.executor.base import cores
-from hwmodels.errors import SpecError
+from codesign.objectives import Limit, Objective
 
 __all__ = ["Enumeration", "Groups", "Settings", "enumerate_blocks", "enumerate_pairs", "group_networks"]
 
@@ -119,8 +121,8 @@ def group_networks(counts: npt.NDArray[Any], columns: Sequence[F64] = (), score:
 def enumerate_pairs(
     tables: PairTables,
     *,
-    objectives: Sequence[str],
-    constraints: Mapping[str, float] | None = None,
+    objectives: Sequence[str | Objective],
+    constraints: Mapping[str, float] | Sequence[Limit] = (),
     grouped: bool = True,
     bounds: bool = True,
     settings: Settings | None = None,
@@ -129,9 +131,10 @@ def enumerate_pairs(
 
     Parameters
     ----------
-    objectives : minimised metrics. constraints : metric -> largest value. grouped : meet networks of equal cost once.
-    bounds : rule out tiles of designs by their least costs. With negative costs or counts, and for epilogue metrics,
-        every pair is met whatever this says.
+    objectives : metrics, minimised where they are names alone. constraints : limits, or metric -> largest value.
+    grouped : meet networks of equal cost once. bounds : rule out tiles of designs by their least costs. With negative
+        costs or counts, for metrics of which more is better, and for rules that are not monotone, every pair is met
+        whatever this says.
 
     Raises
     ------
@@ -142,8 +145,10 @@ def enumerate_pairs(
     >>> enumerate_pairs(tables, objectives=["latency_s", "area_mm2"]).values.tolist()
     [[0.2, 6.0, 9.0], [0.2, 8.0, 5.0], [0.3, 3.0, 9.0], [0.3, 4.0, 5.0]]
     """
-    wanted = _Wanted.of(tables, tuple(objectives), dict(constraints or {}))
-    return _Enumerator(tables, wanted, settings or Settings(), grouped=grouped, bounds=bounds).run()
+    wanted = tuple(one if isinstance(one, Objective) else Objective(one) for one in objectives)
+    limits = [Limit(*one) for one in constraints.items()] if isinstance(constraints, Mapping) else list(constraints)
+    tables, roles = Roles.of(tables, wanted, limits)
+    return _Enumerator(tables, roles, settings or Settings(), grouped=grouped, bounds=bounds).run()
 
 
 def enumerate_blocks(
@@ -183,68 +188,30 @@ def enumerate_blocks(
     return Enumeration(tuple(objectives), *front, pairs, n_networks, counts, pairs - over)
 
 
-class _Wanted(NamedTuple):
-    """Objectives and limits by kind; `names` in the order of the kernels, `shown` the place of each shown objective."""
-
-    pair: tuple[str, ...]
-    network: tuple[str, ...]
-    config: tuple[str, ...]
-    epilogue: tuple[str, ...]
-    shown: tuple[str, ...]
-    limits: Mapping[str, float]
-
-    @classmethod
-    def of(cls, tables: PairTables, objectives: tuple[str, ...], limits: Mapping[str, float]) -> _Wanted:
-        for where, names in (("objectives", objectives), ("constraints", tuple(limits))):
-            for name in names:
-                if name not in tables.names:
-                    raise SpecError.unknown(where, name, tables.names)
-        distinct = tuple(dict.fromkeys(objectives))
-        shown = distinct if tables.score is None else (tables.score_name, *distinct)
-        if not shown:
-            raise SpecError("objectives", "none", "at least one metric, or a score")
-
-        def among(columns: Any) -> tuple[str, ...]:
-            return tuple(name for name in distinct if name in columns)
-
-        score = () if tables.score is None else (tables.score_name,)
-        network = (*score, *among(tables.network_columns))
-        return cls(
-            among(tables.metrics), network, among(tables.config_columns), among(tables.epilogue_metrics), shown, limits
-        )
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        return (*self.pair, *self.network, *self.config, *self.epilogue)
-
-    def limited(self, columns: Any) -> tuple[str, ...]:
-        return tuple(name for name in self.limits if name in columns)
-
-
 class _Enumerator:
-    """One call of `enumerate_pairs`: what each side alone decides, then the sweep over the pairs that are left."""
+    """One call of `enumerate_pairs`: what each side alone decides, then the rounds over the pairs that are left."""
 
-    def __init__(self, tables: PairTables, wanted: _Wanted, settings: Settings, *, grouped: bool, bounds: bool) -> None:
-        self.tables, self.wanted, self.settings, self.bounds = tables, wanted, settings, bounds
+    def __init__(self, tables: PairTables, roles: Roles, settings: Settings, *, grouped: bool, bounds: bool) -> None:
+        self.tables, self.roles, self.settings, self.bounds = tables, roles, settings, bounds
         self.groups = self._groups() if grouped else Groups(*(np.arange(tables.n_networks),) * 2)
-        self.networks = _within(self.groups.first, tables.network_columns, wanted.limits)
-        designs = _within(np.arange(tables.n_designs), tables.config_columns, wanted.limits)
+        self.networks = _within(self.groups.first, tables.network_columns, roles.limits)
+        designs = _within(np.arange(tables.n_designs), tables.config_columns, roles.limits)
         n_pairs = self.groups.first.size * tables.n_designs
-        try:
-            self.designs, asks_pairs = designs[~PairColumns(tables, None, designs, None).infeasible()], False
-        except NeedsPairs:
-            self.designs, asks_pairs = designs, True
+        rule = tables.infeasible
+        asks_pairs = rule is not None and not tables.is_of_design(rule)
+        self.designs = (
+            designs if asks_pairs else designs[~is_infeasible(tables, design_columns(tables, designs), designs.size)]
+        )
         self.counts = {
             "limit of one side": n_pairs - self.networks.size * designs.size,
             "infeasible": self.networks.size * (designs.size - self.designs.size),
         }
-        epilogue = (*wanted.epilogue, *(name for name in wanted.limits if name in tables.epilogue_metrics))
-        self.exact = bool(epilogue) or bool(tables.counts.size and tables.counts.min() < 0)
-        self.late = asks_pairs and not self.exact
-        self.metrics = tuple(dict.fromkeys((*wanted.pair, *(name for name in wanted.limits if name in tables.metrics))))
+        self.exact = not roles.is_monotone(tables) or bool(tables.counts.size and tables.counts.min() < 0)
+        self.late = asks_pairs and not self.exact and not roles.ruled
+        self.metrics = tuple(dict.fromkeys((*roles.pair, *roles.limited(tables.metrics))))
         network = {**tables.network_columns, **({} if tables.score is None else {tables.score_name: tables.score})}
-        self.rows = _stacked(network, wanted.network, tables.n_networks)
-        self.columns = _stacked(tables.config_columns, wanted.config, tables.n_designs)
+        self.rows = _stacked(network, roles.network, tables.n_networks)
+        self.columns = _stacked(tables.config_columns, roles.config, tables.n_designs)
         self.costs = np.zeros((0, 0, 0))
         self.first = 0
 
@@ -256,7 +223,7 @@ class _Enumerator:
             order=self._order(),
             designs_of=starts,
             pass_of=lambda slab: self._pass(starts[slab], starts[slab + 1]),
-            n_objectives=len(self.wanted.names),
+            n_objectives=len(self.roles.names),
             lanes=settings.lanes or cores(),
             checkpoint=Checkpoint(settings.checkpoint, "" if settings.checkpoint is None else self._fingerprint()),
             confirm=self._runs if self.late else None,
@@ -270,9 +237,9 @@ class _Enumerator:
         return self._result(sweep)
 
     def _groups(self) -> Groups:
-        tables, limits = self.tables, self.wanted.limits
-        named = {*self.wanted.network, *limits}
-        free = tables.epilogue is not None or tables.infeasible is not None
+        tables, limits = self.tables, self.roles.limits
+        named = {*self.roles.network, *limits}
+        free = bool(tables.rules) or tables.infeasible is not None
         columns = [values for name, values in tables.network_columns.items() if free or name in named]
         return group_networks(tables.counts, columns, tables.score)
 
@@ -281,7 +248,7 @@ class _Enumerator:
         cheap = np.zeros(self.networks.size)
         if self.designs.size:
             sample = self.tables.costs_of(self.designs[:: max(self.designs.size // 64, 1)])
-            for name in self.wanted.pair:
+            for name in self.roles.pair:
                 layers = sample[:, :, self.tables.metrics.index(name)].mean(axis=0)
                 for part in _parts(self.tables.counts, self.networks.size):
                     cheap[part] += self.tables.counts[self.networks[part]] @ layers / (layers.sum() or 1.0)
@@ -293,53 +260,35 @@ class _Enumerator:
         tables, designs = self.tables, self.designs[first:after]
         self.costs, self.first = tables.costs_of(designs), first
         if self.exact or self.costs.min(initial=0.0) < 0:
-            return Exact(self._evaluator(designs), designs.size, len(self.wanted.names))
-        limits = np.array([self.wanted.limits.get(name, np.inf) for name in self.metrics])
+            return Exact(BlockObjectives(tables, self.roles, designs, self.costs), designs.size, len(self.roles.names))
+        sample = self.networks[:: max(self.networks.size // _SAMPLE, 1)][:_SAMPLE]
+        if self.roles.ruled:
+            return Screened(tables, self.roles, designs, self.costs, sample=sample if self.bounds else None)
         problem = Problem(
             tables.counts,
             self.rows,
             np.ascontiguousarray(self.costs[:, :, [tables.metrics.index(name) for name in self.metrics]]),
             self.columns[designs],
             tables.is_largest(self.metrics),
-            limits,
-            len(self.wanted.pair),
+            np.array([self.roles.limits.get(name, np.inf) for name in self.metrics]),
+            len(self.roles.pair),
         )
-        if not self.bounds:
-            return Tiled(problem)
-        return Bounded(problem, self.networks[:: max(self.networks.size // _SAMPLE, 1)][:_SAMPLE])
-
-    def _evaluator(self, designs: I64) -> Evaluator:
-        tables, wanted = self.tables, self.wanted
-        by_metric = np.ascontiguousarray(self.costs.transpose(2, 1, 0))
-
-        def evaluate(networks: I64, first: int, after: int) -> tuple[F64, Mask]:
-            part = designs[first:after]
-            columns = dense_columns(tables, networks, part, np.ascontiguousarray(by_metric[:, :, first:after]))
-            shape = (networks.size, part.size)
-            values = np.empty((len(wanted.names), *shape))
-            for o, name in enumerate(wanted.names):
-                scored = tables.score is not None and name == tables.score_name
-                values[o] = self.rows[networks, :1] if scored else columns[name].reshape(shape)
-            allowed = ~columns.infeasible()
-            for name, limit in wanted.limits.items():
-                allowed &= columns[name] <= limit
-            return values, allowed.reshape(shape)
-
-        return evaluate
+        return Bounded(problem, sample) if self.bounds else Tiled(problem)
 
     def _runs(self, network: I64, design: I64) -> Mask:
         """Which pairs the design can run; `design` in the order of the sweep, all of the slab at hand."""
         place = design - self.first
-        return ~listed_columns(self.tables, network, self.designs[design], self.costs, place).infeasible()
+        columns = listed_columns(self.tables, network, self.designs[design], self.costs, place)
+        return ~is_infeasible(self.tables, columns, network.size)
 
     def _sink(self, part: int, pairs: Front) -> None:
         assert self.settings.sink is not None
         self.settings.sink(part, self._shown(pairs))
 
     def _shown(self, pairs: Front) -> Front:
-        """With positions among all designs, objectives in the order asked for."""
-        order = [self.wanted.names.index(name) for name in self.wanted.shown]
-        return Front(pairs.network, self.designs[pairs.design], pairs.values[:, order])
+        """With positions among all designs, objectives in the order asked for, each with its own sign."""
+        order = [self.roles.names.index(name) for name in self.roles.shown]
+        return Front(pairs.network, self.designs[pairs.design], pairs.values[:, order] * self.roles.signs)
 
     def _result(self, sweep: Sweep) -> Enumeration:
         front, tables = self._shown(sweep.front), self.tables
@@ -353,15 +302,14 @@ class _Enumerator:
         seen_all = not self.late and not (tally[SKIPPED_OVER] or tally[SKIPPED_BEATEN])
         feasible = counts["dominated"] + counts["front"] if seen_all else None
         whole = _with_members(front, self.groups, tables.score).ordered()
-        return Enumeration(
-            self.wanted.shown, *whole, tables.n_networks * tables.n_designs, pairs // max(tables.n_designs, 1),
-            counts, feasible,
-        )  # fmt: skip
+        names = tuple(original_name(name) for name in self.roles.shown)
+        n_pairs, n_groups = tables.n_networks * tables.n_designs, pairs // max(tables.n_designs, 1)
+        return Enumeration(names, *whole, n_pairs, n_groups, counts, feasible)
 
     def _fingerprint(self) -> str:
         """Of everything that decides the front: one design's layer costs stand for a function that computes them."""
         tables = self.tables
-        digest = hashlib.sha256(repr((self.wanted, tables.metrics, sorted(tables.largest), self.bounds)).encode())
+        digest = hashlib.sha256(repr((self.roles, tables.metrics, sorted(tables.largest), self.bounds)).encode())
         costs = tables.costs_of(self.designs[:1]) if callable(tables.layer_costs) else tables.layer_costs
         for values in (tables.counts, self.rows, self.columns, self.networks, self.designs, costs):
             digest.update(str(values.shape).encode())

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,16 +17,18 @@ import numpy.typing as npt
 from codesign.exact.front import Enumeration, Settings, enumerate_blocks, enumerate_pairs
 from codesign.exact.pairs import PairTables
 from codesign.executor.base import cores
+from codesign.objectives import Constraints, Limit, Objective, limits_of, objectives_of
 from codesign.space.architecture import ArchitectureSpace, unique_rows
 from codesign.space.base import Genotypes, Space
 from codesign.space.hardware import HardwareSpace
 from codesign.space.joint import JointSpace
+from hwmodels.compose import tensor_of
 from hwmodels.errors import SpecError
-from hwmodels.evaluate import evaluate_pairs, layer_costs, network_metrics
-from hwmodels.families.base import CostModel
+from hwmodels.evaluate import evaluate_pairs, layerwise_of, network_metrics
+from hwmodels.families.base import Layerwise, columns_of, n_configs, take
 from hwmodels.workload.ops import Row
 from hwmodels.workload.rewrite import Semantics
-from hwmodels.workload.table import Layers, LayerTable, Networks
+from hwmodels.workload.table import Layers
 
 __all__ = [
     "LISTABLE",
@@ -144,40 +146,42 @@ def list_designs(space: HardwareSpace) -> ListedDesigns:
 def pair_tables(
     networks: ListedNetworks, designs: ListedDesigns, *, score: F64 | None = None, score_name: str = "error"
 ) -> PairTables:
-    """All pairs of a listed space, for a family whose layers add up; layer costs are made slab by slab."""
+    """All pairs of a listed space; layer costs are made slab by slab.
+
+    Raises
+    ------
+    SpecError : a family whose layers do not add up.
+    """
     model, configs = designs.space.model, designs.configs
-    names = set(model.layer_metrics)
+    layerwise = layerwise_of(model, "tables of pairs")
     return PairTables(
         networks.counts,
-        lambda which: kernel_costs(model, networks.layers, _rows_of(configs, which)),
-        model.layer_metrics,
+        lambda which: kernel_costs(layerwise, networks.layers, take(configs, which)),
+        layerwise.metrics,
         score=score,
         score_name=score_name,
         config_columns=designs.columns,
         network_columns=networks.columns,
-        largest=frozenset(name for name in names if model.reduction(name) == "max"),
-        knobs=configs._asdict(),
-        epilogue=model.epilogue,
-        epilogue_metrics=tuple(metric.name for metric in model.metrics if metric.reduction == "epilogue"),
+        largest=frozenset(name for name, reduction in layerwise.reductions.items() if reduction == "max"),
+        knobs=columns_of(configs),
+        rules=model.rules,
         infeasible=model.infeasible,
         n_designs=len(designs.genotypes),
     )
 
 
-def kernel_costs(model: CostModel, layers: Layers, configs: Any) -> F64:
+def kernel_costs(layerwise: Layerwise, layers: Layers, configs: Any) -> F64:
     """Layer costs of all of `configs`, (C, L, M), a thread a core over chunks of them."""
-    n_configs, n_layers = configs[0].size, layers.kind.size
-    height = max(_KERNEL_VALUES // max(n_layers * len(model.layer_metrics), 1), 1)
-    nothing, start = np.zeros(0, np.int64), np.zeros(1, np.int64)
-    alone = LayerTable(layers, Networks(nothing, start, nothing, nothing, nothing, start), ())
-    out = np.empty((n_configs, n_layers, len(model.layer_metrics)))
+    size, n_layers, n_metrics = n_configs(configs), layers.kind.size, len(layerwise.reductions)
+    height = max(_KERNEL_VALUES // max(n_layers * n_metrics, 1), 1)
+    out = np.empty((size, n_layers, n_metrics))
 
     def fill(first: int) -> None:
-        part = np.arange(first, min(first + height, n_configs))
-        out[part] = layer_costs(model, alone, _rows_of(configs, part)).values
+        part = np.arange(first, min(first + height, size))
+        out[part], _ = tensor_of(layerwise, layers, take(configs, part))
 
     with ThreadPoolExecutor(cores()) as pool:
-        list(pool.map(fill, range(0, n_configs, height)))
+        list(pool.map(fill, range(0, size, height)))
     return out
 
 
@@ -187,7 +191,7 @@ def enumerate_space(
     designs: ListedDesigns,
     *,
     objectives: tuple[str, ...],
-    constraints: Mapping[str, float] | None = None,
+    constraints: Constraints = (),
     score: F64 | None = None,
     score_name: str = "error",
     bounds: bool = True,
@@ -197,64 +201,56 @@ def enumerate_space(
 
     Raises
     ------
-    SpecError : an objective or constraint that the family does not answer.
+    SpecError : an objective or constraint that the family does not answer, or an objective without a direction.
     """
     model = space.hardware.model
-    if model.composition == "sum":
+    wanted, limits = objectives_of(model, objectives), limits_of(model, constraints)
+    if model.layerwise is not None:
         tables = pair_tables(networks, designs, score=score, score_name=score_name)
-        found = enumerate_pairs(
-            tables, objectives=objectives, constraints=constraints, bounds=bounds, settings=settings
-        )
+        found = enumerate_pairs(tables, objectives=wanted, constraints=limits, bounds=bounds, settings=settings)
     else:
-        found = _composed(networks, designs, objectives, constraints or {}, score, score_name, settings)
+        found = _composed(networks, designs, wanted, limits, score, score_name, settings)
     return SpaceFront(found, networks.genotypes[found.network], designs.genotypes[found.design])
 
 
 def _composed(
     networks: ListedNetworks,
     designs: ListedDesigns,
-    objectives: tuple[str, ...],
-    limits: Mapping[str, float],
+    objectives: tuple[Objective, ...],
+    limits: tuple[Limit, ...],
     score: F64 | None,
     score_name: str,
     settings: Settings | None,
 ) -> Enumeration:
-    """Families whose layers do not simply add up: every pair through `evaluate_pairs`, block by block."""
+    """Families whose layers do not add up: every pair through `evaluate_pairs`, block by block."""
     model = designs.space.model
-    known = (*(metric.name for metric in model.metrics), *networks.columns)
-    for where, names in (("objectives", objectives), ("constraints", tuple(limits))):
-        for name in names:
-            if name not in known:
-                raise SpecError.unknown(where, name, known)
 
     def evaluate(which: I64, first: int, after: int) -> tuple[F64, npt.NDArray[np.bool_]]:
         table, place = networks.space.lower(networks.genotypes[which], networks.semantics)
-        configs = _rows_of(designs.configs, np.arange(first, after))
+        configs = take(designs.configs, np.arange(first, after))
         config = np.tile(np.arange(after - first), which.size)
         costs = evaluate_pairs(model, table, configs, network=np.repeat(place, after - first), config=config)
         shape = (which.size, after - first)
         allowed = costs.infeasible == 0
-        for name, limit in limits.items():
-            allowed &= costs.columns[name] <= limit
-        values = [costs.columns[name].reshape(shape) for name in objectives]
+        for limit in limits:
+            allowed &= limit.keeps(costs.columns[limit.metric])
+        values = [one.minimised(costs.columns[one.metric]).reshape(shape) for one in objectives]
         if score is not None:
             values.insert(0, np.broadcast_to(score[which][:, None], shape))
         return np.stack(values), allowed.reshape(shape)
 
-    return enumerate_blocks(
+    names = tuple(one.metric for one in objectives)
+    found = enumerate_blocks(
         evaluate,
         len(networks.genotypes),
         len(designs.genotypes),
-        objectives=objectives if score is None else (score_name, *objectives),
-        fingerprint=repr((networks.space.fingerprint, designs.space.genes, model.name, objectives, dict(limits))),
+        objectives=names if score is None else (score_name, *names),
+        fingerprint=repr((networks.space.fingerprint, designs.space.genes, model.name, objectives, limits)),
         order=None if score is None else np.argsort(score, kind="stable"),
         settings=settings,
     )
-
-
-def _rows_of(configs: Any, which: I64) -> Any:
-    """Some rows of a configuration table."""
-    return type(configs)(*(np.ascontiguousarray(column[which]) for column in configs))
+    signs = np.array([1.0] * (score is not None) + [-1.0 if one.more else 1.0 for one in objectives])
+    return replace(found, values=found.values * signs)
 
 
 def _chunks(space: ArchitectureSpace, semantics: Semantics) -> Iterator[Genotypes]:

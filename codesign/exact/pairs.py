@@ -1,27 +1,28 @@
 """The costs of all pairs of N networks and H designs as tables, and the columns of chosen pairs on demand.
 
 What a pair costs is never stored: layer costs, counts and the columns of each side are, and `PairColumns` reduces them
-for listed pairs or whole blocks, metric by metric, when a function of pairs asks for it. So a feasibility rule that
-reads one metric costs one reduction, and one that reads none is known of each design before any pair is met.
+for listed pairs or whole blocks, metric by metric, when a rule asks for it. So a rule that reads one metric costs one
+reduction, and one that reads the design alone is known before any pair is met.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from codesign.exact.dominance import reduce_pairs, reduce_tile
+from hwmodels.compose import Gathered, LayerCounts, PairColumns, leaves, reduce_block, reduce_pairs
 from hwmodels.errors import SpecError
+from hwmodels.families.base import PairRule
 
-__all__ = ["SCORE", "NeedsPairs", "PairColumns", "PairFunction", "PairTables", "dense_columns", "listed_columns"]
+__all__ = ["SCORE", "PairTables", "dense_columns", "design_columns", "is_infeasible", "listed_columns"]
 
 F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
-PairFunction = Callable[[Mapping[str, F64], Mapping[str, npt.NDArray[Any]]], Any]
+Mask = npt.NDArray[np.bool_]
 
 SCORE = "error"
 """What the score is called among the objectives, unless told otherwise."""
@@ -35,8 +36,8 @@ class PairTables:
     counts : (N, L) how often a network runs each layer. layer_costs : (H, L, M), or designs (h,) -> (h, L, M) for grids
     beyond memory, then `n_designs` is H. metrics : names of the last axis; those in `largest` are reduced by max, the
     others by sum. score : (N,) minimised, an objective called `score_name`. config_columns, network_columns : metrics
-    of one side, (H,) and (N,). knobs : (H,) columns that `epilogue` and `infeasible` read; both are as in
-    `hwmodels.families.base.CostModel`, and `epilogue_metrics` names what the former answers.
+    of one side, (H,) and (N,). knobs : (H,) columns that the rules read. rules : metrics that follow from others.
+    infeasible : a rule that answers 0 where a design can run a network.
     """
 
     counts: npt.NDArray[Any]
@@ -48,9 +49,8 @@ class PairTables:
     network_columns: Mapping[str, F64] = field(default_factory=dict)
     largest: frozenset[str] = frozenset()
     knobs: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
-    epilogue: PairFunction | None = None
-    epilogue_metrics: tuple[str, ...] = ()
-    infeasible: PairFunction | None = None
+    rules: Mapping[str, PairRule] = field(default_factory=dict)
+    infeasible: PairRule | None = None
     n_designs: int = -1
 
     def __post_init__(self) -> None:
@@ -80,7 +80,7 @@ class PairTables:
     @property
     def names(self) -> tuple[str, ...]:
         """Everything that an objective or constraint may name, the score apart."""
-        return (*self.metrics, *self.config_columns, *self.network_columns, *self.epilogue_metrics)
+        return (*self.metrics, *self.config_columns, *self.network_columns, *self.rules)
 
     def costs_of(self, designs: I64) -> F64:
         """Layer costs of some designs, (h, L, M).
@@ -94,105 +94,74 @@ class PairTables:
             raise SpecError("layer_costs", "not a number or infinite", "finite")
         return costs
 
-    def is_largest(self, names: tuple[str, ...]) -> npt.NDArray[np.bool_]:
+    def is_largest(self, names: tuple[str, ...]) -> Mask:
         return np.array([name in self.largest for name in names], np.bool_)
 
+    def needs(self, rule: PairRule) -> frozenset[str]:
+        """What a rule reads in the end, rules among it replaced by what those read."""
+        return leaves(rule.reads, self.rules)
 
-class NeedsPairs(Exception):
-    """A function of pairs asked for more than the design alone decides."""
-
-
-class PairColumns(Mapping[str, F64]):
-    """Metrics of some pairs by name, (P,) each, made when asked for and kept.
-
-    reduce : metric -> (P,), or None where only columns of designs are to be had (else `NeedsPairs`).
-    """
-
-    def __init__(
-        self, tables: PairTables, network: I64 | None, design: I64, reduce: Callable[[str], F64] | None
-    ) -> None:
-        self._tables, self._network, self._design, self._reduce = tables, network, design, reduce
-        self._made: dict[str, F64] = {}
-        self.knobs = _Gathered(tables.knobs, design)
-
-    def __getitem__(self, name: str) -> F64:
-        if name not in self._made:
-            self._made[name] = self._make(name)
-        return self._made[name]
-
-    def _make(self, name: str) -> F64:
-        tables = self._tables
-        if name in tables.config_columns:
-            return tables.config_columns[name][self._design]
-        if name not in tables.names:
-            raise KeyError(name)
-        if self._network is None or self._reduce is None:
-            raise NeedsPairs(name)
-        if name in tables.network_columns:
-            return tables.network_columns[name][self._network]
-        if name in tables.metrics:
-            return self._reduce(name)
-        assert tables.epilogue is not None
-        answered: dict[str, F64] = tables.epilogue(self, self.knobs)
-        self._made |= answered
-        return answered[name]
-
-    def infeasible(self) -> npt.NDArray[np.bool_]:
-        """Which pairs the designs cannot run, (P,)."""
-        if self._tables.infeasible is None:
-            return np.zeros(self._design.size, np.bool_)
-        codes: npt.NDArray[np.int8] = np.asarray(self._tables.infeasible(self, self.knobs))
-        mask: npt.NDArray[np.bool_] = codes != 0
-        return mask
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._tables.names)
-
-    def __len__(self) -> int:
-        return len(self._tables.names)
+    def is_of_design(self, rule: PairRule) -> bool:
+        """Whether the design alone decides a rule."""
+        return not any(name in self.metrics or name in self.network_columns for name in self.needs(rule))
 
 
-class _Gathered(Mapping[str, npt.NDArray[Any]]):
-    """Columns at some positions, gathered when asked for."""
-
-    def __init__(self, columns: Mapping[str, npt.NDArray[Any]], at: I64) -> None:
-        self._columns, self._at = columns, at
-
-    def __getitem__(self, name: str) -> npt.NDArray[Any]:
-        values: npt.NDArray[Any] = self._columns[name][self._at]
-        return values
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._columns)
-
-    def __len__(self) -> int:
-        return len(self._columns)
+def is_infeasible(tables: PairTables, columns: PairColumns, size: int) -> Mask:
+    """Which pairs the designs cannot run, (size,)."""
+    if tables.infeasible is None:
+        return np.zeros(size, np.bool_)
+    mask: Mask = np.broadcast_to(np.asarray(columns.ask(tables.infeasible)) != 0, (size,))
+    return mask
 
 
 def listed_columns(tables: PairTables, network: I64, design: I64, costs: F64, place: I64) -> PairColumns:
     """Columns of the pairs (network[i], design[i]); `costs` (h, L, M) of some designs, of which pair i has place[i]."""
 
-    def reduce(name: str) -> F64:
+    def reduce(name: str) -> dict[str, F64]:
         one = np.ascontiguousarray(costs[:, :, [tables.metrics.index(name)]])
         out = np.empty(network.size)
         for first in range(0, network.size, _LISTED):
             part = slice(first, first + _LISTED)
-            counts = np.ascontiguousarray(tables.counts[network[part]], np.float64)
-            reduced = reduce_pairs(counts, one, tables.is_largest((name,)), np.arange(len(counts)), place[part])
+            used, which = np.unique(network[part], return_inverse=True)
+            counts = LayerCounts.of_matrix(tables.counts[used])
+            reduced = reduce_pairs(one, place[part], which.reshape(-1), counts, tables.is_largest((name,)))
             out[part] = reduced[:, 0]
-        return out
+        return {name: out}
 
-    return PairColumns(tables, network, design, reduce)
+    return _columns(tables, reduce, network, design)
 
 
 def dense_columns(tables: PairTables, networks: I64, designs: I64, costs: F64) -> PairColumns:
     """Columns of all pairs of some networks (n,) and designs (h,), costs (M, L, h): n x h values, designs last."""
-    counts = np.ascontiguousarray(tables.counts[networks], np.float64)
+    counts = LayerCounts.of_matrix(tables.counts[networks])
 
-    def reduce(name: str) -> F64:
+    def reduce(name: str) -> dict[str, F64]:
         m = tables.metrics.index(name)
         out = np.empty((1, networks.size, designs.size))
-        reduce_tile(counts, costs[m : m + 1], tables.is_largest((name,)), out)
-        return out.reshape(-1)
+        reduce_block(counts, costs[m : m + 1], tables.is_largest((name,)), out)
+        return {name: out.reshape(-1)}
 
-    return PairColumns(tables, np.repeat(networks, designs.size), np.tile(designs, networks.size), reduce)
+    return _columns(tables, reduce, np.repeat(networks, designs.size), np.tile(designs, networks.size))
+
+
+def design_columns(tables: PairTables, designs: I64) -> PairColumns:
+    """Columns of designs before any network is met: what the design alone decides."""
+
+    def refuse(name: str) -> dict[str, F64]:
+        raise KeyError(name)
+
+    return PairColumns(
+        (), refuse, config=Gathered(tables.config_columns, designs), network={}, rules=tables.rules,
+        knobs=Gathered(tables.knobs, designs),
+    )  # fmt: skip
+
+
+def _columns(tables: PairTables, reduce: Callable[[str], dict[str, F64]], network: I64, design: I64) -> PairColumns:
+    return PairColumns(
+        tables.metrics,
+        reduce,
+        config=Gathered(tables.config_columns, design),
+        network=Gathered(tables.network_columns, network),
+        rules=tables.rules,
+        knobs=Gathered(tables.knobs, design),
+    )

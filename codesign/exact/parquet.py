@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from codesign.exact.pairs import PairTables, dense_columns
+from codesign.exact.pairs import PairTables, dense_columns, is_infeasible
 from codesign.exact.rounds import Front, write_whole
 
 __all__ = ["PairParts", "write_pairs"]
@@ -85,4 +85,4 @@ def _block(
     for name in names:
         scored = tables.score is not None and name == tables.score_name
         block[name] = tables.score[network] if scored and tables.score is not None else columns[name]
-    return {**block, "infeasible": columns.infeasible()}
+    return {**block, "infeasible": is_infeasible(tables, columns, network.size)}

@@ -31,7 +31,7 @@ from codesign.exact.dominance import (
     max_tile,
 )
 
-__all__ = ["Bounded", "Evaluator", "Exact", "Lane", "Pass", "Problem", "Tiled", "design_tree"]
+__all__ = ["Bounded", "Evaluator", "Exact", "Lane", "Pass", "Problem", "Tiled", "design_tree", "similar_designs"]
 
 F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
@@ -100,7 +100,7 @@ class Bounded:
 
     def __init__(self, problem: Problem, sample: I64) -> None:
         self.problem = problem
-        self.order = _similar_designs(problem, problem.dense_counts(sample))
+        self.order = similar_designs(problem, problem.dense_counts(sample))
         self.tree = design_tree(problem.costs[self.order], problem.columns[self.order])
 
     def run(self, lane: Lane, networks: I64, front: PointTree) -> tuple[int, int]:
@@ -207,9 +207,9 @@ class Exact:
         killers = lane.memory.setdefault(
             "killers", np.full((1, self.n_designs, _REMEMBERED_DESIGNS, self.n_objectives), np.inf)
         )
-        size = 0
-        for at in range(0, networks.size, self.height):
-            part = networks[at : at + self.height]
+        size, height = 0, min(self.height, max(lane.found.network.size // max(self.n_designs, 1), 1))
+        for at in range(0, networks.size, height):
+            part = networks[at : at + height]
             if at and (size >= lane.enough or size + part.size * self.n_designs > lane.found.network.size):
                 return at, size
             before = size
@@ -243,7 +243,7 @@ def design_tree(costs: F64, columns: F64) -> DesignTree:
     return DesignTree(least, beside, designs, np.concatenate(first), np.repeat(np.arange(len(sizes)), sizes))
 
 
-def _similar_designs(problem: Problem, sample: F64) -> I64:
+def similar_designs(problem: Problem, sample: F64) -> I64:
     """An order in which designs of like cost are neighbours: halves along the widest of some logarithmic costs."""
     costed = np.einsum("nl,hlm->hnm", sample, problem.costs).reshape(len(problem.costs), -1)
     values = np.concatenate([costed, problem.columns], axis=1)

@@ -12,16 +12,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from codesign.exact.listing import LISTABLE, list_designs
+from codesign.objectives import Constraints, Limit, Objective, limits_of, objectives_of
 from codesign.space.base import Genotypes
 from codesign.space.hardware import HardwareSpace
-from hwmodels.errors import SpecError
-from hwmodels.evaluate import NETWORK_METRICS, PairCosts, evaluate_pairs
+from hwmodels.compose import LayerCounts, listed_costs, reduce_pairs
+from hwmodels.evaluate import PairCosts, evaluate_pairs
 from hwmodels.workload.table import LayerTable
 
 __all__ = ["BestDesigns", "DesignSearch", "EnumeratedDesigns", "EvolvedDesigns", "best_design"]
@@ -42,7 +44,7 @@ _CHUNK = 1 << 18
 class BestDesigns:
     """The best designs of one network.
 
-    genotypes : (B, G) all designs of the least cost, none where nothing is feasible. value : that cost, infinite then.
+    genotypes : (B, G) all designs of the best value, none where nothing is feasible. value : it, infinite then.
     columns : metric -> (B,). met : designs costed whole; designs : those of the grid. exact : whether it is proven.
     """
 
@@ -66,14 +68,18 @@ class DesignSearch(Protocol):
 class _Search:
     space: HardwareSpace
     objective: str
-    constraints: Mapping[str, float]
+    constraints: Constraints
 
     def __post_init__(self) -> None:
-        known = (*(metric.name for metric in self.space.model.metrics), *NETWORK_METRICS)
-        for where, names in (("objective", (self.objective,)), ("constraints", tuple(self.constraints))):
-            for name in names:
-                if name not in known:
-                    raise SpecError.unknown(where, name, known)
+        _ = self._goal, self._limits
+
+    @cached_property
+    def _goal(self) -> Objective:
+        return objectives_of(self.space.model, [self.objective])[0]
+
+    @cached_property
+    def _limits(self) -> tuple[Limit, ...]:
+        return limits_of(self.space.model, self.constraints)
 
     def _costs(self, table: LayerTable, network: int, designs: Genotypes) -> PairCosts:
         place = np.arange(len(designs))
@@ -82,8 +88,8 @@ class _Search:
 
     def _allowed(self, costs: PairCosts) -> npt.NDArray[np.bool_]:
         allowed: npt.NDArray[np.bool_] = costs.infeasible == 0
-        for name, limit in self.constraints.items():
-            allowed = allowed & (costs.columns[name] <= limit)
+        for limit in self._limits:
+            allowed = allowed & limit.keeps(costs.columns[limit.metric])
         return allowed
 
     def _best(self, table: LayerTable, network: int, designs: Genotypes, met: int, *, exact: bool) -> BestDesigns:
@@ -95,9 +101,10 @@ class _Search:
             costs = self._costs(table, network, designs)
             allowed = np.flatnonzero(self._allowed(costs))
             if allowed.size:
-                goal = costs.columns[self.objective][allowed]
+                goal = self._goal.minimised(costs.columns[self.objective][allowed])
                 value, kept = float(goal.min()), allowed[goal == goal.min()]
             columns = {name: values[kept] for name, values in costs.columns.items()}
+        value = value if not self._goal.more or not kept.size else -value
         return BestDesigns(designs[kept], value, columns, met, self.space.size, exact)
 
 
@@ -107,19 +114,21 @@ class EnumeratedDesigns(_Search):
 
     Parameters
     ----------
-    space : the grid. objective : minimised metric. constraints : metric -> largest value.
+    space : the grid. objective : a metric, optimised in the direction that is better. constraints : metric -> its
+        largest value, or smallest where more is better or the value says ">= 30".
     """
 
     def __call__(self, table: LayerTable, network: int, rng: np.random.Generator) -> BestDesigns:
         listed = list_designs(self.space)
         left = np.arange(len(listed.genotypes))
-        for name, limit in self.constraints.items():
-            if name in listed.columns:
-                left = left[listed.columns[name][left] <= limit]
+        for limit in self._limits:
+            if limit.metric in listed.columns:
+                left = left[limit.keeps(listed.columns[limit.metric][left])]
         first = rng.permutation(left)[:_SAMPLE]
         best = self._best(table, network, listed.genotypes[first], 0, exact=False)
-        if self.objective in listed.columns:
-            left = left[listed.columns[self.objective][left] <= best.value]
+        if self.objective in listed.columns and len(best.genotypes):
+            values, known = (self._goal.minimised(v) for v in (listed.columns[self.objective], np.array(best.value)))
+            left = left[values[left] <= known]
         left = self._bounded(table, network, listed.configs, left, best.value)
         candidates = []
         for at in range(0, left.size, _CHUNK):
@@ -130,38 +139,37 @@ class EnumeratedDesigns(_Search):
         return self._best(table, network, distinct, int(first.size + left.size), exact=True)
 
     def _bounded(self, table: LayerTable, network: int, configs: Any, left: I64, best: float) -> I64:
-        """Designs whose heaviest layers alone do not prove them worse than `best` or over a limit."""
-        model = self.space.model
-        limits = {name: limit for name, limit in self.constraints.items() if name in model.layer_metrics}
-        if self.objective in model.layer_metrics:
+        """Designs whose heaviest layers alone do not prove them worse than `best` or over a limit.
+
+        Nothing is dropped where the layers of the family do not add up.
+        """
+        layerwise = self.space.model.layerwise
+        if layerwise is None:
+            return left
+        limits = {one.metric: one.bound for one in self._limits if one.metric in layerwise.metrics and not one.least}
+        if self.objective in layerwise.metrics and not self._goal.more:
             limits[self.objective] = min(limits.get(self.objective, np.inf), best)
         rows, counts = np.unique(table.rows_of(network), return_counts=True)
         if not limits or not rows.size:
             return left
+        bounded = [layerwise.metrics.index(name) for name in limits]
+        is_max = layerwise.is_max(tuple(limits))
         heavy = np.argsort(-(counts * (table.layers.macs[rows] + table.layers.vector_ops[rows])), kind="stable")
         so_far = np.zeros((left.size, len(limits)))
-        scratch = np.zeros(model.scratch_size)
         for part in np.array_split(heavy, min(_PARTS, rows.size))[:-1]:
             for at in range(0, left.size, _CHUNK // _PARTS):
                 which = slice(at, at + _CHUNK // _PARTS)
-                n_pairs = left[which].size * part.size
-                out, choice = np.zeros((n_pairs, len(model.layer_metrics))), np.zeros(n_pairs, np.int16)
-                layer, config = np.tile(rows[part], left[which].size), np.repeat(left[which], part.size)
-                model.cost_at(table.layers, configs, layer, config, scratch, out, choice)
-                self._add(so_far[which], out.reshape(-1, part.size, out.shape[1]), counts[part], tuple(limits))
+                size = left[which].size
+                layer, config = np.tile(rows[part], size), np.repeat(left[which], part.size)
+                costs = listed_costs(layerwise, table.layers, configs, layer, config)
+                costs = np.ascontiguousarray(costs.reshape(size, part.size, -1)[:, :, bounded])
+                these = LayerCounts(np.arange(part.size), counts[part].astype(np.float64), np.array([0, part.size]))
+                here = reduce_pairs(costs, np.arange(size), np.zeros(size, np.int64), these, is_max)
+                so_far[which] = np.where(is_max, np.maximum(so_far[which], here), so_far[which] + here)
             # Partial sums round: what exceeds a limit by less than this may still be equal to it.
             kept = (so_far * (1 - 1e-9) <= np.array(list(limits.values()))).all(axis=1)
             left, so_far = left[kept], so_far[kept]
         return left
-
-    def _add(self, so_far: F64, out: F64, counts: I64, names: tuple[str, ...]) -> None:
-        model = self.space.model
-        for k, name in enumerate(names):
-            values = out[:, :, model.layer_metrics.index(name)]
-            if model.reduction(name) == "max":
-                np.maximum(so_far[:, k], values.max(axis=1), out=so_far[:, k])
-            else:
-                so_far[:, k] += values @ counts
 
 
 @dataclass(frozen=True)
@@ -190,8 +198,8 @@ class EvolvedDesigns(_Search):
         class _Designs(Problem):  # type: ignore[misc]
             def _evaluate(self, x: Any, out: dict[str, Any], *args: Any, **kwargs: Any) -> None:
                 costs = search._costs(table, network, np.asarray(x, np.int64))
-                out["F"] = costs.columns[search.objective][:, None]
-                excess = [costs.columns[name] / limit - 1 for name, limit in search.constraints.items()]
+                out["F"] = search._goal.minimised(costs.columns[search.objective])[:, None]
+                excess = [limit.excess(costs.columns[limit.metric]) for limit in search._limits]
                 out["G"] = np.column_stack([costs.infeasible.astype(np.float64), *excess])
 
         problem = _Designs(
@@ -220,12 +228,12 @@ def best_design(
     table: LayerTable,
     *,
     objective: str,
-    constraints: Mapping[str, float] | None = None,
+    constraints: Constraints = (),
     network: int = 0,
     rng: np.random.Generator | None = None,
     largest_grid: int = _EXACT,
 ) -> BestDesigns:
-    """The designs that minimise `objective` for one network: exact up to `largest_grid` of a grid, evolved beyond.
+    """The designs with the best `objective` for one network: exact up to `largest_grid` of a grid, evolved beyond.
 
     >>> from hwmodels.catalog import device
     >>> from hwmodels.workload.table import layer_table
@@ -239,5 +247,5 @@ def best_design(
     """
     exact = space.size <= min(largest_grid, LISTABLE)
     kind = EnumeratedDesigns if exact else EvolvedDesigns
-    search: DesignSearch = kind(space, objective, dict(constraints or {}))
+    search: DesignSearch = kind(space, objective, constraints)
     return search(table, network, rng or np.random.default_rng(0))

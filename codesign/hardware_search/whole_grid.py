@@ -1,4 +1,4 @@
-"""Networks from one strategy, the whole grid of designs for each: what is left are the cost fronts of its networks.
+"""The whole grid of designs for each proposed network: what is left are the cost fronts of its networks.
 
 Designs of equal numerics give one network one accuracy. Among them only those can be on the front of all pairs that
 no other one beats in cost: dominance within one accuracy class, met here for every design of the grid before a pair
@@ -10,9 +10,9 @@ Not modelled: families whose layers do not simply add up. They are refused.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -20,14 +20,15 @@ import numpy.typing as npt
 from codesign.exact.listing import ListedNetworks, list_designs, pair_tables
 from codesign.exact.pairs import PairTables, dense_columns
 from codesign.executor.base import cores
+from codesign.hardware_search.stage import ListedPairs, PairValues
+from codesign.objectives import Constraints, limits_of, objectives_of
 from codesign.pareto import row_fronts
 from codesign.space.architecture import unique_rows
 from codesign.space.base import Genotypes
 from codesign.space.joint import JointSpace
-from codesign.strategy.base import Proposal, Results, State, Strategy
 from codesign.two_level.prune import KEPT, Reasons
-from hwmodels.errors import SpecError
-from hwmodels.evaluate import network_metrics
+from hwmodels.compose import PairColumns
+from hwmodels.evaluate import layerwise_of, network_metrics
 from hwmodels.workload.rewrite import Semantics
 from hwmodels.workload.table import LayerTable
 
@@ -44,11 +45,11 @@ _BLOCK_PAIRS = 1 << 17
 
 
 class FrontHardware:
-    """A strategy of pairs from a strategy of networks.
+    """A `codesign.hardware_search.stage.HardwareStage`.
 
     Parameters
     ----------
-    networks : proposes genotypes of `space.architecture`. objectives, constraints : costs and limits of the search.
+    objectives, constraints : costs and limits of the search. metrics : those that are told of each listed pair.
 
     Raises
     ------
@@ -58,18 +59,19 @@ class FrontHardware:
     def __init__(
         self,
         space: JointSpace,
-        networks: Strategy,
         semantics: Semantics,
         *,
         objectives: tuple[str, ...],
-        constraints: Mapping[str, float],
+        constraints: Constraints,
+        metrics: tuple[str, ...] = (),
     ) -> None:
         self.model = space.hardware.model
-        if self.model.composition != "sum":
-            raise SpecError("hardware.search", "front", "joint for a family whose layers do not add up")
-        self.space, self.networks, self.semantics = space, networks, semantics
-        self.objectives, self.constraints = objectives, dict(constraints)
-        self.reasons = Reasons(constraints=constraints, infeasible=self.model.infeasible_reasons)
+        layerwise_of(self.model, "hardware.search: front")
+        self.space, self.semantics, self.metrics = space, semantics, metrics or objectives
+        self.objectives, self.limits = objectives_of(self.model, objectives), limits_of(self.model, constraints)
+        self.reasons = Reasons(
+            constraints=[one.metric for one in self.limits], infeasible=self.model.infeasible_reasons
+        )
         self._designs = list_designs(space.hardware)
         numerics = space.hardware.numerics(self._designs.genotypes)
         label = np.unique(numerics, axis=0, return_inverse=True)[1].reshape(-1)
@@ -77,25 +79,35 @@ class FrontHardware:
         self._order = np.argsort(label, kind="stable")
         self._label = np.ascontiguousarray(label[self._order], np.int64)
 
-    def ask(self, n: int, rng: np.random.Generator) -> Proposal:
-        """The fronts of as many networks as make about `n` pairs with all designs; of one at least.
+    def networks(self, n: int) -> int:
+        return max(1, round(n / len(self._order)))
+
+    def expand(self, networks: Genotypes, rng: np.random.Generator) -> ListedPairs:
+        """The cost fronts of all networks.
 
         A network that no design can run within the limits is listed once, on the design that is least over them.
         """
-        n_designs = len(self._order)
-        found = self.networks.ask(max(1, round(n / n_designs)), rng).genotypes
-        valid = found[self.space.architecture.valid(found)]
-        costed = self.space.architecture.canonical(valid) if self.semantics.drop_dead_branches else valid
-        distinct, _ = unique_rows(costed, self.space.architecture.cardinalities)
+        n_designs, architecture = len(self._order), self.space.architecture
+        valid = np.flatnonzero(architecture.valid(networks))
+        costed = architecture.canonical(networks[valid]) if self.semantics.drop_dead_branches else networks[valid]
+        distinct, index = unique_rows(costed, architecture.cardinalities)
+        first = np.zeros(len(distinct), np.int64)
+        first[index[::-1]] = valid[::-1]
         counted = np.zeros(len(self.reasons.names), np.int64)
-        counted[self.reasons["invalid architecture or hardware"]] = (len(found) - len(valid)) * n_designs
+        counted[self.reasons["invalid architecture or hardware"]] = (len(networks) - len(valid)) * n_designs
         counted[self.reasons["duplicate"]] = (len(valid) - len(distinct)) * n_designs
-        listed = [np.empty((0, self.space.n_genes), np.int64)]
+        found = [_Block.empty(self.metrics)]
         for which, tables in self._groups(distinct):
-            for network, design, codes in self._fronts(tables):
-                listed.append(self.space.join(distinct[which[network]], self._designs.genotypes[design]))
-                counted += codes
-        return Proposal.full(np.concatenate(listed), self.reasons.named(counted))
+            for block in self._fronts(tables):
+                counted += block.counted
+                found.append(block._replace(network=which[block.network]))
+        whole = _Block.joined(found)
+        return ListedPairs(
+            self.space.join(distinct[whole.network], self._designs.genotypes[whole.design]),
+            first[whole.network],
+            self.reasons.named(counted),
+            PairValues(dict(zip(self.metrics, whole.values, strict=True)), whole.infeasible),
+        )
 
     def _groups(self, networks: Genotypes) -> Iterator[tuple[I64, PairTables]]:
         """Networks whose layers' costs on all designs are held at once: positions, and their tables."""
@@ -126,44 +138,62 @@ class FrontHardware:
         space = self.space.architecture
         return pair_tables(ListedNetworks(space, self.semantics, networks, layers, counts, columns), self._designs)
 
-    def _fronts(self, tables: PairTables) -> Iterator[tuple[I64, I64, I64]]:
-        """Listed pairs of one group after the other: network, design, and how many pairs each code got."""
+    def _fronts(self, tables: PairTables) -> Iterator[_Block]:
+        """Listed pairs of one block of networks after the other."""
         costs = np.ascontiguousarray(tables.costs_of(self._order).transpose(2, 1, 0))
         height = max(_BLOCK_PAIRS // len(self._order), 1)
         blocks = np.split(np.arange(tables.n_networks), range(height, tables.n_networks, height))
         with ThreadPoolExecutor(cores()) as pool:
-            for block, codes in zip(
-                blocks, pool.map(lambda part: self._block(tables, part, costs), blocks), strict=True
-            ):
-                network, place = np.nonzero(codes == KEPT)
-                counted = np.bincount(codes.reshape(-1), minlength=len(self.reasons.names))
-                counted[KEPT] = 0
-                yield block[network], self._order[place], counted
+            yield from pool.map(lambda part: self._block(tables, part, costs), blocks)
 
-    def _block(self, tables: PairTables, networks: I64, costs: F64) -> Codes:
-        """Reason codes of some networks on all designs, (n, H); `costs` (M, L, H)."""
+    def _block(self, tables: PairTables, networks: I64, costs: F64) -> _Block:
+        """What is listed of some networks on all designs; `costs` (M, L, H)."""
         columns = dense_columns(tables, networks, self._order, costs)
-        shape = (networks.size, self._order.size)
-        misfit = np.asarray(self.model.infeasible(columns, columns.knobs)).reshape(shape)
+        misfit, codes = self._codes(columns, (networks.size, self._order.size))
+        network, place = np.nonzero(codes == KEPT)
+        counted = np.bincount(codes.reshape(-1), minlength=len(self.reasons.names))
+        counted[KEPT] = 0
+        at = network * self._order.size + place
+        values = np.stack([columns[name][at] for name in self.metrics])
+        return _Block(networks[network], self._order[place], values, misfit[network, place], counted)
+
+    def _codes(self, columns: PairColumns, shape: tuple[int, int]) -> tuple[Codes, Codes]:
+        """Codes of infeasibility and reason codes of some networks on all designs, (n, H)."""
+        misfit = np.broadcast_to(np.asarray(columns.ask(self.model.infeasible)), shape[0] * shape[1]).reshape(shape)
         codes = np.where(misfit > 0, self.reasons.first_infeasible - 1 + misfit, KEPT).astype(np.int8)
         worst = np.where(misfit > 0, np.inf, 0.0)
-        for name, limit in self.constraints.items():
-            excess = columns[name].reshape(shape) / limit - 1.0
-            codes[(excess > 0) & (codes == KEPT)] = self.reasons[f"constraint {name}"]
+        for limit in self.limits:
+            excess = limit.excess(columns[limit.metric]).reshape(shape)
+            codes[(excess > 0) & (codes == KEPT)] = self.reasons[f"constraint {limit.metric}"]
             worst = np.maximum(worst, excess)
-        values = np.stack([columns[name].reshape(shape) for name in self.objectives])
+        values = np.stack([one.minimised(columns[one.metric]).reshape(shape) for one in self.objectives])
         allowed = codes == KEPT
         codes[allowed & ~row_fronts(values, allowed, self._label)] = self.reasons["dominated in its accuracy class"]
         none = np.flatnonzero(~allowed.any(axis=1))
         codes[none, worst[none].argmin(axis=1)] = KEPT
-        return codes
+        return misfit.astype(np.int8), codes
 
-    def tell(self, proposal: Proposal, results: Results) -> None:
-        architectures: Genotypes = self.space.split(proposal.genotypes)[0]
-        self.networks.tell(Proposal(architectures, proposal.fidelity), results)
 
-    def state(self) -> State:
-        return self.networks.state()
+class _Block(NamedTuple):
+    """Listed pairs: network and design (P,), metrics (K, P), codes of infeasibility (P,); and pairs by reason code."""
 
-    def restore(self, state: State) -> None:
-        self.networks.restore(state)
+    network: I64
+    design: I64
+    values: F64
+    infeasible: Codes
+    counted: I64
+
+    @classmethod
+    def empty(cls, metrics: tuple[str, ...]) -> _Block:
+        nothing = np.zeros(0, np.int64)
+        return cls(nothing, nothing, np.zeros((len(metrics), 0)), np.zeros(0, np.int8), nothing)
+
+    @classmethod
+    def joined(cls, parts: Sequence[_Block]) -> _Block:
+        return cls(
+            np.concatenate([part.network for part in parts]),
+            np.concatenate([part.design for part in parts]),
+            np.concatenate([part.values for part in parts], axis=1),
+            np.concatenate([part.infeasible for part in parts]),
+            np.zeros(0, np.int64),
+        )

@@ -222,7 +222,7 @@ def _assumptions(report: Report) -> str:
     knobs = build_table(
         {
             "knob": [knob.name for knob in assumed],
-            "value here": [_one_value({getattr(spec, knob.name) for spec in specs}) for knob in assumed],
+            "value here": [_one_value({spec.values()[knob.name] for spec in specs}) for knob in assumed],
             "default": [str(knob.default) for knob in assumed],
             "plausible": [f"{knob.plausible[0]:g} to {knob.plausible[1]:g}" for knob in assumed if knob.plausible],
             "meaning": [knob.meaning for knob in assumed],

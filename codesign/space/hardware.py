@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from codesign.space.base import Gene, Genotypes, Space
 from hwmodels.errors import SpecError
-from hwmodels.families.base import CostModel, Spec
+from hwmodels.families.base import CostModel, Spec, columns_of
 
 __all__ = ["DEVICE", "HardwareSpace"]
 
@@ -39,7 +39,7 @@ class HardwareSpace(Space):
                 raise SpecError(f"{model.name}.{name}", list(values), "a list without repeats")
             for value in values:
                 for spec in self.bases.values():
-                    model.spec.parse({**spec.model_dump(), name: value}, where=f"{model.name} space")
+                    model.spec.parse({**spec.values(), name: value}, where=f"{model.name} space")
         devices = [Gene(DEVICE, tuple(self.bases))] if isinstance(base, Mapping) else []
         super().__init__([*devices, *(Gene(name, tuple(values)) for name, values in knobs.items())])
         self._codes = {
@@ -53,7 +53,7 @@ class HardwareSpace(Space):
         columns: dict[str, npt.NDArray[Any]] = {}
         for i, gene in enumerate(self.genes):
             if gene.name == DEVICE:
-                columns |= {name: column[genotypes[:, i]] for name, column in self._devices._asdict().items()}
+                columns |= {name: column[genotypes[:, i]] for name, column in columns_of(self._devices).items()}
             else:
                 columns[gene.name] = self._codes[gene.name][genotypes[:, i]]
         if not columns:
@@ -68,4 +68,4 @@ class HardwareSpace(Space):
         """One point as a Spec."""
         knobs = self.decode(genotype)
         base = self.bases[knobs.pop(DEVICE)] if DEVICE in knobs else self.base
-        return self.model.spec.parse({**base.model_dump(), **knobs}, where="hardware space")
+        return self.model.spec.parse({**base.values(), **knobs}, where="hardware space")

@@ -8,7 +8,7 @@ trainer, is kept as a blob, and the state holds its key.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
@@ -31,19 +31,17 @@ State = Mapping[str, Any]
 
 @dataclass(frozen=True, eq=False)
 class Proposal:
-    """P genotypes (P, G) and the fidelity at which each is worth a training, (P,) in (0, 1].
+    """P points of the space searched (P, G) and the fidelity at which each is worth a training, (P,) in (0, 1].
 
     fidelity : relative to that of the run; only pairs of fidelity 1 can be on the front.
-    dropped : pairs that were considered and are not listed, by a reason of `codesign.two_level.prune.Reasons`.
     """
 
     genotypes: Genotypes
     fidelity: F64
-    dropped: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
-    def full(cls, genotypes: Genotypes, dropped: Mapping[str, int] | None = None) -> Proposal:
-        return cls(genotypes, np.ones(len(genotypes)), dropped or {})
+    def full(cls, genotypes: Genotypes) -> Proposal:
+        return cls(genotypes, np.ones(len(genotypes)))
 
 
 @dataclass(frozen=True, eq=False)

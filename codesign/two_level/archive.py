@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from codesign.estimate.base import Estimate
-from codesign.objectives import Limit
+from codesign.objectives import Limit, objectives_of
 from codesign.pareto import non_dominated
 from codesign.space.base import Genotypes
 from codesign.space.joint import JointSpace
@@ -51,7 +51,9 @@ class Archive:
     """
 
     def __init__(self, space: JointSpace, objectives: Sequence[str], *, limits: Sequence[Limit] = ()) -> None:
-        self.space, self.objectives, self.limits = space, tuple(objectives), tuple(limits)
+        self.space, self.limits = space, tuple(limits)
+        self.goals = objectives_of(space.hardware.model, objectives)
+        self.objectives = tuple(goal.metric for goal in self.goals)
         self._members: dict[tuple[tuple[int, ...], float], Member] = {}
         self.classes: dict[AccuracyClass, KeyedEstimate] = {}
 
@@ -75,8 +77,9 @@ class Archive:
 
     def points(self, members: Sequence[Member]) -> F64:
         """(error, costs) of members, minimised, (A, 1 + K)."""
-        rows = [[m.estimate.error, *(m.costs[name] for name in self.objectives)] for m in members]
-        return np.array(rows).reshape(len(members), 1 + len(self.objectives))
+        error = np.array([m.estimate.error for m in members], np.float64)
+        costs = [goal.minimised(np.array([m.costs[goal.metric] for m in members], np.float64)) for goal in self.goals]
+        return np.column_stack([error, *costs]).reshape(len(members), 1 + len(self.goals))
 
     def excess(self, members: Sequence[Member]) -> F64:
         """By how much members break each limit on the task's metrics, relative to it, (A, T); <= 0 where kept."""

@@ -41,8 +41,10 @@ def chosen_classes(
     elif budget.selection == "surrogate" and _full(archive).sum() >= _LEARNABLE and len(fresh):
         new = _promising(archive, fast, budget, verdicts, fresh, rng)
     else:
-        first_cost, capacity = verdicts.costs[fast.objectives[0]][fresh], verdicts.costs["weight_bytes"][fresh]
-        new = stratified(first_cost, capacity, verdicts.architecture_id[fresh], budget.trainings, rng)
+        capacity = verdicts.costs["weight_bytes"][fresh]
+        new = stratified(
+            _costs(fast, verdicts, fresh)[:, 0], capacity, verdicts.architecture_id[fresh], budget.trainings, rng
+        )
     space = archive.space.architecture
     front, *_ = class_arrays([archive.class_of(member) for member in archive.front()], space.n_genes)
     on_front = find_rows(front, verdicts.architectures, space.cardinalities)
@@ -53,6 +55,17 @@ def chosen_classes(
 def unknown_classes(archive: Archive, verdicts: Verdicts, positions: I64) -> list[AccuracyClass]:
     """Classes of pairs, as far as they have no estimate yet."""
     return [known for known in _classes(verdicts, positions) if known not in archive.classes]
+
+
+def _costs(fast: FastLevel, verdicts: Verdicts, pairs: I64) -> F64:
+    """Cost objectives of some pairs, minimised, (P, K)."""
+    return np.column_stack([goal.minimised(verdicts.costs[goal.metric][pairs]) for goal in fast.goals])
+
+
+def _positive(fast: FastLevel, costs: F64) -> F64:
+    """Minimised costs (P, K) as numbers above zero, in the same order: what is maximised by its reciprocal."""
+    columns = [1.0 / -column if goal.more else column for goal, column in zip(fast.goals, costs.T, strict=True)]
+    return np.column_stack(columns)
 
 
 def _classes(verdicts: Verdicts, positions: I64) -> list[AccuracyClass]:
@@ -91,8 +104,8 @@ def _by_strategy(
     alive, where = verdicts.survivors, "slow.selection: strategy"
     if not isinstance(strategy, Selecting):
         raise SpecError(where, type(strategy).__name__, "a strategy with a method `select`")
-    costs = np.column_stack([verdicts.costs[name][alive] for name in fast.objectives])
-    selected = strategy.select(Survivors(verdicts.source[alive], verdicts.genotypes[alive], costs), budget.trainings)
+    survivors = Survivors(verdicts.source[alive], verdicts.genotypes[alive], _costs(fast, verdicts, alive))
+    selected = strategy.select(survivors, budget.trainings)
     positions = alive[np.asarray(selected, np.int64)]
     untrained = positions[_is_untrained(archive, verdicts)[positions]]
     count = len(np.unique(verdicts.architecture_id[untrained]))
@@ -115,19 +128,20 @@ def _promising(
         labels = np.array([place[tuple(row)] for row in numerics.tolist()], np.int64)
         return features(genotypes, space.cardinalities, size, labels, len(place))
 
+    front = archive.points(archive.front())
     readings = verdicts.architecture_id[fresh] * len(verdicts.numerics) + verdicts.numerics_id[fresh]
     distinct, reading_of = np.unique(readings, return_inverse=True)
     architecture, numerics = np.divmod(distinct, len(verdicts.numerics))
     evidence = Evidence(
         described(known.class_architecture[full], known.class_numerics[full]),
         known.class_error[full],
-        archive.points(archive.front()),
+        np.column_stack([front[:, :1], _positive(fast, front[:, 1:])]),
     )
     return promising(
         evidence,
         described(verdicts.architectures[architecture], verdicts.numerics[numerics]),
         reading_of.reshape(-1),
-        np.column_stack([verdicts.costs[name][fresh] for name in fast.objectives]),
+        _positive(fast, _costs(fast, verdicts, fresh)),
         verdicts.architecture_id[fresh],
         budget.trainings,
         rng,
@@ -142,6 +156,6 @@ def _new_classes(
     _, first, label_of = np.unique(verdicts.class_id[mine], return_index=True, return_inverse=True)
     classes = _classes(verdicts, mine[first])
     unknown = np.array([known not in archive.classes for known in classes], np.bool_)[label_of.reshape(-1)]
-    cost = verdicts.costs[fast.objectives[0]][mine]
+    cost = _costs(fast, verdicts, mine)[:, 0]
     chosen = spread(cost[unknown], label_of.reshape(-1)[unknown], budget.classes)
     return [classes[label] for label in chosen]

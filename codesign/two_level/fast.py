@@ -1,22 +1,32 @@
 """FAST level: costs only, in batches of 1e5 and more pairs, a reason for every pruned pair.
 
-Order of work, cheapest proof first: duplicates and invalid points; constraints on what one side alone decides (area
-of the hardware, weights of the network); lower bounds over the whole hardware grid; the full cost of what is left and
-its constraints; dominance. Nothing here knows an accuracy that was not measured; aggressive pruning guesses one, last.
+A strategy proposes pairs, or networks for which a hardware search lists the pairs. Then, cheapest proof first:
+duplicates and invalid points; constraints on what one side alone decides (area of the hardware, weights of the
+network); lower bounds over the whole hardware grid; the full cost of what is left and its constraints; dominance.
+Nothing here knows an accuracy that was not measured; aggressive pruning guesses one, last. Infeasible pairs keep their
+reason even if a constraint also fails.
+
+Only distinct networks are lowered, and only pairs that are still alive are costed, a block of them at a time.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from codesign.space.architecture import find_rows, unique_rows
-from codesign.space.base import Genotypes
+from codesign.hardware_search.inner import InnerHardware
+from codesign.hardware_search.stage import HardwareStage, ListedPairs, PairValues
+from codesign.hardware_search.whole_grid import FrontHardware
+from codesign.objectives import Constraints, limits_of, objectives_of
+from codesign.space.architecture import unique_rows
+from codesign.space.base import Genotypes, Space
 from codesign.space.joint import JointSpace
 from codesign.strategy.base import Proposal
+from codesign.two_level.grid_costs import GridCosts
 from codesign.two_level.prune import (
     GUESS,
     KEPT,
@@ -25,89 +35,69 @@ from codesign.two_level.prune import (
     dominated_by_known,
     dominated_in_class,
 )
-from hwmodels.evaluate import evaluate_pairs, layer_costs, network_metrics
-from hwmodels.workload.ops import Row
+from codesign.two_level.verdicts import CostColumns, Known, Verdicts
+from hwmodels.compose import Gathered, LayerCounts, PairColumns, leaves, reduce_pairs
+from hwmodels.evaluate import design_metrics, evaluate_pairs, network_metrics
+from hwmodels.families.base import columns_of, take
 from hwmodels.workload.rewrite import Semantics
-from hwmodels.workload.table import Layers, LayerTable, Networks
+from hwmodels.workload.table import LayerTable
 
 __all__ = ["FastLevel", "Known", "Verdicts"]
 
 F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
+Codes = npt.NDArray[np.int8]
+
+_REPORTED = ("latency_s", "energy_j", "area_mm2", "macs", "weight_bytes")
+"""Costs of every pair that are kept beside objectives and constraints, where the family has them."""
+_BLOCK = 1 << 17
+"""Pairs that are costed at once."""
 
 
-@dataclass(frozen=True, eq=False)
-class Verdicts:
-    """What FAST says of P pairs.
+@dataclass(eq=False)
+class _Batch:
+    """One batch under way: pairs as costed, what each side of them is, and what is decided so far.
 
-    reason : (P,) int8, `KEPT` or a code of `Reasons`. costs : metric -> (P,), NaN where a pair was pruned before its
-    full evaluation. violation : (P, K) relative excess over each constraint, 0 where met or unknown.
-    genotypes : (P, G) as costed: canonical where the runtime drops dead branches, as proposed where it runs them.
-    architectures : (A, Ga) distinct canonical networks; architecture_id : (P,) which of them a pair has.
-    numerics : (C, F) distinct numerics; numerics_id : (P,) likewise. fidelity_levels : (V,) distinct fidelities of the
-    proposal; fidelity_id : (P,) likewise. source : (P,) row of the proposal that a pair came from.
-    dropped : pairs that were considered and are not listed, by reason.
+    networks, network : distinct genotypes as costed, (N, Ga), and which of them a pair has; devices, device likewise.
     """
 
     genotypes: Genotypes
-    reason: npt.NDArray[np.int8]
-    costs: Mapping[str, F64]
+    networks: Genotypes
+    network: I64
+    devices: Genotypes
+    device: I64
+    configs: Any
+    of_device: Mapping[str, F64]
+    reason: Codes
     violation: F64
-    architectures: Genotypes
-    architecture_id: I64
-    numerics: F64
-    numerics_id: I64
-    fidelity_levels: F64
-    fidelity_id: I64
-    source: I64
-    dropped: Mapping[str, int]
 
     @property
-    def class_id(self) -> I64:
-        """(P,) one number an accuracy class: same network, same numerics, same fidelity."""
-        reading = self.architecture_id * len(self.numerics) + self.numerics_id
-        return reading * len(self.fidelity_levels) + self.fidelity_id
-
-    @property
-    def survivors(self) -> I64:
-        """Positions of the pairs that were not pruned."""
+    def alive(self) -> I64:
         return np.flatnonzero(self.reason == KEPT)
 
-    def find_classes(self, architectures: Genotypes, numerics: F64, fidelity: F64, cardinalities: I64) -> I64:
-        """The class ids of given classes, (B, Ga), (B, F) and (B,), -1 where the batch has no such class."""
-        architecture = find_rows(architectures, self.architectures, cardinalities)
-        by_numerics = {tuple(row): i for i, row in enumerate(self.numerics.tolist())}
-        arithmetic = np.array([by_numerics.get(tuple(row), -1) for row in numerics.tolist()], np.int64)
-        by_fidelity = {level: i for i, level in enumerate(self.fidelity_levels.tolist())}
-        level = np.array([by_fidelity.get(value, -1) for value in fidelity.tolist()], np.int64)
-        met = (architecture >= 0) & (arithmetic >= 0) & (level >= 0)
-        return np.where(met, (architecture * len(self.numerics) + arithmetic) * len(self.fidelity_levels) + level, -1)
 
+class _LoweredPart:
+    """The networks of a batch that are still alive, lowered; `row` (N,) is where each stands in `table`, or -1."""
 
-@dataclass(frozen=True, eq=False)
-class Known:
-    """What SLOW has established so far: evaluated pairs and the exact error of each accuracy class.
-
-    costs : (A, K) cost objectives of evaluated pairs of fidelity 1. error : (A,) their errors.
-    class_architecture : (B, Ga) canonical genotypes; class_numerics : (B, F); class_fidelity, class_error : (B,).
-    """
-
-    costs: F64
-    error: F64
-    class_architecture: Genotypes
-    class_numerics: F64
-    class_fidelity: F64
-    class_error: F64
+    def __init__(self, space: JointSpace, semantics: Semantics, batch: _Batch) -> None:
+        used = np.unique(batch.network[batch.alive])
+        self.table, place = space.architecture.lower(batch.networks[used], semantics)
+        self.row = np.full(len(batch.networks), -1, np.int64)
+        self.row[used] = place
+        self.columns = network_metrics(self.table)
 
 
 class FastLevel:
-    """Evaluates and prunes batches of joint genotypes.
+    """Evaluates and prunes what a strategy proposes.
 
     Parameters
     ----------
-    objectives : names of the minimised cost metrics. constraints : metric -> largest allowed value.
+    objectives : cost metrics, each optimised in the direction that is better. constraints : metric -> its largest
+        value, or smallest where more is better or the value says ">= 30".
+    hardware : `joint` where pairs are proposed; `inner` and `front` list pairs of proposed networks, see
+        `codesign.hardware_search`.
     aggressive : drop pairs by a guess at their accuracy, too, see `codesign.two_level.prune`.
-    grid_evaluations : the lower bound is used while (grid size x layer shapes) stays below this.
+    grid_evaluations : layers are costed on the whole grid while (grid size x layer shapes) stays below this.
     """
 
     def __init__(
@@ -116,144 +106,236 @@ class FastLevel:
         semantics: Semantics,
         *,
         objectives: tuple[str, ...],
-        constraints: Mapping[str, float],
+        constraints: Constraints,
+        hardware: Literal["joint", "inner", "front"] = "joint",
         aggressive: bool = False,
         grid_evaluations: int = 2_000_000,
     ) -> None:
-        self.space, self.semantics = space, semantics
+        self.space, self.semantics, self.aggressive = space, semantics, aggressive
         self.model = space.hardware.model
-        self.objectives, self.constraints = objectives, dict(constraints)
-        self.reasons = Reasons(constraints=constraints, infeasible=self.model.infeasible_reasons)
-        self.aggressive = aggressive
-        self._grid_evaluations = grid_evaluations
-        self._least: dict[Row, F64] = {}
+        self.goals, self.limits = objectives_of(self.model, objectives), limits_of(self.model, constraints)
+        self.objectives = tuple(one.metric for one in self.goals)
+        self.reasons = Reasons(
+            constraints=[limit.metric for limit in self.limits], infeasible=self.model.infeasible_reasons
+        )
+        reported = [name for name in _REPORTED if name in self.model.names]
+        self.metrics = tuple(dict.fromkeys((*self.objectives, *(one.metric for one in self.limits), *reported)))
+        self._stage = self._hardware_stage(hardware)
+        self._grid = self._grid_costs(grid_evaluations)
 
-    def evaluate(self, proposal: Proposal, known: Known) -> Verdicts:
-        """Verdicts on a batch of P pairs."""
-        genotypes, n = proposal.genotypes, len(proposal.genotypes)
-        levels, fidelity_id = np.unique(proposal.fidelity, return_inverse=True)
-        reason = np.zeros(n, np.int8)
-        costed = self.space.canonical(genotypes) if self.semantics.drop_dead_branches else genotypes
-        network_part, device_part = self.space.split(costed)
-        reason[~self.space.valid(costed)] = self.reasons["invalid architecture or hardware"]
-        distinct, pair_id = unique_rows(costed, self.space.cardinalities)
-        pair_id = pair_id * len(levels) + fidelity_id
-        first = np.full(len(distinct) * len(levels), n, np.int64)
-        np.minimum.at(first, pair_id, np.arange(n))
-        reason[(first[pair_id] != np.arange(n)) & (reason == KEPT)] = self.reasons["duplicate"]
+    def _hardware_stage(self, hardware: str) -> HardwareStage | None:
+        if hardware == "joint":
+            return None
+        if hardware == "inner":
+            return InnerHardware(self.space, self.semantics, objectives=self.objectives, constraints=self.limits)
+        return FrontHardware(
+            self.space, self.semantics, objectives=self.objectives, constraints=self.limits, metrics=self.metrics
+        )
 
-        canonical = self.space.architecture.canonical(network_part)
-        architectures, architecture_id = unique_rows(canonical, self.space.architecture.cardinalities)
-        devices, device_id = unique_rows(device_part, self.space.hardware.cardinalities)
-        numerics, of_device = np.unique(self.space.hardware.numerics(devices), axis=0, return_inverse=True)
-        numerics_id = of_device.reshape(-1)[device_id]
-        table, network = self.space.architecture.lower(network_part, self.semantics)
-        configs = self.space.hardware.table(devices)
+    def _grid_costs(self, evaluations: int) -> GridCosts | None:
+        layerwise = self.model.layerwise
+        if layerwise is None:
+            return None
+        needed = leaves(frozenset(self.metrics) | self.model.infeasible.reads, self.model.rules)
+        metrics = [name for name in layerwise.metrics if name in needed]
+        return GridCosts(self.space.hardware, layerwise, metrics, evaluations=evaluations)
 
-        costs = {name: np.full(n, np.nan) for name in self._metric_names()}
-        violation = np.zeros((n, len(self.constraints)))
-        self._one_sided(reason, violation, table, configs, network, device_id)
-        self._bounds(reason, violation, table, network)
-        alive = np.flatnonzero(reason == KEPT)
-        found = evaluate_pairs(self.model, table, configs, network=network[alive], config=device_id[alive])
-        for name in costs:
-            costs[name][alive] = found.columns[name]
-        self._constrain(reason, violation, alive, found.columns, "constraint")
-        # What the hardware cannot run is told so, whatever it would cost.
-        misfit = found.infeasible > 0
-        reason[alive[misfit]] = self.reasons.first_infeasible - 1 + found.infeasible[misfit]
+    @property
+    def proposal_space(self) -> Space:
+        """What a strategy proposes: pairs, or networks where hardware is searched for each."""
+        return self.space if self._stage is None else self.space.architecture
+
+    def proposals(self, n: int) -> int:
+        """How many points the strategy shall propose for about `n` pairs."""
+        return n if self._stage is None else self._stage.networks(n)
+
+    def evaluate(self, proposal: Proposal, known: Known, rng: np.random.Generator) -> Verdicts:
+        """Verdicts on what was proposed; `rng` is the generator that proposed it."""
+        listed = self._listed(proposal, rng)
+        levels, of_proposed = np.unique(proposal.fidelity, return_inverse=True)
+        fidelity_id = of_proposed.reshape(-1)[listed.source]
+        batch = self._identified(listed.genotypes, fidelity_id)
+        costs = CostColumns(self.metrics, len(batch.reason))
+        self._prune_and_cost(batch, costs, listed.values)
+        canonical = self.space.architecture.canonical(batch.networks)
+        architectures, of_network = unique_rows(canonical, self.space.architecture.cardinalities)
+        numerics, of_device = np.unique(self.space.hardware.numerics(batch.devices), axis=0, return_inverse=True)
         verdicts = Verdicts(
-            costed, reason, costs, violation, architectures, architecture_id, numerics, numerics_id,
-            levels, fidelity_id, np.arange(n), proposal.dropped,
-        )  # fmt: skip
+            genotypes=batch.genotypes,
+            source=listed.source,
+            dropped=listed.dropped,
+            reason=batch.reason,
+            costs=costs,
+            violation=batch.violation,
+            architectures=architectures,
+            architecture_id=of_network[batch.network],
+            numerics=numerics,
+            numerics_id=of_device.reshape(-1)[batch.device],
+            fidelity_levels=levels,
+            fidelity_id=fidelity_id,
+        )
         self._dominance(verdicts, known)
         return verdicts
 
-    def _metric_names(self) -> tuple[str, ...]:
-        wanted = dict.fromkeys(
-            (*self.objectives, *self.constraints, "latency_s", "energy_j", "area_mm2", "macs", "weight_bytes")
-        )
-        return tuple(wanted)
+    def told(self, proposal: Proposal, verdicts: Verdicts) -> Proposal:
+        """What each listed pair means to the strategy: its proposed point, once for every pair made of it."""
+        if isinstance(self._stage, FrontHardware):
+            genotypes = self.space.split(verdicts.genotypes)[0]
+        else:
+            genotypes = proposal.genotypes[verdicts.source]
+        return Proposal(genotypes, proposal.fidelity[verdicts.source])
 
-    def _constrain(
+    def _listed(self, proposal: Proposal, rng: np.random.Generator) -> ListedPairs:
+        if self._stage is None:
+            return ListedPairs(proposal.genotypes, np.arange(len(proposal.genotypes)))
+        return self._stage.expand(proposal.genotypes, rng)
+
+    def _identified(self, genotypes: Genotypes, fidelity_id: I64) -> _Batch:
+        """Pairs as costed, with the distinct networks and devices among them; invalid ones and duplicates marked."""
+        n, space = len(genotypes), self.space
+        costed = space.canonical(genotypes) if self.semantics.drop_dead_branches else genotypes
+        network_part, device_part = space.split(costed)
+        networks, network = unique_rows(network_part, space.architecture.cardinalities)
+        devices, device = unique_rows(device_part, space.hardware.cardinalities)
+        valid = space.architecture.valid(networks)[network] & space.hardware.valid(devices)[device]
+        reason = np.where(valid, KEPT, self.reasons["invalid architecture or hardware"]).astype(np.int8)
+        sizes = np.array([len(networks), len(devices), int(fidelity_id.max(initial=0)) + 1])
+        pair = unique_rows(np.stack([network, device, fidelity_id], axis=1), sizes)[1]
+        first = np.empty(int(pair.max(initial=-1)) + 1, np.int64)
+        first[pair[::-1]] = np.arange(n)[::-1]  # of equal pairs the first is written last
+        reason[(first[pair] != np.arange(n)) & valid] = self.reasons["duplicate"]
+        configs = space.hardware.table(devices)
+        return _Batch(
+            costed, networks, network, devices, device, configs, design_metrics(self.model, configs), reason,
+            np.zeros((n, len(self.limits))),
+        )  # fmt: skip
+
+    def _prune_and_cost(self, batch: _Batch, costs: CostColumns, known: PairValues | None) -> None:
+        """Constraints from the cheapest to the full cost of a pair."""
+        asks_networks = any(self.model.metric(one.metric).reduction == "network" for one in self.limits)
+        lowered = _LoweredPart(self.space, self.semantics, batch) if asks_networks else None
+        alive = batch.alive
+        one_sided = _Either(
+            Gathered(batch.of_device, batch.device[alive]),
+            Gathered(lowered.columns, lowered.row[batch.network[alive]]) if lowered else {},
+        )
+        self._constrain(batch, alive, one_sided, "constraint")
+        lowered = lowered or _LoweredPart(self.space, self.semantics, batch)
+        self._constrain(batch, batch.alive, self._bounds(batch, lowered), "bound")
+        alive = batch.alive
+        if known is not None:
+            self._record(batch, costs, alive, known.columns, known.infeasible, at=alive)
+            return
+        for block in np.array_split(alive, max(-(-alive.size // _BLOCK), 1)):
+            columns = self._columns(batch, lowered, block)
+            infeasible = np.broadcast_to(np.asarray(columns.ask(self.model.infeasible), np.int8), block.shape)
+            self._record(batch, costs, block, columns, infeasible, at=None)
+
+    def _record(
         self,
-        reason: npt.NDArray[np.int8],
-        violation: F64,
+        batch: _Batch,
+        costs: CostColumns,
         pairs: I64,
         columns: Mapping[str, F64],
-        kind: str,
+        misfit: Codes,
+        *,
+        at: I64 | None,
     ) -> None:
+        """Costs of some pairs, and what they decide; `at` are their positions in `columns`, in order where None."""
+        found = columns if at is None else Gathered(columns, at)
+        for name in self.metrics:
+            costs[name][pairs] = found[name]
+        self._constrain(batch, pairs, found, "constraint")
+        misfit = misfit if at is None else misfit[at]
+        batch.reason[pairs[misfit > 0]] = self.reasons.first_infeasible - 1 + misfit[misfit > 0]
+
+    def _constrain(self, batch: _Batch, pairs: I64, columns: Mapping[str, F64], kind: str) -> None:
         """Mark pairs over a limit; `columns` hold the values of `pairs`, exact or lower bounds."""
-        for k, (name, limit) in enumerate(self.constraints.items()):
-            if name not in columns:
+        for k, limit in enumerate(self.limits):
+            if limit.metric not in columns:
                 continue
-            excess = columns[name] / limit - 1.0
+            excess = limit.excess(columns[limit.metric])
             over = excess > 0
-            violation[pairs[over], k] = np.maximum(violation[pairs[over], k], excess[over])
-            fresh = over & (reason[pairs] == KEPT)
-            reason[pairs[fresh]] = self.reasons[f"{kind} {name}"]
+            violation, reason = batch.violation[pairs, k], batch.reason[pairs]
+            batch.violation[pairs, k] = np.where(over, np.maximum(violation, excess), violation)
+            batch.reason[pairs[over & (reason == KEPT)]] = self.reasons[f"{kind} {limit.metric}"]
 
-    def _one_sided(
-        self,
-        reason: npt.NDArray[np.int8],
-        violation: F64,
-        table: LayerTable,
-        configs: object,
-        network: I64,
-        device: I64,
-    ) -> None:
-        """Constraints on metrics of the hardware alone or of the network alone: exact, no kernel call."""
-        if not self.constraints:
-            return
-        alive = np.flatnonzero(reason == KEPT)
-        of_device = {name: values[device[alive]] for name, values in self.model.config_metrics(configs).items()}
-        of_network = {name: values[network[alive]] for name, values in network_metrics(table).items()}
-        self._constrain(reason, violation, alive, of_device | of_network, "constraint")
+    def _bounds(self, batch: _Batch, lowered: _LoweredPart) -> Mapping[str, F64]:
+        """Lower bounds of some costs of the pairs alive, over every design of the grid.
 
-    def _bounds(self, reason: npt.NDArray[np.int8], violation: F64, table: LayerTable, network: I64) -> None:
-        """Drop networks that violate a constraint on every design of the grid.
-
-        sum over layers of min over designs <= min over designs of the sum over layers, for sum-reduced metrics.
+        sum over layers of min over designs <= min over designs of the sum over layers, rounded alike; the same holds
+        for a monotone rule of such sums.
         """
-        bounded = [n for n in self.constraints if n in self.model.layer_metrics and self.model.reduction(n) == "sum"]
-        if not bounded or self.space.hardware.size * table.n_layers > self._grid_evaluations:
-            return
-        least = self._least_costs(table)
-        columns = {}
-        alive = np.flatnonzero(reason == KEPT)
-        start = table.networks.sequence_start
-        for name in bounded:
-            per_layer = least[table.networks.sequence, self.model.layer_metrics.index(name)]
-            running = np.concatenate([np.zeros(1), np.cumsum(per_layer)])
-            # The running sum rounds; 1e-9 of it keeps the bound below the true value.
-            bound = np.diff(running[start]) * (1 - 1e-9) - 1e-12 * running[-1]
-            columns[name] = bound[network[alive]]
-        self._constrain(reason, violation, alive, columns, "bound")
+        grid, rules = self._grid, self.model.rules
+        bounded = [one.metric for one in self.limits if not one.least and self._is_bounded(one.metric)]
+        if grid is None or not bounded or not grid.affords(lowered.table):
+            return {}
+        place = grid.place(lowered.table)
+        least = self._reduced(grid.least[None], place, lowered.table)
+        columns = PairColumns(grid.metrics, lambda name: least, config={}, network={}, rules=rules, knobs={})
+        rows = lowered.row[batch.network[batch.alive]]
+        return {name: columns[name][rows] for name in bounded}
 
-    def _least_costs(self, table: LayerTable) -> F64:
-        """Least cost of each layer over all designs of the grid, (L, M); remembered by layer shape."""
-        rows = [table.layers.row(i) for i in range(table.n_layers)]
-        new = [row for row in dict.fromkeys(rows) if row not in self._least]
-        if new:
-            designs = self.space.hardware.enumerate()
-            alone = LayerTable(Layers.of(new), _no_networks(), ())
-            least = np.full((len(new), len(self.model.layer_metrics)), np.inf)
-            for part in np.array_split(designs, max(len(designs) * len(new) // 200_000, 1)):
-                costed = layer_costs(self.model, alone, self.space.hardware.table(part)).values
-                least = np.minimum(least, costed.min(axis=0))
-            self._least.update(zip(new, least, strict=True))
-        return np.array([self._least[row] for row in rows]).reshape(len(rows), -1)
+    def _is_bounded(self, name: str) -> bool:
+        """Whether a metric is a sum over layers, or a monotone rule of such sums alone."""
+        rules, layerwise = self.model.rules, self.model.layerwise
+        if layerwise is None:
+            return False
+        if name in rules:
+            return rules[name].monotone and all(self._is_bounded(read) for read in rules[name].reads)
+        return layerwise.reductions.get(name) == "sum"
+
+    def _reduced(
+        self, costs: F64, place: I64, table: LayerTable, network: I64 | None = None, design: I64 | None = None
+    ) -> dict[str, F64]:
+        """Layer metrics of some pairs, or of each network on the first design; `place` (L,) of layers in `costs`."""
+        grid, counts = self._grid, LayerCounts.of(table)
+        assert grid is not None
+        network = np.arange(table.n_networks) if network is None else network
+        design = np.zeros(network.size, np.int64) if design is None else design
+        placed = counts._replace(rows=place[counts.rows])
+        found = reduce_pairs(costs, design, network, placed, grid.layerwise.is_max(grid.metrics))
+        return dict(zip(grid.metrics, np.ascontiguousarray(found.T), strict=True))
+
+    def _columns(self, batch: _Batch, lowered: _LoweredPart, pairs: I64) -> PairColumns:
+        """Columns of some pairs: layer costs from the grid where that is kept, else from the kernel."""
+        network, device = lowered.row[batch.network[pairs]], batch.device[pairs]
+        grid = self._grid
+        if grid is None or not self._is_on_grid(lowered.table, batch):
+            used, config = np.unique(device, return_inverse=True)
+            configs = take(batch.configs, used)
+            return evaluate_pairs(
+                self.model, lowered.table, configs, network=network, config=config.reshape(-1)
+            ).columns
+        place = grid.place(lowered.table)
+        if not grid.keeps:
+            return self._columns(batch, lowered, pairs)
+        design = grid.position_of(batch.devices)[device]
+        return PairColumns(
+            grid.metrics,
+            lambda name: self._reduced(grid.costs, place, lowered.table, network, design),
+            config=Gathered(batch.of_device, device),
+            network=Gathered(lowered.columns, network),
+            rules=self.model.rules,
+            knobs=Gathered(columns_of(batch.configs), device),
+        )
+
+    def _is_on_grid(self, table: LayerTable, batch: _Batch) -> bool:
+        """Whether costing layers on the whole grid pays: it is there for the bounds, or the batch is as large."""
+        grid = self._grid
+        if grid is None or not grid.keeps or not grid.affords(table):
+            return False
+        return grid.costs.shape[1] > 0 or self.space.hardware.size <= len(batch.devices) * 4
 
     def _dominance(self, verdicts: Verdicts, known: Known) -> None:
         """Mark dominated survivors; writes into `verdicts.reason`."""
         alive = verdicts.survivors
-        points = np.column_stack([verdicts.costs[name][alive] for name in self.objectives])
+        points = np.column_stack([one.minimised(verdicts.costs[one.metric][alive]) for one in self.goals])
         classes = verdicts.class_id[alive]
         beaten = dominated_in_class(points, classes)
         verdicts.reason[alive[beaten]] = self.reasons["dominated in its accuracy class"]
-        alive, points, classes = alive[~beaten], points[~beaten], classes[~beaten]
-        least_error = self._least_error(classes, verdicts, known)
-        beaten = dominated_by_known(points, least_error, known.costs, known.error)
+        alive, points = alive[~beaten], points[~beaten]
+        beaten = dominated_by_known(points, self._least_error(alive, verdicts, known), known.costs, known.error)
         verdicts.reason[alive[beaten]] = self.reasons["dominated by a proven accuracy"]
         if self.aggressive:
             alive, points = alive[~beaten], points[~beaten]
@@ -261,23 +343,40 @@ class FastLevel:
             beaten = dominated_at_capacity(points, capacity, verdicts.numerics_id[alive])
             verdicts.reason[alive[beaten]] = self.reasons[GUESS]
 
-    def _least_error(self, classes: I64, verdicts: Verdicts, known: Known) -> F64:
+    def _least_error(self, pairs: I64, verdicts: Verdicts, known: Known) -> F64:
         """Exact error of classes evaluated before at fidelity 1, 0 for the others, (P,)."""
-        codes = verdicts.find_classes(
-            known.class_architecture,
-            known.class_numerics,
-            known.class_fidelity,
+        proven = known.class_fidelity == 1.0
+        # What a class reaches at fidelity 1 bounds its pairs at any fidelity: so they are compared without it.
+        whole = replace(verdicts, fidelity_levels=np.ones(1), fidelity_id=np.zeros_like(verdicts.fidelity_id))
+        codes = whole.find_classes(
+            known.class_architecture[proven],
+            known.class_numerics[proven],
+            known.class_fidelity[proven],
             self.space.architecture.cardinalities,
         )
         met = (codes >= 0) & (known.class_fidelity == 1.0)
         if not met.any():
-            return np.zeros(len(classes))
-        order = np.argsort(codes[met])
-        codes, exact = codes[met][order], known.class_error[met][order]
+            return np.zeros(len(pairs))
+        classes, order = whole.class_id[pairs], np.argsort(codes[met])
+        codes, exact = codes[met][order], known.class_error[proven][met][order]
         at = np.minimum(np.searchsorted(codes, classes), len(codes) - 1)
         return np.where(codes[at] == classes, exact[at], 0.0)
 
 
-def _no_networks() -> Networks:
-    nothing, start = np.zeros(0, np.int64), np.zeros(1, np.int64)
-    return Networks(nothing, start, nothing, nothing, nothing, start)
+class _Either(Mapping[str, F64]):
+    """The columns of both sides, gathered when asked for."""
+
+    def __init__(self, *sides: Mapping[str, F64]) -> None:
+        self._sides = sides
+
+    def __getitem__(self, name: str) -> F64:
+        return next(side for side in self._sides if name in side)[name]
+
+    def __contains__(self, name: object) -> bool:
+        return any(name in side for side in self._sides)
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for side in self._sides for name in side)
+
+    def __len__(self) -> int:
+        return sum(len(side) for side in self._sides)

@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 from codesign.space.joint import JointSpace
 from codesign.store import RunStore
-from codesign.strategy.base import Proposal, Results, Strategy
+from codesign.strategy.base import Results, Strategy
 from codesign.two_level.archive import Archive, Member, class_arrays
 from codesign.two_level.budget import Budget
 from codesign.two_level.choose import chosen_classes, unknown_classes
@@ -74,7 +74,9 @@ def run_search(search: Search, store: RunStore, *, report: Report = lambda event
     for generation in range(len(ledgers), search.budget.generations):
         clock = time.perf_counter()
         report(Event(generation, "fast", 0, search.budget.pairs))
-        proposal, verdicts = _propose(search, generation)
+        rng = _generator(search.seed, generation, 0)
+        proposal = search.strategy.ask(search.fast.proposals(search.budget.pairs), rng)
+        verdicts = search.fast.evaluate(proposal, search.archive.known(), rng)
         audited = _audit(search, verdicts, _generator(search.seed, generation, 2))
         store.write_fast(generation, verdicts.genotypes, verdicts.reason, verdicts.costs)
         fast_seconds = time.perf_counter() - clock
@@ -89,7 +91,7 @@ def run_search(search: Search, store: RunStore, *, report: Report = lambda event
         results = _results(search, verdicts, positions, members)
         for member in members:
             search.archive.add(member)
-        search.strategy.tell(proposal, results)
+        search.strategy.tell(search.fast.told(proposal, verdicts), results)
         ledger = Ledger(
             considered=len(verdicts.reason) + sum(verdicts.dropped.values()),
             pruned=dict(Counter(search.fast.reasons.counts(verdicts.reason)) + Counter(verdicts.dropped)),
@@ -121,12 +123,6 @@ def _restore(search: Search, store: RunStore) -> list[Ledger]:
 
 def _generator(seed: int, generation: int, purpose: int) -> np.random.Generator:
     return np.random.default_rng(np.random.SeedSequence([seed, generation, purpose]))
-
-
-def _propose(search: Search, generation: int) -> tuple[Proposal, Verdicts]:
-    """What the strategy proposes, and what FAST says of it."""
-    proposal = search.strategy.ask(search.budget.pairs, _generator(search.seed, generation, 0))
-    return proposal, search.fast.evaluate(proposal, search.archive.known())
 
 
 def _audit(search: Search, verdicts: Verdicts, rng: np.random.Generator) -> I64:
@@ -164,7 +160,8 @@ def _evaluated(search: Search, verdicts: Verdicts, generation: int) -> tuple[I64
     """Survivors whose class has an estimate: their positions in the batch and what the archive keeps of them."""
     classes = list(search.archive.classes)
     codes = verdicts.find_classes(
-        *class_arrays(classes, search.space.architecture.n_genes), search.space.architecture.cardinalities
+        *class_arrays(classes, search.space.architecture.n_genes),
+        search.space.architecture.cardinalities,
     )
     by_code = {int(code): known for code, known in zip(codes, classes, strict=True) if code >= 0}
     alive = verdicts.survivors
@@ -187,7 +184,7 @@ def _results(search: Search, verdicts: Verdicts, positions: I64, members: list[M
     on_task = np.zeros((len(error), len(search.archive.limits)))
     on_task[positions] = np.maximum(search.archive.excess(members), 0.0)
     return Results(
-        costs=np.column_stack([verdicts.costs[name] for name in search.archive.objectives]),
+        costs=np.column_stack([goal.minimised(verdicts.costs[goal.metric]) for goal in search.archive.goals]),
         error=error,
         spread=spread,
         fidelity=verdicts.fidelity_levels[verdicts.fidelity_id],

@@ -95,7 +95,7 @@ def device_template(like: Device, *, name: str) -> str:
 
     lines = [f"name: {name}", f"family: {like.model.name}", f"summary: like {like.name}", "knobs:"]
     for knob in type(like.spec).knobs().values():
-        value = getattr(like.spec, knob.name)
+        value = like.spec.values()[knob.name]
         allowed = f"one of {', '.join(map(str, knob.choices))}" if knob.choices else f"{knob.low:g} to {knob.high:g}"
         plausible = "" if knob.plausible is None else "; plausible {:g} to {:g}".format(*knob.plausible)
         entry = {"value": value, "source": like.sources.get(knob.name, knob.source)}

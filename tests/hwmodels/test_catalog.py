@@ -55,9 +55,10 @@ def test_declarations_hang_together(name: str) -> None:
     assert model.name == name
     names = [metric.name for metric in model.metrics]
     assert len(set(names)) == len(names)
-    assert {*model.time_terms, *model.energy_terms, "latency_s", "energy_j"} <= set(model.layer_metrics)
+    assert {*model.time_terms, *model.energy_terms, model.layer_time, model.layer_energy} <= set(model.layer_metrics)
     assert all(metric.meaning for metric in model.metrics)
-    assert "area_mm2" in names
+    assert {"interval_s", "throughput_items_per_s"} <= set(names)
+    assert set(model.objectives) <= set(names)
     assert tuple(model.spec.table_type._fields) == tuple(model.spec.model_fields)
     table = model.spec.to_table([model.spec()])
     assert set(model.config_metrics(table)) == {m.name for m in model.metrics if m.reduction == "config"}

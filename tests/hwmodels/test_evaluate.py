@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import hwmodels.evaluate as module
+import hwmodels.compose as module
 from hwmodels.catalog import device, device_names
 from hwmodels.evaluate import NETWORK_METRICS, PairCosts, evaluate, evaluate_pairs, layer_costs, network_metrics, sweep
 from hwmodels.families.base import CostModel, Spec, families, family
@@ -82,14 +82,14 @@ def test_totals_are_sums_and_maxima_of_the_executed_layers(name: str) -> None:
         assert len(report.choice) in (0, len(report.binding))
         assert len(report.binding) == len(list(workload.rows()))
         for metric in model.layer_metrics:
-            reduce = np.max if model.reduction(metric) == "max" else np.sum
+            reduce = np.max if model.metric(metric).reduction == "max" else np.sum
             assert report.totals[metric] == pytest.approx(reduce(report.layers[metric]), rel=1e-12, abs=1e-300), metric
         assert sum(report.breakdown().values()) == pytest.approx(report.total("energy_j"), rel=1e-9)
         assert sum(report.bottleneck().values()) == pytest.approx(1.0)
         assert list(report.bottleneck().values()) == sorted(report.bottleneck().values(), reverse=True)
         assert report.batch == 2
-        seconds = report.totals.get("batch_interval_s", report.totals["latency_s"])
-        assert report.items_per_s == pytest.approx(2 / seconds)
+        assert report.items_per_s == pytest.approx(2 / report.totals["interval_s"])
+        assert report.totals["throughput_items_per_s"] == report.items_per_s
 
 
 @every_family
@@ -111,7 +111,7 @@ def test_dense_and_listed_paths_are_bitwise_equal(name: str, seed: int, chunk: i
 def test_both_paths_are_taken(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     model, workloads, table, specs, configs = case(name)
     taken = []
-    for path in ("_reduce_dense", "_reduce_listed"):
+    for path in ("tensor_of", "listed_costs"):
         original = getattr(module, path)
         monkeypatch.setattr(
             module, path, lambda *arguments, original=original, path=path: (taken.append(path), original(*arguments))[1]
@@ -122,7 +122,9 @@ def test_both_paths_are_taken(name: str, monkeypatch: pytest.MonkeyPatch) -> Non
         evaluate_pairs(model, table, configs, network=every[0][p : p + 1], config=every[1][p : p + 1])
         for p in range(len(every[0]))
     ]
-    assert taken == ["_reduce_dense"] + ["_reduce_listed"] * len(every[0])
+    for costs in (many, *few):
+        assert costs.columns["latency_s"].size  # made when asked for
+    assert taken == ["tensor_of"] + ["listed_costs"] * len(every[0])
     for p, one in enumerate(few):
         for metric, values in one.columns.items():
             assert values[0] == many.columns[metric][p], metric
@@ -162,7 +164,7 @@ def test_sums_are_additive_over_independent_layers(name: str) -> None:
     costs = evaluate_pairs(model, table, configs, network=np.arange(6), config=zero).columns
     for metric in model.layer_metrics:
         parts = costs[metric][2:]
-        expected = parts.max() if model.reduction(metric) == "max" else parts.sum()
+        expected = parts.max() if model.metric(metric).reduction == "max" else parts.sum()
         assert costs[metric][0] == pytest.approx(expected, rel=1e-12, abs=0), metric
         assert costs[metric][1] == pytest.approx(costs[metric][0], rel=1e-12, abs=0), metric
 
@@ -176,8 +178,8 @@ def test_layer_tensors_have_their_axes(name: str) -> None:
     assert np.isfinite(tensor.values).all()
     assert (tensor.values >= 0).all()
     assert np.array_equal(tensor["latency_s"], tensor.values[:, :, model.layer_metrics.index("latency_s")])
-    if model.choices:
-        assert 0 <= tensor.choice.min() <= tensor.choice.max() < len(model.choices)
+    if tensor.choices:
+        assert 0 <= tensor.choice.min() <= tensor.choice.max() < len(tensor.choices)
 
 
 @every_family
@@ -186,6 +188,7 @@ def test_no_pairs_are_no_rows(name: str) -> None:
     none = np.empty(0, np.int64)
     costs = evaluate_pairs(model, table, configs, network=none, config=none)
     assert all(values.size == 0 for values in costs.columns.values())
+    assert costs.infeasible.size == 0
 
 
 @every_family

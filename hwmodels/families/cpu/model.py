@@ -1,6 +1,7 @@
 """The CPU family as the rest of the framework sees it: metrics, composition, limits, assumptions, references.
 
-Operators run one after the other (`sum`); the metrics are those of `kernel.Cost`, plus what memory holds.
+Operators run one after the other; the metrics are those of `kernel.Cost`, plus what memory holds. A die area is not
+among them: other parts than the cores decide it.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hwmodels.families.base import Assumption, CostModel, Metric, Reference
+from hwmodels.compose import summed
+from hwmodels.families.base import Assumption, CostModel, Layerwise, Metric, PairRule, Reference
 from hwmodels.families.cpu.kernel import CHOICES, Cost, cost, cost_at
 from hwmodels.families.cpu.spec import CpuSpec, CpuTable
 
@@ -47,25 +49,32 @@ def _config_metrics(table: CpuTable) -> dict[str, F64]:
     cores = table.big_cores + table.little_cores * table.little_speed
     clock_hz = np.maximum(table.clock_hz, table.all_core_clock_hz)
     peak = cores * clock_hz * (table.simd_bits // 32) * table.fma_units * rate
-    return {"area_mm2": np.asarray(table.area_mm2, np.float64), "peak_macs_per_s": np.asarray(peak, np.float64)}
+    return {"peak_macs_per_s": np.asarray(peak, np.float64)}
 
 
-def _epilogue(metrics: Mapping[str, F64], columns: Mapping[str, npt.NDArray[Any]]) -> dict[str, F64]:
-    """Working memory, stored weights apart, and the share of the peak that the executed MACs reach."""
+def _utilisation(metrics: Mapping[str, F64], knobs: Mapping[str, npt.NDArray[Any]]) -> F64:
+    """The share of the peak that the executed MACs reach."""
     slots = metrics["latency_s"] * metrics["peak_macs_per_s"]
-    reached = np.divide(metrics["executed_macs"], slots, out=np.zeros_like(slots), where=slots > 0)
-    in_memory = np.where(columns["flash_bytes"] > 0, 0.0, metrics["weight_bytes"])
+    return np.divide(metrics["executed_macs"], slots, out=np.zeros_like(slots), where=slots > 0)
+
+
+def _memory_bytes_used(metrics: Mapping[str, F64], knobs: Mapping[str, npt.NDArray[Any]]) -> F64:
+    """Working memory; stored weights too, unless there is flash for them."""
+    in_memory = np.where(knobs["flash_bytes"] > 0, 0.0, metrics["weight_bytes"])
     working = metrics["peak_activation_bytes"] + metrics["kv_cache_bytes"]
-    return {"utilisation": reached, "memory_bytes_used": in_memory + working}
+    total: F64 = in_memory + working
+    return total
 
 
-def _infeasible(metrics: Mapping[str, F64], columns: Mapping[str, npt.NDArray[Any]]) -> npt.NDArray[np.int8]:
+def _infeasible(metrics: Mapping[str, F64], knobs: Mapping[str, npt.NDArray[Any]]) -> npt.NDArray[np.int8]:
     """1 where memory does not hold what lives during the run, 2 where flash does not hold the weights."""
-    has_flash = columns["flash_bytes"] > 0
-    codes: npt.NDArray[np.int8] = np.where(has_flash & (metrics["weight_bytes"] > columns["flash_bytes"]), 2, 0)
-    codes = np.where(metrics["memory_bytes_used"] > columns["memory_bytes"], 1, codes).astype(np.int8)
+    has_flash = knobs["flash_bytes"] > 0
+    codes: npt.NDArray[np.int8] = np.where(has_flash & (metrics["weight_bytes"] > knobs["flash_bytes"]), 2, 0)
+    codes = np.where(metrics["memory_bytes_used"] > knobs["memory_bytes"], 1, codes).astype(np.int8)
     return codes
 
+
+_LAYERWISE = Layerwise(cost, cost_at, dict.fromkeys(Cost._fields, "sum"), scratch_size=1, choices=CHOICES)
 
 MODEL = CostModel(
     name="cpu",
@@ -73,21 +82,23 @@ MODEL = CostModel(
     spec=CpuSpec,
     metrics=(
         *(Metric(name, "sum", _MEANING[name]) for name in Cost._fields),
-        Metric("utilisation", "epilogue", "executed MACs over the peak's in the same time"),
-        Metric("memory_bytes_used", "epilogue", "weights (unless in flash), live activations, keys and values kept"),
-        Metric("peak_macs_per_s", "config", "all cores, widest vectors, fastest width"),
-        Metric("area_mm2", "config", "die area as stated; not modelled"),
+        Metric("utilisation", "rule", "executed MACs over the peak's in the same time", "more"),
+        Metric("memory_bytes_used", "rule", "weights (unless in flash), live activations, keys and values kept"),
+        Metric("peak_macs_per_s", "config", "all cores, widest vectors, fastest width", "more"),
     ),
-    composition="sum",
+    compose=summed(_LAYERWISE),
+    layerwise=_LAYERWISE,
+    objectives=("energy_j", "latency_s"),
     time_terms=_TIME_TERMS,
     energy_terms=_ENERGY_TERMS,
-    choices=CHOICES,
-    cost=cost,
-    cost_at=cost_at,
-    scratch_size=1,
     config_metrics=_config_metrics,
-    infeasible=_infeasible,
-    epilogue=_epilogue,
+    derived={
+        "utilisation": PairRule(frozenset({"latency_s", "peak_macs_per_s", "executed_macs"}), _utilisation),
+        "memory_bytes_used": PairRule(
+            frozenset({"flash_bytes", "weight_bytes", "peak_activation_bytes", "kv_cache_bytes"}), _memory_bytes_used
+        ),
+    },
+    infeasible=PairRule(frozenset({"flash_bytes", "weight_bytes", "memory_bytes_used", "memory_bytes"}), _infeasible),
     infeasible_reasons=("memory does not hold the network", "flash does not hold the weights"),
     assumptions=(
         Assumption(

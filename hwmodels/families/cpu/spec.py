@@ -350,14 +350,6 @@ class CpuSpec(Spec):
         ge=0,
         plausible=(0.5 * MW, 100.0),
     )
-    area_mm2: float = knob(
-        100.0,
-        "die area",
-        source="ASSUMED: a phone's system on chip; no model of cost rests on it",
-        unit="mm²",
-        ge=0,
-        plausible=(1.0, 800.0),
-    )
 
     @classmethod
     def numerics_table(cls, table: CpuTable) -> npt.NDArray[np.float64]:

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hwmodels.families.base import Assumption, CostModel, Metric, Reference
+from hwmodels.compose import pipelined
+from hwmodels.families.base import Assumption, CostModel, Layerwise, Metric, PairRule, Reference
 from hwmodels.families.crossbar import kernel
 from hwmodels.families.crossbar.chip import Parts, area_parts, chip_table, chip_total, power_parts
 from hwmodels.families.crossbar.converter import converters
@@ -141,29 +142,28 @@ def _config_metrics(table: CrossbarTable) -> dict[str, F64]:
     }
 
 
-def _infeasible(metrics: Named[str, F64], columns: Named[str, npt.NDArray[Any]]) -> npt.NDArray[np.int8]:
+def _infeasible(metrics: Named[str, F64], knobs: Named[str, npt.NDArray[Any]]) -> npt.NDArray[np.int8]:
     """1 where resident weights exceed the arrays that scratch tiles leave, 2 where writes wear the cells out."""
-    scratch = np.where(columns["dynamic_operands"] == 1, columns["scratch_tiles"], 0)
-    held = (columns["tiles"] - scratch) * columns["imas_per_tile"] * columns["arrays_per_ima"]
-    own = CellColumns(*(columns[name] for name in ("cell_area_f2", "cell_write_j", "row_write_s", "endurance_writes")))
-    endurance = cell_columns(columns["cell_device"], own).endurance_writes
-    worn = metrics["cell_writes"] * columns["required_batches"] > endurance
+    scratch = np.where(knobs["dynamic_operands"] == 1, knobs["scratch_tiles"], 0)
+    held = (knobs["tiles"] - scratch) * knobs["imas_per_tile"] * knobs["arrays_per_ima"]
+    own = CellColumns(*(knobs[name] for name in ("cell_area_f2", "cell_write_j", "row_write_s", "endurance_writes")))
+    endurance = cell_columns(knobs["cell_device"], own).endurance_writes
+    worn = metrics["cell_writes"] * knobs["required_batches"] > endurance
     codes: npt.NDArray[np.int8] = np.where(metrics["arrays"] > held, 1, np.where(worn, 2, 0)).astype(np.int8)
     return codes
 
 
-def _epilogue(metrics: Named[str, F64], columns: Named[str, npt.NDArray[Any]]) -> dict[str, F64]:
-    """A pipeline of layers in steady state leaks for an interval, not for the latency of all layers.
+def _pipeline_energy_j(metrics: Named[str, F64], knobs: Named[str, npt.NDArray[Any]]) -> F64:
+    """A pipeline of layers in steady state leaks for an interval, not for the latency of all layers."""
+    leaking = np.where(_in_turn(knobs), metrics["leakage_j"], metrics["leakage_w"] * metrics["interval_s"])
+    total: F64 = metrics["energy_j"] - metrics["leakage_j"] + leaking
+    return total
 
-    Layers whose weights are written into the same arrays in turn are no pipeline: a batch has the chip to itself.
-    """
-    reloaded = columns["weights"] == CrossbarSpec.knobs()["weights"].choices.index("reloaded")
-    interval_s = np.where(reloaded, metrics["latency_s"], metrics["interval_s"])
-    leaking = np.where(reloaded, metrics["leakage_j"], metrics["leakage_w"] * interval_s)
-    return {
-        "batch_interval_s": interval_s,
-        "pipeline_energy_j": metrics["energy_j"] - metrics["leakage_j"] + leaking,
-    }
+
+def _in_turn(knobs: Named[str, npt.NDArray[Any]]) -> npt.NDArray[np.bool_]:
+    """Where weights are written into the same arrays in turn: that is no pipeline, a batch has the chip to itself."""
+    in_turn: npt.NDArray[np.bool_] = knobs["weights"] == CrossbarSpec.knobs()["weights"].choices.index("reloaded")
+    return in_turn
 
 
 _TERMS = {
@@ -193,13 +193,20 @@ _TERMS = {
 _TOTALS = {
     "latency_s": "slowest of the overlapping terms and the fill",
     "energy_j": "sum of all energy terms",
-    "interval_s": "the slowest layer, which a pipeline of resident layers waits for",
+    "stage_s": "the slowest layer, which a pipeline of resident layers waits for",
     "io_s": "input and output of the network over the off-chip links",
     "io_j": "off-chip links",
     "leakage_j": "what the whole chip always draws, over the latency",
 }
 _MEANING = {**_TOTALS, **_TERMS}
-_COLUMNS = kernel.Totals._fields + kernel.Terms._fields
+# A layer's interval is a stage of the pipeline; `interval_s` is what the pipeline as a whole makes of it.
+_COLUMNS = tuple(
+    "stage_s" if name == "interval_s" else name for name in (*kernel.Totals._fields, *kernel.Terms._fields)
+)
+_LAYERWISE = Layerwise(
+    cost, cost_at, {name: "max" if name == "stage_s" else "sum" for name in _COLUMNS}, scratch_size=0,
+    choices=("digital", "crossbar"),
+)  # fmt: skip
 
 ASSUMPTIONS = (
     Assumption("layer overlap", "max", "max to sum", "array, ADC, shift-add, buffer, network and I/O overlap"),
@@ -247,25 +254,46 @@ MODEL = CostModel(
     meaning="in-memory computing with bit-sliced weights in analogue or digital arrays",
     spec=CrossbarSpec,
     metrics=(
-        *(Metric(name, "max" if name == "interval_s" else "sum", _MEANING[name]) for name in _COLUMNS),
+        *(Metric(name, reduction, _MEANING[name]) for name, reduction in _LAYERWISE.reductions.items()),
         Metric("area_mm2", "config", "chip"),
         Metric("peak_power_w", "config", "every component at its full rate"),
         Metric("leakage_w", "config", "what the whole chip always draws"),
-        Metric("peak_macs_per_s", "config", "every array full, at the widest operands"),
+        Metric("peak_macs_per_s", "config", "every array full, at the widest operands", "more"),
         Metric("conversion_j", "config", "one ADC conversion, or one sum of a digital macro's adders"),
-        Metric("batch_interval_s", "epilogue", "from one batch to the next: the slowest layer, or all where reloaded"),
-        Metric("pipeline_energy_j", "epilogue", "energy a batch where layers run as a pipeline in steady state"),
+        Metric("interval_s", "rule", "from one batch to the next: the slowest layer, or all where reloaded"),
+        Metric("pipeline_energy_j", "rule", "energy a batch where layers run as a pipeline in steady state"),
     ),
-    composition="sum",
+    compose=pipelined(_LAYERWISE, stage="stage_s", in_turn="weights"),
+    layerwise=_LAYERWISE,
+    objectives=("energy_j", "latency_s", "area_mm2"),
     time_terms=("array_s", "adc_s", "shift_add_s", "buffer_s", "interconnect_s", "digital_s", "io_s", "write_s"),
     energy_terms=tuple(name for name in _COLUMNS if name.endswith("_j") and name != "energy_j"),
-    choices=("digital", "crossbar"),
-    cost=cost,
-    cost_at=cost_at,
-    scratch_size=0,
     config_metrics=_config_metrics,
-    infeasible=_infeasible,
-    epilogue=_epilogue,
+    derived={
+        "pipeline_energy_j": PairRule(
+            frozenset({"energy_j", "leakage_j", "leakage_w", "interval_s", "weights"}), _pipeline_energy_j
+        )
+    },
+    infeasible=PairRule(
+        frozenset(
+            {
+                "arrays",
+                "cell_writes",
+                "dynamic_operands",
+                "scratch_tiles",
+                "tiles",
+                "imas_per_tile",
+                "arrays_per_ima",
+                "required_batches",
+                "cell_device",
+                "cell_area_f2",
+                "cell_write_j",
+                "row_write_s",
+                "endurance_writes",
+            }
+        ),
+        _infeasible,
+    ),
     infeasible_reasons=("weights do not fit on the chip", "writes wear the cells out"),
     assumptions=ASSUMPTIONS,
     references=REFERENCES,

@@ -1,6 +1,6 @@
 """The spatial family as the rest of the framework sees it: metrics, composition, limits, assumptions, references.
 
-Layers run one after the other on one array (`sum`); the metrics are those of `kernel.Cost`, plus the area.
+Layers run one after the other on one array; the metrics are those of `kernel.Cost`, plus the area.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hwmodels.families.base import Assumption, CostModel, Metric, Reference
+from hwmodels.compose import summed
+from hwmodels.families.base import Assumption, CostModel, Layerwise, Metric, PairRule, Reference
 from hwmodels.families.spatial.kernel import Cost, area_mm2, cost, cost_at
 from hwmodels.families.spatial.spec import DATAFLOWS, SpatialSpec, SpatialTable
 
@@ -46,18 +47,24 @@ def _config_metrics(table: SpatialTable) -> dict[str, F64]:
     return {"area_mm2": area_mm2(table), "peak_macs_per_s": table.array_rows * table.array_cols * table.clock_hz}
 
 
-def _infeasible(metrics: Mapping[str, F64], columns: Mapping[str, npt.NDArray[Any]]) -> npt.NDArray[np.int8]:
+def _infeasible(metrics: Mapping[str, F64], knobs: Mapping[str, npt.NDArray[Any]]) -> npt.NDArray[np.int8]:
     """1 where half a buffer does not hold one 32-bit word for each row or column of the array."""
-    edge_bytes = 4 * np.maximum(columns["array_rows"], columns["array_cols"])
-    half = np.minimum.reduce([columns[f"{name}_sram_bytes"] for name in ("ifmap", "filter", "ofmap")]) / 2
+    edge_bytes = 4 * np.maximum(knobs["array_rows"], knobs["array_cols"])
+    half = np.minimum.reduce([knobs[f"{name}_sram_bytes"] for name in ("ifmap", "filter", "ofmap")]) / 2
     codes: npt.NDArray[np.int8] = (half < edge_bytes).astype(np.int8)
     return codes
 
 
-def _epilogue(metrics: Mapping[str, F64], columns: Mapping[str, npt.NDArray[Any]]) -> dict[str, F64]:
+def _utilisation(metrics: Mapping[str, F64], knobs: Mapping[str, npt.NDArray[Any]]) -> F64:
     """utilisation = executed MACs / (array cycles x rows x columns); 0 where the array never runs."""
-    slots = metrics["array_cycles"] * columns["array_rows"] * columns["array_cols"]
-    return {"utilisation": np.divide(metrics["executed_macs"], slots, out=np.zeros_like(slots), where=slots > 0)}
+    slots = metrics["array_cycles"] * knobs["array_rows"] * knobs["array_cols"]
+    share: F64 = np.divide(metrics["executed_macs"], slots, out=np.zeros_like(slots), where=slots > 0)
+    return share
+
+
+_LAYERWISE = Layerwise(
+    cost, cost_at, dict.fromkeys(Cost._fields, "sum"), scratch_size=1, choices=(*DATAFLOWS, "vector")
+)
 
 
 MODEL = CostModel(
@@ -66,20 +73,25 @@ MODEL = CostModel(
     spec=SpatialSpec,
     metrics=(
         *(Metric(name, "sum", _MEANING[name]) for name in Cost._fields),
-        Metric("utilisation", "epilogue", "share of the array's multiply-accumulate slots that do work"),
-        Metric("peak_macs_per_s", "config", "one MAC a processing element and cycle"),
+        Metric("utilisation", "rule", "share of the array's multiply-accumulate slots that do work", "more"),
+        Metric("peak_macs_per_s", "config", "one MAC a processing element and cycle", "more"),
         Metric("area_mm2", "config", "processing elements, vector unit and buffers; no pads, no controller"),
     ),
-    composition="sum",
+    compose=summed(_LAYERWISE),
+    layerwise=_LAYERWISE,
+    objectives=("energy_j", "latency_s", "area_mm2"),
     time_terms=_TIME_TERMS,
     energy_terms=_ENERGY_TERMS,
-    choices=(*DATAFLOWS, "vector"),
-    cost=cost,
-    cost_at=cost_at,
-    scratch_size=1,
     config_metrics=_config_metrics,
-    infeasible=_infeasible,
-    epilogue=_epilogue,
+    derived={
+        "utilisation": PairRule(
+            frozenset({"array_cycles", "executed_macs", "array_rows", "array_cols"}), _utilisation
+        )
+    },
+    infeasible=PairRule(
+        frozenset({"array_rows", "array_cols", "ifmap_sram_bytes", "filter_sram_bytes", "ofmap_sram_bytes"}),
+        _infeasible,
+    ),
     infeasible_reasons=("half a buffer is smaller than one edge of the array",),
     assumptions=(
         Assumption(

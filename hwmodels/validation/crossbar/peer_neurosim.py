@@ -172,7 +172,7 @@ def run_cost(rows: Sequence[Row], preset: CrossbarSpec, config: str) -> RunCost 
     found = dict(zip(MODEL.layer_metrics, out.T, strict=True))
     area = _area_mm2(CrossbarSpec.to_table([spec]), preset)
     energy = float(found["energy_j"].sum())
-    latency = float(found["interval_s"].max() if config == "pipe" else found["latency_s"].sum())
+    latency = float(found["stage_s"].max() if config == "pipe" else found["latency_s"].sum())
     operations = 2.0 * sum(row.macs for row in rows)
     return RunCost(area, latency, energy, operations / (_POST_LAYOUT * energy))
 

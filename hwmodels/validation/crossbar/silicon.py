@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hwmodels.catalog import device
-from hwmodels.families.crossbar.model import MODEL
+from hwmodels.families.crossbar.model import MODEL, cost
 from hwmodels.families.crossbar.spec import CrossbarSpec
 from hwmodels.workload.ops import Kind, Row
 from hwmodels.workload.table import Layers
@@ -118,7 +118,7 @@ def macro_energy_j(spec: CrossbarSpec, *, weight_bits: int, activation_bits: int
     )  # fmt: skip
     table = CrossbarSpec.to_table([spec.model_copy(update={"leakage_fraction": 0.0, "weights": "resident"})])
     out = np.zeros((1, 1, len(MODEL.layer_metrics)))
-    MODEL.cost(Layers.of([row]), table, np.zeros(0), out, np.zeros((1, 1), np.int16))
+    cost(Layers.of([row]), table, np.zeros(0), out, np.zeros((1, 1), np.int16))
     terms = dict(zip(MODEL.layer_metrics, out[0, 0].tolist(), strict=True))
     return float(sum(terms[name] for name in _MACRO_TERMS)) / macs
 

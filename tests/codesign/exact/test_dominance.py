@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from codesign.exact.dominance import FAN, OVER, beaten, grow, max_tile, reduce_pairs, reduce_tile
+from codesign.exact.dominance import FAN, OVER, beaten, grow, max_tile
 from codesign.exact.passes import Bounded, Exact, Lane, Problem, Tiled, design_tree
 from codesign.exact.rounds import Front
+from hwmodels.compose import LayerCounts, reduce_block, reduce_pairs
 
 NOTHING = grow(np.zeros((0, 3)))
 
@@ -57,11 +58,11 @@ def test_reductions_are_equal_to_the_bit(n: int, h: int, n_layers: int, seed: in
     counts, costs = rng.integers(0, 4, (n, n_layers)).astype(float), rng.random((h, n_layers, 3)) * 1e-9
     is_max = np.array([False, True, False])
     plain = reduced_plainly(counts, costs, is_max)
-    tile = np.empty((3, n, h))
-    reduce_tile(counts, np.ascontiguousarray(costs.transpose(2, 1, 0)), is_max, tile)
+    tile, ragged = np.empty((3, n, h)), LayerCounts.of_matrix(counts)
+    reduce_block(ragged, np.ascontiguousarray(costs.transpose(2, 1, 0)), is_max, tile)
     network, design = (index.ravel() for index in np.indices((n, h)))
     assert np.array_equal(tile.transpose(1, 2, 0), plain)
-    assert np.array_equal(reduce_pairs(counts, costs, is_max, network, design).reshape(n, h, 3), plain)
+    assert np.array_equal(reduce_pairs(costs, design, network, ragged, is_max).reshape(n, h, 3), plain)
     single = np.empty((n, h), np.float32)
     max_tile(counts, costs[:, :, 1].T.astype(np.float32).copy(), single)
     assert np.array_equal(single, plain[:, :, 1].astype(np.float32))

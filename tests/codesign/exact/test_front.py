@@ -16,6 +16,7 @@ from codesign.app.enumerate_run import enumerate_run, read_accuracies
 from codesign.exact.front import Settings, enumerate_blocks, enumerate_pairs, group_networks
 from codesign.exact.listing import enumerate_space, list_designs, list_networks
 from codesign.exact.pairs import PairTables
+from codesign.objectives import Limit, Objective, limits_of, objectives_of
 from codesign.pareto import non_dominated
 from codesign.space.cell import CellSpace
 from codesign.space.chain import ChainSpace
@@ -24,6 +25,7 @@ from codesign.space.joint import JointSpace
 from hwmodels.catalog import device
 from hwmodels.errors import SpecError
 from hwmodels.evaluate import evaluate_pairs
+from hwmodels.families.base import PairRule
 from hwmodels.workload.rewrite import COMPILED, EAGER
 from tests.codesign.toys import toy_space
 
@@ -58,9 +60,9 @@ def all_columns(tables: PairTables) -> dict[str, np.ndarray]:
     columns |= {name: np.broadcast_to(values[:, None], shape) for name, values in tables.network_columns.items()}
     if tables.score is not None:
         columns["error"] = np.broadcast_to(tables.score[:, None], shape)
-    if tables.epilogue is not None:
-        knobs = {name: np.broadcast_to(values, shape) for name, values in tables.knobs.items()}
-        columns |= tables.epilogue(columns, knobs)
+    knobs = {name: np.broadcast_to(values, shape) for name, values in tables.knobs.items()}
+    for name, rule in tables.rules.items():
+        columns[name] = rule.function(columns, knobs)
     return columns
 
 
@@ -73,7 +75,7 @@ def brute_force(tables: PairTables, objectives, constraints):
         allowed &= columns[name] <= limit
     if tables.infeasible is not None:
         knobs = {name: np.broadcast_to(values, shape) for name, values in tables.knobs.items()}
-        allowed &= np.asarray(tables.infeasible(columns, knobs)) == 0
+        allowed &= np.asarray(tables.infeasible.function(columns, knobs)) == 0
     names = (*(("error",) if tables.score is not None else ()), *objectives)
     values = np.stack([columns[name] for name in names], axis=2)
     network, design = np.nonzero(allowed)
@@ -117,23 +119,81 @@ def test_random_problems(n, h, n_layers, objectives, constraints, tied, scored, 
     assert_front(tables, objectives, constraints, found, every_pair=not bounds)
 
 
-@settings(deadline=None, max_examples=40)
-@given(st.integers(1, 20), st.integers(1, 60), st.booleans(), st.booleans(), st.integers(0, 2**32 - 1))
-def test_functions_of_pairs(n: int, h: int, bounds: bool, epilogue: bool, seed: int) -> None:
-    """Designs too small for a network, and a metric made of reduced columns, as objective and as constraint."""
+IDLE = {
+    "a product of a metric and a knob": lambda metrics, knobs: metrics["latency_s"] * knobs["idle_w"],
+    "the slower of two": lambda metrics, knobs: np.maximum(metrics["latency_s"], 2 * metrics["interval_s"]),
+    "a rule of a rule": lambda metrics, knobs: metrics["idle_j"] + metrics["area_mm2"],
+}
+
+
+@settings(deadline=None, max_examples=120)
+@given(st.integers(1, 20), st.integers(1, 200), st.booleans(), st.booleans(), st.booleans(), st.integers(0, 2**32 - 1))
+def test_rules_of_pairs(n: int, h: int, bounds: bool, ruled: bool, monotone: bool, seed: int) -> None:
+    """Designs too small for a network, and metrics made of reduced columns, as objectives and as constraints."""
     rng = np.random.default_rng(seed)
-    plain = random_tables(n, h, 4, rng, tied=True, scored=True)
+    plain = random_tables(n, h, 4, rng, tied=bool(seed % 3), scored=bool(seed % 5))
+    reads = (
+        frozenset({"latency_s", "idle_w"}),
+        frozenset({"latency_s", "interval_s"}),
+        frozenset({"idle_j", "area_mm2"}),
+    )
+    rules = {
+        name: PairRule(read, function, monotone)
+        for name, read, function in zip(("idle_j", "pace_s", "sum"), reads, IDLE.values(), strict=True)
+    }
     tables = replace(
         plain,
-        knobs={"held": rng.random(h), "idle_w": rng.random(h)},
-        infeasible=lambda metrics, knobs: (metrics["interval_s"] > knobs["held"]).astype(np.int8),
-        epilogue=(lambda metrics, knobs: {"idle_j": metrics["latency_s"] * knobs["idle_w"]}) if epilogue else None,
-        epilogue_metrics=("idle_j",) if epilogue else (),
+        knobs={"held": rng.random(h), "idle_w": rng.integers(0, 3, h) / 2},
+        infeasible=PairRule(
+            frozenset({"interval_s", "held"}),
+            lambda metrics, knobs: (metrics["interval_s"] > knobs["held"]).astype(np.int8),
+        ),
+        rules=rules if ruled else {},
     )
-    objectives = ["energy_j", "idle_j", "area_mm2"] if epilogue else ["energy_j", "area_mm2"]
-    constraints = {"idle_j": 0.4} if epilogue and seed % 2 else {}
-    found = enumerate_pairs(tables, objectives=objectives, constraints=constraints, bounds=bounds)
-    assert_front(tables, objectives, constraints, found, every_pair=epilogue)
+    objectives = ["energy_j", "pace_s", "sum"] if ruled else ["energy_j", "area_mm2"]
+    constraints = {"idle_j": 0.4, "latency_s": 0.9} if ruled and seed % 2 else {}
+    settings_ = Settings(lanes=1, room=64)
+    found = enumerate_pairs(tables, objectives=objectives, constraints=constraints, bounds=bounds, settings=settings_)
+    assert_front(tables, objectives, constraints, found, every_pair=ruled and not monotone)
+
+
+def test_bounds_of_a_monotone_rule_skip_pairs() -> None:
+    rng = np.random.default_rng(1)
+    costs = rng.random((1, 4, 3)) * np.exp(rng.normal(0, 1.5, (2000, 1, 3)))
+    tables = PairTables(
+        rng.integers(1, 4, (40, 4)), costs, METRICS, score=rng.random(40), largest=frozenset({"interval_s"}),
+        rules={"pace_s": PairRule(frozenset({"latency_s", "interval_s"}), IDLE["the slower of two"], monotone=True)},
+    )  # fmt: skip
+    objectives, limits = ["pace_s", "energy_j"], {"pace_s": 5.0}
+    found = {
+        bounds: enumerate_pairs(tables, objectives=objectives, constraints=limits, bounds=bounds)
+        for bounds in (True, False)
+    }
+    expected, _ = brute_force(tables, objectives, limits)
+    assert front_of(found[True]) == front_of(found[False]) == expected
+    assert found[True].counts["bound over a limit"] > 10_000
+    assert found[True].counts["bound dominated"] > 10_000
+
+
+def test_more_is_better_for_some() -> None:
+    """A metric of which more is better, whatever decides it, is maximised, and its limit is a least value."""
+    rng = np.random.default_rng(2)
+    plain = random_tables(30, 40, 4, rng, tied=True, scored=True)
+    rate = PairRule(frozenset({"latency_s"}), lambda metrics, knobs: 1 / (metrics["latency_s"] + 0.1))
+    tables = replace(plain, rules={"rate": rate})
+    goals = [Objective("rate", more=True), Objective("area_mm2", more=True), Objective("energy_j")]
+    limits = [Limit("rate", 0.5, least=True), Limit("parameters", 3.0, least=True), Limit("peak_power_w", 0.9)]
+    found = enumerate_pairs(tables, objectives=goals, constraints=limits)
+    columns = all_columns(tables)
+    allowed = (columns["rate"] >= 0.5) & (columns["parameters"] >= 3.0) & (columns["peak_power_w"] <= 0.9)
+    assert 0 < allowed.sum() < allowed.size
+    values = np.stack([columns["error"], -columns["rate"], -columns["area_mm2"], columns["energy_j"]], axis=2)
+    network, design = np.nonzero(allowed)
+    kept = non_dominated(values[network, design])
+    signs = np.array([1.0, -1.0, -1.0, 1.0])
+    expected = {(int(n), int(h)): tuple(values[n, h] * signs) for n, h in zip(network[kept], design[kept], strict=True)}
+    assert front_of(found) == expected
+    assert found.objectives == ("error", "rate", "area_mm2", "energy_j")
 
 
 def test_a_rule_on_the_design_alone_is_asked_before_any_pair() -> None:
@@ -144,8 +204,9 @@ def test_a_rule_on_the_design_alone_is_asked_before_any_pair() -> None:
         asked.append(knobs["held"].size)
         return (knobs["held"] + metrics["area_mm2"] > 3).astype(np.int8)
 
+    rule = PairRule(frozenset({"held", "area_mm2"}), infeasible)
     tables = replace(
-        random_tables(9, 50, 4, rng, tied=False, scored=True), knobs={"held": rng.random(50)}, infeasible=infeasible
+        random_tables(9, 50, 4, rng, tied=False, scored=True), knobs={"held": rng.random(50)}, infeasible=rule
     )
     found = enumerate_pairs(tables, objectives=["energy_j", "latency_s"])
     assert asked == [50]
@@ -340,6 +401,7 @@ CASES = {
     "pipelined chain on crossbars": (toy_space, ("interval_s", "energy_j"), {"latency_s": 2e-5}),
     "chain on a systolic array": (systolic_space, ("energy_j", "latency_s", "area_mm2"), {"weight_bytes": 1200.0}),
     "utilisation": (systolic_space, ("energy_j", "utilisation"), {}),
+    "throughput": (toy_space, ("throughput_items_per_s", "area_mm2"), {"throughput_items_per_s": 4e4}),
     "cells on crossbars": (cell_space, ("energy_j", "latency_s", "peak_activation_bytes"), {}),
 }
 
@@ -358,10 +420,12 @@ def test_real_families_as_evaluate_pairs_has_them(case: str, semantics) -> None:
     )
     allowed = costs.infeasible == 0
     assert 0 < allowed.sum() < allowed.size
-    for name, limit in constraints.items():
-        allowed &= costs.columns[name] <= limit
+    for limit in limits_of(space.hardware.model, constraints):
+        allowed &= limit.keeps(costs.columns[limit.metric])
         assert 0 < allowed.sum() < allowed.size
-    points = np.column_stack([np.repeat(error, h), *(costs.columns[name] for name in objectives)])
+    goals = objectives_of(space.hardware.model, objectives)
+    points = np.column_stack([np.repeat(error, h), *(one.minimised(costs.columns[one.metric]) for one in goals)])
+    signs = np.array([1.0, *(-1.0 if one.more else 1.0 for one in goals)])
     kept = np.flatnonzero(allowed)[non_dominated(points[allowed])]
     for bounds in (True, False):
         found = enumerate_space(
@@ -370,27 +434,8 @@ def test_real_families_as_evaluate_pairs_has_them(case: str, semantics) -> None:
         front = front_of(found.enumeration)
         assert set(front) == {(int(i) // h, int(i) % h) for i in kept}
         for i in kept:
-            assert front[int(i) // h, int(i) % h] == tuple(points[i])
+            assert front[int(i) // h, int(i) % h] == tuple(points[i] * signs)
         assert np.array_equal(found.hardware, designs.genotypes[found.enumeration.design])
-
-
-def test_a_family_that_does_not_add_up_is_met_in_blocks() -> None:
-    space = toy_space()
-    pipelined = HardwareSpace(
-        replace(space.hardware.model, composition="pipeline"),
-        space.hardware.base,
-        {gene.name: list(gene.choices) for gene in space.hardware.genes[:2]},
-    )
-    networks, designs = list_networks(space.architecture, COMPILED), list_designs(pipelined)
-    error = np.linspace(0.1, 0.3, len(networks.genotypes))
-    both = [
-        enumerate_space(
-            JointSpace(space.architecture, hardware), networks, replace(designs, space=hardware),
-            objectives=("energy_j", "area_mm2"), constraints={"latency_s": 2e-5}, score=error,
-        )
-        for hardware in (pipelined, HardwareSpace(space.hardware.model, pipelined.base, dict(pipelined.genes)))
-    ]  # fmt: skip
-    assert front_of(both[0].enumeration) == front_of(both[1].enumeration)
 
 
 def test_blocks_of_anything() -> None:

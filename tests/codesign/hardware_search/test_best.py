@@ -70,8 +70,9 @@ def test_the_best_designs_are_those_of_all(name: str, objective: str, constraint
         assert found.value == np.inf
         assert len(found.genotypes) == 0
         return
-    least = costs.columns[objective][allowed].min()
-    best = np.flatnonzero(allowed & (costs.columns[objective] == least))
+    values = costs.columns[objective]
+    least = values[allowed].max() if objective == "utilisation" else values[allowed].min()
+    best = np.flatnonzero(allowed & (values == least))
     assert found.value == least
     assert np.array_equal(found.genotypes, space.enumerate()[best])
     assert np.array_equal(found.columns["energy_j"], costs.columns["energy_j"][best])

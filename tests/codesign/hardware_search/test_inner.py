@@ -10,7 +10,7 @@ from codesign.hardware_search.inner import InnerHardware
 from codesign.pareto import non_dominated
 from codesign.space.joint import JointSpace
 from codesign.strategy.nsga2 import NSGA2
-from codesign.strategy.random import RandomSearch
+from codesign.two_level.fast import FastLevel
 from codesign.two_level.loop import run_search
 from hwmodels.evaluate import evaluate_pairs
 from hwmodels.workload.rewrite import COMPILED
@@ -37,10 +37,10 @@ def costed(space: JointSpace, network: np.ndarray, designs: np.ndarray, limits: 
 
 def test_no_design_beats_a_pair_in_every_cost():
     space, limits = toy_space(), {"latency_s": 1e-3}
-    strategy = InnerHardware(
-        space, RandomSearch(space.architecture), COMPILED, objectives=OBJECTIVES, constraints=limits
-    )
-    networks, devices = space.split(strategy.ask(12, np.random.default_rng(0)).genotypes)
+    stage, rng = InnerHardware(space, COMPILED, objectives=OBJECTIVES, constraints=limits), np.random.default_rng(0)
+    listed = stage.expand(space.architecture.sample(stage.networks(12), rng), rng)
+    assert len(listed.genotypes) == 12
+    networks, devices = space.split(listed.genotypes)
     designs = space.hardware.enumerate()
     for network, device in zip(networks, devices, strict=True):
         points, allowed = costed(space, network, designs, limits)
@@ -52,10 +52,11 @@ def test_no_design_beats_a_pair_in_every_cost():
 
 def test_repeated_draws_find_the_whole_cost_front_of_a_network():
     space = toy_space()
-    strategy = InnerHardware(
-        space, RandomSearch(space.architecture), COMPILED, objectives=OBJECTIVES, constraints={}, designs=60
+    stage, rng = (
+        InnerHardware(space, COMPILED, objectives=OBJECTIVES, constraints={}, designs=60),
+        np.random.default_rng(2),
     )
-    networks, devices = space.split(strategy.ask(60, np.random.default_rng(2)).genotypes)
+    networks, devices = space.split(stage.expand(space.architecture.sample(stage.networks(60), rng), rng).genotypes)
     assert len(np.unique(networks, axis=0)) == 1
     points, allowed = costed(space, networks[0], space.hardware.enumerate(), {})
     front = points[allowed][non_dominated(points[allowed])]
@@ -70,11 +71,10 @@ def test_the_loop_runs_on_it_and_prunes_less_than_of_random_pairs(new_store):
         store = new_store(name)
         search = toy_search(strategy="random", pairs=40)
         if name == "inner":
-            networks = NSGA2(search.space.architecture, population=16)
-            strategy = InnerHardware(
-                search.space, networks, COMPILED, objectives=search.archive.objectives, constraints={}
+            fast = FastLevel(
+                search.space, COMPILED, objectives=search.fast.objectives, constraints={}, hardware="inner"
             )
-            search = replace(search, strategy=strategy)
+            search = replace(search, fast=fast, strategy=NSGA2(fast.proposal_space, population=16))
         ledger = run_search(search, store).ledger
         unique = ledger.considered - ledger.pruned.get("duplicate", 0)
         survived[name] = (ledger.evaluated + ledger.deferred) / unique

@@ -10,23 +10,27 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from codesign.hardware_search import whole_grid
+from codesign.hardware_search.stage import ListedPairs
 from codesign.hardware_search.whole_grid import FrontHardware
 from codesign.pareto import non_dominated, row_fronts
 from codesign.space.joint import JointSpace
 from codesign.strategy.base import Proposal
 from codesign.strategy.nsga2 import NSGA2
-from codesign.strategy.random import RandomSearch
+from codesign.two_level.fast import FastLevel
 from codesign.two_level.loop import run_search
 from hwmodels.errors import SpecError
 from hwmodels.evaluate import evaluate_pairs
 from hwmodels.workload.rewrite import COMPILED
 from tests.codesign.toys import toy_search, toy_space
+from tests.hwmodels.toy_families import PLACEMENT
 
 OBJECTIVES = ("energy_j", "latency_s", "area_mm2")
 
 
-def front_hardware_of(space: JointSpace, limits: dict[str, float]) -> FrontHardware:
-    return FrontHardware(space, RandomSearch(space.architecture), COMPILED, objectives=OBJECTIVES, constraints=limits)
+def expanded(space: JointSpace, limits: dict[str, float], n: int, seed: int) -> ListedPairs:
+    """The fronts of some random networks."""
+    stage, rng = FrontHardware(space, COMPILED, objectives=OBJECTIVES, constraints=limits), np.random.default_rng(seed)
+    return stage.expand(space.architecture.sample(stage.networks(n), rng), rng)
 
 
 def brute_force(space: JointSpace, network: np.ndarray, limits: dict[str, float]) -> tuple[set, bool]:
@@ -61,7 +65,7 @@ def test_the_listed_pairs_are_the_cost_fronts_of_their_networks(limits, values, 
     monkeypatch.setattr(whole_grid, "_BLOCK_PAIRS", 100)
     space = toy_space()
     n_designs = space.hardware.size
-    proposal = front_hardware_of(space, limits).ask(12 * n_designs, np.random.default_rng(1))
+    proposal = expanded(space, limits, 12 * n_designs, 1)
     networks, designs = space.split(proposal.genotypes)
     for network in np.unique(networks, axis=0):
         mine = [tuple(row) for row in designs[(networks == network).all(axis=1)].tolist()]
@@ -75,11 +79,11 @@ def test_reasons_are_those_of_the_fast_level():
     """Every network on every design through FAST gives the counts that the grid search gives unseen."""
     space, limits = toy_space(), {"latency_s": 6e-5}
     search = toy_search(constraints=limits)
-    proposal = front_hardware_of(space, limits).ask(6 * space.hardware.size, np.random.default_rng(4))
+    proposal = expanded(space, limits, 6 * space.hardware.size, 4)
     networks = np.unique(space.split(proposal.genotypes)[0], axis=0)
     designs = space.hardware.enumerate()
     pairs = space.join(np.repeat(networks, len(designs), axis=0), np.tile(designs, (len(networks), 1)))
-    verdicts = search.fast.evaluate(Proposal.full(pairs), search.archive.known())
+    verdicts = search.fast.evaluate(Proposal.full(pairs), search.archive.known(), np.random.default_rng(0))
     assert proposal.dropped.get("duplicate", 0) == (6 - len(networks)) * len(designs)
     counted = search.fast.reasons.counts(verdicts.reason)
     # FAST knows of some over a limit before it costs them, whether their weights fit or not.
@@ -95,9 +99,9 @@ def test_reasons_are_those_of_the_fast_level():
 
 def test_the_loop_accounts_for_every_pair_and_keeps_whole_fronts(new_store):
     search = toy_search(strategy="random", pairs=8 * toy_space().hardware.size)
-    networks = NSGA2(search.space.architecture, population=16)
-    strategy = FrontHardware(search.space, networks, COMPILED, objectives=search.archive.objectives, constraints={})
-    outcome = run_search(replace(search, strategy=strategy), new_store("front"))
+    fast = FastLevel(search.space, COMPILED, objectives=search.fast.objectives, constraints={}, hardware="front")
+    strategy = NSGA2(fast.proposal_space, population=16)
+    outcome = run_search(replace(search, fast=fast, strategy=strategy), new_store("front"))
     ledger = outcome.ledger
     assert ledger.considered == 4 * 8 * search.space.hardware.size
     assert ledger.considered == sum(ledger.pruned.values()) + ledger.evaluated + ledger.deferred
@@ -118,9 +122,9 @@ def test_the_loop_accounts_for_every_pair_and_keeps_whole_fronts(new_store):
 
 def test_families_that_do_not_add_up_are_refused():
     space = toy_space()
-    space.hardware.model = replace(space.hardware.model, composition="pipeline")
+    space.hardware.model = PLACEMENT
     with pytest.raises(SpecError, match="front"):
-        front_hardware_of(space, {})
+        expanded(space, {}, 1, 0)
 
 
 @settings(deadline=None, max_examples=200)

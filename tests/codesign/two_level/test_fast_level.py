@@ -31,9 +31,7 @@ def everything():
     """All pairs of the toy space with their costs and accuracies, by brute force on the pair level."""
     space = toy_space()
     genotypes = space.enumerate()
-    verdicts = FastLevel(space, COMPILED, objectives=OBJECTIVES, constraints={}).evaluate(
-        Proposal.full(genotypes), _nothing(space)
-    )
+    verdicts = FastLevel(space, COMPILED, objectives=OBJECTIVES, constraints={}).evaluate(*_asked(space, genotypes))
     costs = np.column_stack([_full_costs(space, genotypes)[name] for name in OBJECTIVES])
     estimator, cut = FormulaEstimator(), space.architecture.n_genes
     accuracy: dict[AccuracyClass, float] = {}
@@ -51,8 +49,10 @@ def everything():
     return space, genotypes, costs, error
 
 
-def _nothing(space):
-    return Archive(space, OBJECTIVES).known()
+def _asked(space, genotypes, archive=None):
+    """What `evaluate` takes: the pairs, at full fidelity, what is known of accuracies, and a generator."""
+    known = (archive or Archive(space, OBJECTIVES)).known()
+    return Proposal.full(genotypes), known, np.random.default_rng(0)
 
 
 def _full_costs(space, genotypes):
@@ -82,7 +82,7 @@ def test_sound_pruning_keeps_every_pair_of_the_true_front(everything, seed, tigh
     fast = FastLevel(space, COMPILED, objectives=OBJECTIVES, constraints=limits)
     archive = _archive_of(space, fast, genotypes, costs, error, rng.permutation(np.flatnonzero(feasible))[:n_known])
     order = rng.permutation(len(genotypes))
-    verdicts = fast.evaluate(Proposal.full(genotypes[order]), archive.known())
+    verdicts = fast.evaluate(*_asked(space, genotypes[order], archive))
     lost = [fast.reasons.names[r] for r in verdicts.reason[np.isin(order, front)] if r != KEPT]
     assert not lost
 
@@ -105,7 +105,7 @@ def test_every_reason_is_true_and_pruning_is_not_vacuous(everything):
     fast = FastLevel(space, COMPILED, objectives=OBJECTIVES, constraints=limits)
     archive = _archive_of(space, fast, genotypes, costs, error, np.flatnonzero(np.isfinite(costs).all(axis=1))[::3])
     twice = np.concatenate([genotypes, genotypes[:5]])
-    verdicts = fast.evaluate(Proposal.full(twice), archive.known())
+    verdicts = fast.evaluate(*_asked(space, twice, archive))
     names = np.array(fast.reasons.names)[verdicts.reason]
     assert (names[-5:] == "duplicate").all()
     for k, name in enumerate(OBJECTIVES):
@@ -125,7 +125,7 @@ def test_costs_of_the_survivors_are_those_of_a_single_evaluation():
     space = toy_space()
     genotypes = space.sample(200, np.random.default_rng(0))
     fast = FastLevel(space, COMPILED, objectives=OBJECTIVES, constraints={})
-    verdicts = fast.evaluate(Proposal.full(genotypes), _nothing(space))
+    verdicts = fast.evaluate(*_asked(space, genotypes))
     for i in verdicts.survivors[:10]:
         network, chip = space.split(verdicts.genotypes[i : i + 1])
         workload = rewrite(space.architecture.workload(network[0]), COMPILED)
@@ -142,8 +142,8 @@ def test_a_cell_costs_what_its_runtime_executes(semantics):
     space = JointSpace(CellSpace(channels=4, cells=1, stages=2, input_shape=(1, 8, 8)), hardware)
     genotypes = space.sample(400, np.random.default_rng(5))
     fast = FastLevel(space, semantics, objectives=("energy_j",), constraints={})
-    costed = ~np.isnan(fast.evaluate(Proposal.full(genotypes), _nothing(space)).costs["energy_j"])
-    verdicts = fast.evaluate(Proposal.full(genotypes[costed][:40]), _nothing(space))
+    costed = ~np.isnan(fast.evaluate(*_asked(space, genotypes)).costs["energy_j"])
+    verdicts = fast.evaluate(*_asked(space, genotypes[costed][:40]))
     for i in np.flatnonzero(~np.isnan(verdicts.costs["energy_j"])):
         network, design = space.split(genotypes[costed][i : i + 1])
         executed = rewrite(space.architecture.workload(network[0]), semantics)
@@ -162,7 +162,7 @@ def test_dominance_never_crosses_an_accuracy_class():
     both = np.stack([base, base])
     both[0, adc], both[1, adc] = 0, 2
     fast = FastLevel(space, COMPILED, objectives=("energy_j",), constraints={})
-    verdicts = fast.evaluate(Proposal.full(both), _nothing(space))
+    verdicts = fast.evaluate(*_asked(space, both))
     assert verdicts.costs["energy_j"][0] < verdicts.costs["energy_j"][1]
     assert (verdicts.reason == KEPT).all()
 
@@ -175,7 +175,7 @@ def test_a_better_pair_of_the_same_class_does_prune():
     larger = base.copy()
     larger[names.index("tiles")] = 2  # only more silicon, same arithmetic
     fast = FastLevel(space, COMPILED, objectives=("energy_j", "area_mm2"), constraints={})
-    verdicts = fast.evaluate(Proposal.full(np.stack([base, larger])), _nothing(space))
+    verdicts = fast.evaluate(*_asked(space, np.stack([base, larger])))
     assert fast.reasons.names[verdicts.reason[1]] == "dominated in its accuracy class"
     assert verdicts.reason[0] == KEPT
 

@@ -111,7 +111,9 @@ def test_neurosims_windows_leave_the_padding_out() -> None:
     conversions = []
     for spec in (right, peer):
         out = np.zeros((1, len(rows), len(MODEL.layer_metrics)))
-        MODEL.cost(Layers.of(rows), CrossbarSpec.to_table([spec]), np.zeros(0), out, np.zeros((1, len(rows)), np.int16))
+        MODEL.layerwise.cost(
+            Layers.of(rows), CrossbarSpec.to_table([spec]), np.zeros(0), out, np.zeros((1, len(rows)), np.int16)
+        )
         conversions.append(out[0, :, MODEL.layer_metrics.index("conversions")])
     windows = [(30 / 32) ** 2] * 2 + [(14 / 16) ** 2] * 2 + [(6 / 8) ** 2] * 2 + [1, 1]
     np.testing.assert_allclose(conversions[1] / conversions[0], windows, rtol=1e-12)

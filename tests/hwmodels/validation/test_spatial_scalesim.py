@@ -42,7 +42,7 @@ ROWS = [
 
 def cycles(row: Row, **knobs: object) -> float:
     out, choice = np.empty((1, 1, len(MODEL.layer_metrics))), np.empty((1, 1), np.int16)
-    MODEL.cost(Layers.of([row]), SpatialSpec.to_table([SpatialSpec(**knobs)]), np.zeros(1), out, choice)
+    MODEL.layerwise.cost(Layers.of([row]), SpatialSpec.to_table([SpatialSpec(**knobs)]), np.zeros(1), out, choice)
     return float(out[0, 0, CYCLES])
 
 

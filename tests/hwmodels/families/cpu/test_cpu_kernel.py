@@ -42,7 +42,7 @@ def evaluate(rows: list[Row], specs: list[CpuSpec]) -> tuple[np.ndarray, np.ndar
     """out (C, L, M) and choice (C, L)."""
     out = np.full((len(specs), len(rows), len(NAMES)), np.nan)
     choice = np.full((len(specs), len(rows)), -1, np.int16)
-    MODEL.cost(Layers.of(rows), CpuSpec.to_table(specs), np.zeros(MODEL.scratch_size), out, choice)
+    MODEL.layerwise.cost(Layers.of(rows), CpuSpec.to_table(specs), np.zeros(MODEL.layerwise.scratch_size), out, choice)
     return out, choice
 
 
@@ -437,6 +437,6 @@ def test_listed_pairs_equal_all_pairs() -> None:
     out, choice = evaluate(rows, variants)
     config, layer = (index.ravel() for index in np.indices(choice.shape))
     listed, chosen = np.zeros((config.size, len(NAMES))), np.zeros(config.size, np.int16)
-    MODEL.cost_at(Layers.of(rows), CpuSpec.to_table(variants), layer, config, np.zeros(1), listed, chosen)
+    MODEL.layerwise.cost_at(Layers.of(rows), CpuSpec.to_table(variants), layer, config, np.zeros(1), listed, chosen)
     assert (listed == out.reshape(listed.shape)).all()
     assert (chosen == choice.ravel()).all()

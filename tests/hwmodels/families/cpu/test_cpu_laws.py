@@ -43,7 +43,7 @@ def cost_of(rows: tuple[Row, ...], specs: list[CpuSpec]) -> np.ndarray:
     """(C, L, M)."""
     out = np.full((len(specs), len(rows), len(M)), np.nan)
     choice = np.zeros((len(specs), len(rows)), np.int16)
-    MODEL.cost(Layers.of(rows), CpuSpec.to_table(specs), np.zeros(1), out, choice)
+    MODEL.layerwise.cost(Layers.of(rows), CpuSpec.to_table(specs), np.zeros(1), out, choice)
     return out
 
 

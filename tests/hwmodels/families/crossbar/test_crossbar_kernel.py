@@ -24,7 +24,7 @@ METRICS = MODEL.layer_metrics
 
 def run(row: Row, spec: CrossbarSpec) -> dict[str, float]:
     out, choice = np.full((1, 1, len(METRICS)), np.nan), np.zeros((1, 1), np.int16)
-    MODEL.cost(Layers.of([row]), CrossbarSpec.to_table([spec]), np.zeros(0), out, choice)
+    MODEL.layerwise.cost(Layers.of([row]), CrossbarSpec.to_table([spec]), np.zeros(0), out, choice)
     return dict(zip(METRICS, out[0, 0].tolist(), strict=True))
 
 
@@ -597,10 +597,10 @@ def test_listed_pairs_equal_all_pairs() -> None:
     layers = Layers.of([gemm(40, 70, 300), gemm(9, 1, 9, groups=32), gemm(4, 80, 40, steps=5), Row(Kind.POOL)])
     table = CrossbarSpec.table_from(CrossbarSpec(), {"array_rows": np.array([32, 100, 128])})
     out, choice = np.zeros((3, 4, len(METRICS))), np.zeros((3, 4), np.int16)
-    MODEL.cost(layers, table, np.zeros(0), out, choice)
+    MODEL.layerwise.cost(layers, table, np.zeros(0), out, choice)
     config, layer = rng.integers(0, 3, 50), rng.integers(0, 4, 50)
     listed, listed_choice = np.zeros((50, len(METRICS))), np.zeros(50, np.int16)
-    MODEL.cost_at(layers, table, layer, config, np.zeros(0), listed, listed_choice)
+    MODEL.layerwise.cost_at(layers, table, layer, config, np.zeros(0), listed, listed_choice)
     np.testing.assert_array_equal(listed, out[config, layer])
     np.testing.assert_array_equal(listed_choice, choice[config, layer])
     np.testing.assert_array_equal(choice[0], [1, 1, 1, 0])

@@ -21,7 +21,7 @@ def costs(spec: SpatialSpec, *, channels: int, size: int) -> dict[str, float]:
     operator, shape = Conv2d.square(channels, 3), (1, channels, size, size)
     layers = Layers.of([operator.row((shape,), operator.infer(shape))])
     out, choice = np.empty((1, 1, len(MODEL.layer_metrics))), np.empty((1, 1), np.int16)
-    MODEL.cost(layers, SpatialSpec.to_table([spec]), np.zeros(1), out, choice)
+    MODEL.layerwise.cost(layers, SpatialSpec.to_table([spec]), np.zeros(1), out, choice)
     return dict(zip(MODEL.layer_metrics, out[0, 0].tolist(), strict=True))
 
 
@@ -32,7 +32,7 @@ def test_device_loads_and_costs_a_layer(name: str) -> None:
     assert found.name == name
     assert all(found.sources.values())
     table = SpatialSpec.to_table([found.spec])
-    assert MODEL.infeasible({}, table._asdict())[0] == 0
+    assert MODEL.infeasible.function({}, table._asdict())[0] == 0
     metrics = costs(found.spec, channels=64, size=28)
     assert metrics["energy_j"] == pytest.approx(sum(metrics[term] for term in MODEL.energy_terms))
     macs, moved = 64 * 64 * 9 * 28 * 28, 64 * 64 * 9 + 2 * 64 * 28 * 28
@@ -53,7 +53,7 @@ def test_tpu_v1_peak_is_the_published_92_tops() -> None:
 def test_metrics_follow_the_kernel_and_every_assumed_knob_has_a_range() -> None:
     assert MODEL.layer_metrics == Cost._fields
     assert {*MODEL.time_terms, *MODEL.energy_terms, "latency_s", "energy_j"} <= set(MODEL.layer_metrics)
-    assert MODEL.reduction("area_mm2") == "config"
+    assert MODEL.metric("area_mm2").reduction == "config"
     for knob in SpatialSpec.knobs().values():
         assert knob.meaning
         assert knob.source

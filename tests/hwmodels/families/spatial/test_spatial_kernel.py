@@ -37,7 +37,9 @@ def evaluate(rows: list[Row], specs: list[SpatialSpec]) -> tuple[np.ndarray, np.
     """out (C, L, M) and choice (C, L)."""
     out = np.full((len(specs), len(rows), len(NAMES)), np.nan)
     choice = np.full((len(specs), len(rows)), -1, np.int16)
-    MODEL.cost(Layers.of(rows), SpatialSpec.to_table(specs), np.zeros(MODEL.scratch_size), out, choice)
+    MODEL.layerwise.cost(
+        Layers.of(rows), SpatialSpec.to_table(specs), np.zeros(MODEL.layerwise.scratch_size), out, choice
+    )
     return out, choice
 
 
@@ -340,7 +342,9 @@ def test_listed_pairs_equal_all_pairs(drawn: list[Row], devices: list[SpatialSpe
     out, choice = evaluate(drawn, devices)
     config, layer = np.divmod(np.arange(choice.size)[::-1].copy(), len(drawn))
     listed, listed_choice = np.empty((choice.size, len(NAMES))), np.empty(choice.size, np.int16)
-    MODEL.cost_at(Layers.of(drawn), SpatialSpec.to_table(devices), layer, config, np.zeros(1), listed, listed_choice)
+    MODEL.layerwise.cost_at(
+        Layers.of(drawn), SpatialSpec.to_table(devices), layer, config, np.zeros(1), listed, listed_choice
+    )
     np.testing.assert_array_equal(listed, out[config, layer])
     np.testing.assert_array_equal(listed_choice, choice[config, layer])
 
@@ -352,7 +356,7 @@ def test_codes_of_the_kernel_are_those_of_their_definitions() -> None:
     assert knobs["rules"].choices[kernel._COMPAT] == "compat"
     assert knobs["fold_overlap"].choices[kernel._OVERLAP_NONE] == "none"
     assert knobs["fold_overlap"].choices[kernel._OVERLAP_LOAD] == "load"
-    assert MODEL.choices[kernel.VECTOR] == "vector"
+    assert MODEL.layerwise.choices[kernel.VECTOR] == "vector"
     assert SpatialSpec.table_type._fields == tuple(SpatialSpec.model_fields)
 
 
@@ -368,6 +372,6 @@ def test_narrower_bits_are_rounded_up_and_wider_ones_run_at_the_maximum() -> Non
 
 def test_buffers_that_cannot_feed_an_edge_are_infeasible() -> None:
     table = SpatialSpec.to_table([SpatialSpec(), SpatialSpec(array_cols=256, ofmap_sram_bytes=1024)])
-    codes = MODEL.infeasible({}, table._asdict())
+    codes = MODEL.infeasible.function({}, table._asdict())
     assert codes.dtype == np.int8
     np.testing.assert_array_equal(codes, [0, 1])

@@ -73,7 +73,7 @@ def evaluate(layers: list[Row], specs: list[SpatialSpec]) -> np.ndarray:
     """(C, L, M)."""
     out = np.full((len(specs), len(layers), len(M)), np.nan)
     choice = np.zeros((len(specs), len(layers)), np.int16)
-    MODEL.cost(Layers.of(layers), SpatialSpec.to_table(specs), np.zeros(1), out, choice)
+    MODEL.layerwise.cost(Layers.of(layers), SpatialSpec.to_table(specs), np.zeros(1), out, choice)
     return out
 
 
