@@ -58,14 +58,21 @@ def begin(config: RunConfig, folder: Path) -> Run:
     return Run(config, space, parts, blobs.store)
 
 
-def reopen(folder: Path, *, executor: Mapping[str, Any] | None = None, objects: Mapping[str, Any] | None = None) -> Run:
+def reopen(
+    folder: Path,
+    *,
+    executor: Mapping[str, Any] | None = None,
+    strategy: Strategy | None = None,
+    estimator: Estimator | None = None,
+    space: ArchitectureSpace | None = None,
+) -> Run:
     """An existing run, to be gone on with.
 
     Parameters
     ----------
     executor : where its trainings run from now on, as ``{"workers": 4}``; as it began by default. The run ends the
         same either way.
-    objects : section -> object, for each one that was passed as an object when the run began.
+    strategy, estimator, space : each one that was passed as an object when the run began.
 
     Raises
     ------
@@ -75,6 +82,7 @@ def reopen(folder: Path, *, executor: Mapping[str, Any] | None = None, objects: 
     from codesign.app.config import parse_config
     from codesign.store import RunBlobs, RunStore
 
+    objects = _given({"strategy": strategy, "estimator": estimator, "architecture": space})
     store, blobs = RunStore.open(folder), RunBlobs()
     began, blobs.store = store.manifest, store
     # Runs of versions that did not know the key were not pinned.
@@ -85,8 +93,8 @@ def reopen(folder: Path, *, executor: Mapping[str, Any] | None = None, objects: 
     config = parse_config({**began["config"], **where}, where=str(folder / "manifest.json"), objects=objects)
     trainings_on = executor_of(config)
     data = dataset_of(config.data)
-    space = joint_space(config, data)
-    now = manifest(config, data, space)
+    joint = joint_space(config, data)
+    now = manifest(config, data, joint)
     for key in ("data", "space", "family", "model_version", "device", "versions"):
         if began[key] != now[key]:
             raise SpecError(f"{folder / 'manifest.json'}: {key}", now[key], f"what the run began with: {began[key]}")
@@ -94,7 +102,7 @@ def reopen(folder: Path, *, executor: Mapping[str, Any] | None = None, objects: 
         first = began["config"].get(key, {})
         if "object" in first and first != now["config"][key]:
             raise SpecError(f"{folder / 'manifest.json'}: {key}", now["config"][key], f"as the run began: {first}")
-    return Run(config, space, search_of(config, space, data, blobs, executor=trainings_on), store)
+    return Run(config, joint, search_of(config, joint, data, blobs, executor=trainings_on), store)
 
 
 def search(
@@ -119,8 +127,7 @@ def search(
     from codesign.app.config import load_config, parse_config
     from codesign.report.html import read_report, write_report
 
-    given = {"strategy": strategy, "estimator": estimator, "architecture": space, "executor": executor}
-    objects = {key: item for key, item in given.items() if item is not None}
+    objects = _given({"strategy": strategy, "estimator": estimator, "architecture": space, "executor": executor})
     if isinstance(config, Mapping):
         checked = parse_config(dict(config), objects=objects)
     else:
@@ -130,3 +137,8 @@ def search(
     report = read_report(run.store, space=run.space)
     write_report(report, run.store.folder)
     return report.summary
+
+
+def _given(objects: Mapping[str, Any]) -> dict[str, Any]:
+    """Sections with what takes their place, as far as something does."""
+    return {section: item for section, item in objects.items() if item is not None}

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import sys
 
-from codesign.cli import accuracy, catalogue, costs, measuring, runs
+from codesign.cli import accuracy, catalogue, costs, measuring, plugins, runs
 from codesign.cli.app import app
 from codesign.cli.printing import printable_anywhere
 from hwmodels.errors import SpecError
 
-__all__ = ["accuracy", "app", "catalogue", "costs", "main", "measuring", "runs"]
+__all__ = ["accuracy", "app", "catalogue", "costs", "main", "measuring", "plugins", "runs"]
 
 
 def main() -> None:

@@ -1,0 +1,77 @@
+"""What is registered, as records for lists: each plug-in with its settings, each hardware family with its metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from codesign.registry import Plugin, Registry
+from hwmodels.families.base import CostModel
+from hwmodels.units import split_unit
+
+__all__ = ["family_record", "plugin_record", "plugin_records"]
+
+_LIMITS = {
+    "minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "exclusiveMaximum": "<", "minItems": "items >=",
+}  # fmt: skip
+
+
+def plugin_records(registry: Registry) -> list[dict[str, Any]]:
+    """Every plug-in of a registry, by name."""
+    return [plugin_record(name, registry[name]) for name in registry.names()]
+
+
+def plugin_record(name: str, plugin: Plugin) -> dict[str, Any]:
+    """Name, meaning, and the settings: name, type, default, bounds and meaning of each."""
+    schema = plugin.settings.model_json_schema()
+    return {"name": name, "meaning": plugin.meaning, "settings": list(_settings(schema, schema.get("$defs", {}), ""))}
+
+
+def _settings(schema: Mapping[str, Any], parts: Mapping[str, Any], prefix: str) -> Iterator[dict[str, Any]]:
+    """Settings of a JSON schema, those of a section under ``section.key``."""
+    required = schema.get("required", [])
+    for key, field in schema.get("properties", {}).items():
+        name = prefix + key
+        kinds = [_resolved(kind, parts) for kind in field.get("anyOf", [field])]
+        told = next((kind for kind in kinds if kind.get("type") != "null"), {})
+        yield {
+            "name": name,
+            "type": told.get("type", "any"),
+            "default": "required" if key in required else field.get("default"),
+            "bounds": _bounds(told),
+            "meaning": field.get("description", ""),
+        }
+        if "properties" in told:
+            yield from _settings(told, parts, f"{name}.")
+
+
+def _resolved(kind: Mapping[str, Any], parts: Mapping[str, Any]) -> Mapping[str, Any]:
+    reference = kind.get("$ref")
+    resolved: Mapping[str, Any] = parts[reference.rpartition("/")[2]] if reference else kind
+    return resolved
+
+
+def _bounds(kind: Mapping[str, Any]) -> str:
+    if "enum" in kind:
+        return "one of " + ", ".join(map(str, kind["enum"]))
+    found = [f"{sign} {kind[limit]:g}" for limit, sign in _LIMITS.items() if limit in kind]
+    if "items" in kind and (inner := _bounds(kind["items"])):
+        found.append(f"each {inner}")
+    return ", ".join(found)
+
+
+def family_record(model: CostModel) -> dict[str, Any]:
+    """Name, meaning, number of knobs, and the metrics with their unit."""
+    return {
+        "name": model.name,
+        "meaning": model.meaning,
+        "knobs": len(model.spec.knobs()),
+        "metrics": [
+            {
+                "name": metric.name,
+                "unit": split_unit(metric.name)[1],
+                "meaning": metric.meaning,
+            }
+            for metric in model.metrics
+        ],
+    }

@@ -1,0 +1,70 @@
+"""Commands that list what is registered: strategies, spaces, estimators, executors and hardware families."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from codesign.cli.app import app
+from codesign.cli.options import Json
+from codesign.cli.printing import print_json, print_table
+
+__all__: list[str] = []
+
+
+@app.command()
+def strategies(as_json: Json = False) -> None:
+    """Strategies of a search, each with its settings, their bounds and meaning."""
+    _list("strategies", as_json=as_json)
+
+
+@app.command()
+def spaces(as_json: Json = False) -> None:
+    """Spaces of networks, each with its settings, their bounds and meaning."""
+    _list("spaces", as_json=as_json)
+
+
+@app.command()
+def estimators(as_json: Json = False) -> None:
+    """Estimators of accuracy, each with its settings, their bounds and meaning."""
+    _list("estimators", as_json=as_json)
+
+
+@app.command()
+def executors(as_json: Json = False) -> None:
+    """Where trainings can run, each with its settings, their bounds and meaning."""
+    _list("executors", as_json=as_json)
+
+
+@app.command()
+def families(as_json: Json = False) -> None:
+    """Hardware families: meaning, number of knobs, and metrics with their unit."""
+    from codesign.app.listing import family_record
+    from hwmodels.families.base import families as names
+    from hwmodels.families.base import family
+
+    records = [family_record(family(name)) for name in names()]
+    if as_json:
+        return print_json(records)
+    for record in records:
+        print(f"{record['name']}: {record['meaning']}; {record['knobs']} knobs")
+        rows = [(m["name"], m["unit"] or "", m["meaning"]) for m in record["metrics"]]
+        print_table(("metric", "unit", "meaning"), rows)
+
+
+def _list(kind: str, *, as_json: bool) -> None:
+    from codesign.app.listing import plugin_records
+    from codesign.registry import REGISTRIES
+
+    records = plugin_records(REGISTRIES[kind])
+    if as_json:
+        return print_json(records)
+    for record in records:
+        print(f"{record['name']}: {record['meaning']}")
+        if record["settings"]:
+            print_table(("key", "type", "default", "bounds", "meaning"), map(_row, record["settings"]))
+
+
+def _row(setting: dict[str, Any]) -> tuple[str, ...]:
+    default = setting["default"]
+    shown = "none" if default is None else "" if isinstance(default, dict) else str(default)
+    return setting["name"], setting["type"], shown, setting["bounds"], setting["meaning"]
