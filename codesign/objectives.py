@@ -15,7 +15,7 @@ import numpy.typing as npt
 from hwmodels.errors import SpecError
 from hwmodels.families.base import CostModel
 
-__all__ = ["Constraints", "Limit", "Objective", "limits_of", "objectives_of"]
+__all__ = ["Constraints", "Limit", "Objective", "limits_of", "objectives_of", "positive"]
 
 F64 = npt.NDArray[np.float64]
 
@@ -29,6 +29,16 @@ class Objective(NamedTuple):
     def minimised(self, values: F64) -> F64:
         """Values (P,) as they are minimised."""
         return -values if self.more else values
+
+
+def positive(goals: Sequence[Objective], costs: F64) -> F64:
+    """Minimised costs (P, K) as numbers above zero in the same order: what is maximised by its reciprocal.
+
+    >>> positive([Objective("latency_s"), Objective("throughput_items_per_s", more=True)], np.array([[2.0, -4.0]]))
+    array([[2.  , 0.25]])
+    """
+    columns = [-1.0 / column if goal.more else column for goal, column in zip(goals, costs.T, strict=True)]
+    return np.stack(columns, axis=1) if columns else costs
 
 
 class Limit(NamedTuple):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from importlib.metadata import version
-from typing import Any
+from typing import Any, Literal
 
 from codesign.app.config import DataConfig, HardwareConfig, RunConfig
 from codesign.data import Dataset
@@ -23,6 +23,7 @@ from codesign.two_level.slow import SlowLevel
 from hwmodels.catalog import device
 from hwmodels.errors import SpecError
 from hwmodels.families.base import CostModel
+from hwmodels.families.none import NO_HARDWARE, NoHardware
 from hwmodels.workload.rewrite import RUNTIMES
 
 __all__ = [
@@ -55,16 +56,18 @@ def joint_space(config: RunConfig, data: Dataset) -> JointSpace:
     hardware = hardware_space(config.hardware)
     check_metrics(config, hardware.model)
     networks: ArchitectureSpace = config.architecture.make(data)
-    return JointSpace(networks, hardware)
+    return JointSpace(networks.at_batch(config.batch), hardware)
 
 
-def hardware_space(config: HardwareConfig) -> HardwareSpace:
-    """The device of a run, or a choice of several of one family, with the knobs to search.
+def hardware_space(config: HardwareConfig | None) -> HardwareSpace:
+    """The device of a run, or a choice of several of one family, with the knobs to search; or no hardware.
 
     Raises
     ------
     SpecError : an unknown device, knob or value, a device named twice, or devices of several families.
     """
+    if config is None:
+        return HardwareSpace(NO_HARDWARE, NoHardware(), {})
     if isinstance(config.device, str):
         chosen = device(config.device)
         return HardwareSpace(chosen.model, chosen.spec, config.knobs)
@@ -78,11 +81,16 @@ def hardware_space(config: HardwareConfig) -> HardwareSpace:
     return HardwareSpace(first.model, bases, config.knobs)
 
 
+def _search(config: RunConfig) -> Literal["joint", "inner", "front"]:
+    """How designs are searched; without hardware a pair is a network."""
+    return "joint" if config.hardware is None else config.hardware.search
+
+
 def problem_of(config: RunConfig, space: JointSpace, data: Dataset, blobs: Blobs) -> Problem:
     """What the strategy and the estimator of a run are made for."""
     objectives = tuple(config.objectives)
     return Problem(
-        space=space if config.hardware.search == "joint" else space.architecture,
+        space=space if _search(config) == "joint" else space.architecture,
         joint=space,
         objectives=objectives,
         costs=PairCostAccess(space, RUNTIMES[config.runtime], objectives),
@@ -124,7 +132,7 @@ def search_of(
         RUNTIMES[config.runtime],
         objectives=tuple(config.objectives),
         constraints=config.constraints,
-        hardware=config.hardware.search,
+        hardware=_search(config),
         aggressive=config.fast.pruning == "aggressive",
     )
     problem = problem_of(config, space, data, blobs)

@@ -89,9 +89,10 @@ class RunConfig(Settings):
     generations: int = Field(5, ge=1, le=1_000_000)
     data: DataConfig = DataConfig()
     architecture: PluginSection
-    hardware: HardwareConfig
+    hardware: HardwareConfig | None = Field(None, description="device and knobs; none searches networks alone")
     runtime: Literal["compiled", "eager"] = Field("compiled", description="dead branches and fusion, see rewrite")
-    objectives: list[str] = Field(["energy_j", "latency_s", "area_mm2"], min_length=1, description="minimised costs")
+    batch: int = Field(1, ge=1, le=1_000_000, description="items a batch, for the costs")
+    objectives: list[str] = Field(min_length=1, description="costs beside the error; by default those of the family")
     constraints: dict[str, float | str] = Field(
         default_factory=dict, description="metric -> largest value, or smallest where more is better or it says >="
     )
@@ -187,6 +188,8 @@ def parse_config(content: Any, *, where: str = "configuration", objects: Mapping
         raise SpecError(where, content, "a mapping of keys to values")
     content = _with_estimator(content, where)
     content |= _parsed_plugins(content, where, objects or {})
+    if "objectives" not in content:
+        content["objectives"] = _objectives_of_family(content.get("hardware"))
     limits = content.get("constraints")
     if isinstance(limits, dict):
         checked = {str(k): parse_limit(v, str(k), f"{where}: constraints") for k, v in limits.items()}
@@ -207,6 +210,22 @@ def _parsed_plugins(content: Mapping[str, Any], where: str, objects: Mapping[str
         elif section is not None or default is not None:
             found[key] = registry.parse({} if section is None else section, f"{where}: {key}", default=default)
     return found
+
+
+def _objectives_of_family(hardware: Any) -> list[str]:
+    """What the family of a run's hardware optimises where the run names nothing.
+
+    Raises
+    ------
+    SpecError : an unknown device.
+    """
+    from hwmodels.catalog import device
+    from hwmodels.families.none import NO_HARDWARE
+
+    named = hardware.get("device") if isinstance(hardware, Mapping) else None
+    first = named[0] if isinstance(named, list) and named else named
+    # Whatever else the section holds is refused where it is checked.
+    return list((device(first).model if isinstance(first, str) else NO_HARDWARE).objectives)
 
 
 _MOVED = ("recipe", "draws")

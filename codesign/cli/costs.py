@@ -115,7 +115,7 @@ def sweep(
     if as_json:
         return print_json(table.to_dict(orient="records"))
     varying = list(table.columns[: table.columns.get_loc(model.layer_metrics[0])])
-    shown = [*varying, "latency_s", "energy_j", "area_mm2", "infeasible"]
+    shown = [*varying, *(name for name in ("latency_s", "energy_j", "area_mm2") if name in table), "infeasible"]
     print_table(shown, (pretty(row, shown) for row in table[shown].to_dict(orient="records")))
     if output is not None:
         print(f"{len(table)} rows in {output}")
@@ -253,7 +253,8 @@ def _print_estimate(
     print(f"  energy      {shown('energy_j')}   ({parts})")
     kept = f", keys and values {shown('kv_cache_bytes')}" if report.totals["kv_cache_bytes"] else ""
     print(f"  memory      weights {shown('weight_bytes')}, peak activations {shown('peak_activation_bytes')}{kept}")
-    print(f"  area        {shown('area_mm2')}")
+    if "area_mm2" in report.totals:
+        print(f"  area        {shown('area_mm2')}")
     latency = report.totals["latency_s"] or 1.0
     print_table(
         ("layer group", "binding limit", "layers", "MACs", "latency", "share", "energy"),

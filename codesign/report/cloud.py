@@ -28,12 +28,14 @@ DEFERRED_NAME = "deferred"
 class Cloud(NamedTuple):
     """Sampled pairs without an accuracy.
 
-    costs : metric -> (P,). kind : (P,) position in `kinds`, which are the prune reasons and, last, "deferred".
+    axes : the two costs that pictures show. costs : metric -> (P,).
+    kind : (P,) position in `kinds`, which are the prune reasons and, last, "deferred".
     pruned_drawn, pruned_known : pruned pairs in the sample, and those that it was drawn from (full cost known).
     deferred_drawn, deferred_known : likewise; a pair deferred first and evaluated later is not among them.
     costless : pruned pairs whose full cost is not on record: never computed, or met in a whole grid and not listed.
     """
 
+    axes: tuple[str, str]
     costs: dict[str, F64]
     kind: npt.NDArray[np.int64]
     kinds: tuple[str, ...]
@@ -69,7 +71,11 @@ def cloud_of(
     deferred: int = DRAWN_DEFERRED,
 ) -> Cloud:
     """Sample up to `pruned` pruned and `deferred` deferred pairs of a run."""
-    metrics = tuple(dict.fromkeys(("latency_s", "energy_j", *summary.objectives)))
+    known = set(space.hardware.model.names)
+    wanted = ("latency_s", "energy_j", *summary.objectives)
+    metrics = tuple(name for name in dict.fromkeys((*wanted, "macs", "weight_bytes")) if name in known)
+    axes = metrics[0], metrics[1]
+    metrics = tuple(dict.fromkeys((*axes, *summary.objectives)))
     columns = store.read_fast(["reason", *metrics])
     code = columns["reason"].astype(np.int64)
     whole = np.all([np.isfinite(columns[name]) for name in metrics], axis=0)
@@ -81,6 +87,7 @@ def cloud_of(
     rows = np.concatenate(chosen)
     unlisted = summary.ledger.considered - len(code)
     return Cloud(
+        axes=axes,
         costs={name: columns[name][rows].astype(np.float64) for name in metrics},
         kind=np.where(code[rows] == KEPT, len(names), code[rows] - 1),
         kinds=(*names, DEFERRED_NAME),

@@ -82,6 +82,8 @@ def write_report(report: Report, folder: Path) -> list[Path]:
 
 
 def _device_name(config: RunConfig) -> str:
+    if config.hardware is None:
+        return "no hardware"
     device = config.hardware.device
     return device if isinstance(device, str) else f"one of {len(device)} devices"
 
@@ -156,7 +158,7 @@ def _pairs(report: Report) -> str:
     return (
         '<div class="pair">'
         + _figure("plot-costs", cost_figure(summary, cloud), costs)
-        + _figure("plot-accuracy", accuracy_figure(summary), accuracy)
+        + _figure("plot-accuracy", accuracy_figure(summary, cost=cloud.axes[1]), accuracy)
         + "</div>"
     )
 

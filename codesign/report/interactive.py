@@ -28,8 +28,9 @@ F64 = npt.NDArray[np.float64]
 _TALL = 560  # pixels; room for the legend below
 
 
-def cost_figure(summary: Summary, cloud: Cloud, *, x: str = "latency_s", y: str = "energy_j") -> go.Figure:
+def cost_figure(summary: Summary, cloud: Cloud) -> go.Figure:
     """Two costs of all kinds of pairs; see `plots.plot_costs`."""
+    x, y = cloud.axes
     across, up = (shared_scale(name, [cloud.costs[name], _values(summary.evaluated, name)]) for name in (x, y))
     figure = go.Figure()
     for i, (kind, rows) in enumerate(cloud.drawn):
@@ -55,7 +56,7 @@ def cost_figure(summary: Summary, cloud: Cloud, *, x: str = "latency_s", y: str 
     return _finished(figure, axis_label(across, "lower"), axis_label(up, "lower"), log_x=True, log_y=True)
 
 
-def accuracy_figure(summary: Summary, *, cost: str = "energy_j") -> go.Figure:
+def accuracy_figure(summary: Summary, *, cost: str) -> go.Figure:
     """Validation accuracy against one cost, evaluated pairs only."""
     scale, per_cent = scale_of(cost, _values(summary.evaluated, cost)), scale_of("accuracy", [])
     figure = go.Figure()

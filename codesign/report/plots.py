@@ -42,15 +42,13 @@ FRONT_OF_TWO = "front of these two costs alone"
 STEP_COLOURS = {"considered": SECOND, "pruned": "#8A8A8A", "deferred": DEFERRED, "evaluated": ACCENT}
 
 
-def plot_costs(
-    summary: Summary, cloud: Cloud, ax: Axes | None = None, *, x: str = "latency_s", y: str = "energy_j"
-) -> Axes:
+def plot_costs(summary: Summary, cloud: Cloud, ax: Axes | None = None) -> Axes:
     """Two costs of all kinds of pairs: pruned grey by reason, deferred light, evaluated coloured by accuracy.
 
     Rings mark the front over all objectives; the step line is the front of the shown two costs among feasible
     evaluated pairs, whatever their accuracy.
     """
-    ax = _axes(ax)
+    ax, (x, y) = _axes(ax), cloud.axes
     across, up = (shared_scale(name, [cloud.costs[name], _costs(summary.evaluated, name)]) for name in (x, y))
     for i, (kind, rows) in enumerate(cloud.drawn):
         colour, marker, _ = GREYS[i % len(GREYS)]
@@ -75,9 +73,9 @@ def plot_costs(
     return ax
 
 
-def plot_accuracy(summary: Summary, cloud: Cloud, ax: Axes | None = None, *, cost: str = "energy_j") -> Axes:
+def plot_accuracy(summary: Summary, cloud: Cloud, ax: Axes | None = None) -> Axes:
     """Validation accuracy against a cost for evaluated pairs; strips above show where the others lie on that cost."""
-    ax = _axes(ax)
+    ax, cost = _axes(ax), cloud.axes[1]
     scale = shared_scale(cost, [cloud.costs[cost], _costs(summary.evaluated, cost)])
     per_cent = scale_of("accuracy", [])
     _evaluated(summary, ax, scale, per_cent, cost, "accuracy", coloured=False)

@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from codesign.app.assemble import dataset_of, joint_space, task_limits
 from codesign.app.config import RunConfig, parse_config
+from codesign.objectives import positive
 from codesign.pareto import hypervolume, knee, non_dominated
 from codesign.space.joint import JointSpace
 from codesign.store import RunStore
@@ -127,6 +128,7 @@ def summarise(source: RunStore | Path, *, space: JointSpace | None = None) -> Su
     ledgers = tuple(generation.ledger for generation in store.generations())
     front = archive.front()
     reference = _reference(archive)
+    shown = [1.0 / value if goal.more else value for goal, value in zip(archive.goals, reference[1:], strict=True)]
     on_front = {(member.genotype, member.fidelity) for member in front}
     return Summary(
         ledger=Ledger.total(ledgers),
@@ -139,7 +141,7 @@ def summarise(source: RunStore | Path, *, space: JointSpace | None = None) -> Su
         ),
         front=tuple(_pair(member, archive, on_front=True) for member in front),
         knee=knee(archive.points(front)) if front else None,
-        reference=dict(zip(("error", *archive.objectives), reference.tolist(), strict=True)),
+        reference=dict(zip(("error", *archive.objectives), [1.0, *map(float, shown)], strict=True)),
         progress=_progress(archive, ledgers, reference),
     )
 
@@ -177,15 +179,21 @@ def _pair(member: Member, archive: Archive, *, on_front: bool) -> Pair:
 
 def _reference(archive: Archive) -> F64:
     """The reference point, (1 + K,): error 1, and a margin over the worst evaluated costs (1 where there is none)."""
-    points = archive.points(archive.members)
+    points = _positive_points(archive, archive.members)
     worst = points[:, 1:].max(axis=0) if len(points) else np.ones(points.shape[1] - 1)
     return np.concatenate([[1.0], REFERENCE_MARGIN * worst])
+
+
+def _positive_points(archive: Archive, members: Sequence[Member]) -> F64:
+    """(error, costs) with what is maximised by its reciprocal: a box from the origin measures them all."""
+    points = archive.points(members)
+    return np.column_stack([points[:, :1], positive(archive.goals, points[:, 1:])])
 
 
 def _progress(archive: Archive, ledgers: Sequence[Ledger], reference: F64) -> Progress:
     members = archive.feasible()
     told = np.array([member.generation for member in members], np.int64)
-    points = archive.points(members) / reference
+    points = _positive_points(archive, members) / reference
     accuracy, volume = np.full(len(ledgers), np.nan), np.zeros(len(ledgers))
     for generation in range(len(ledgers)):
         known = points[told <= generation]

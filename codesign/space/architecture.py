@@ -11,7 +11,8 @@ import hashlib
 import json
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import NamedTuple
+from copy import copy
+from typing import NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -54,6 +55,12 @@ class ArchitectureSpace(Space):
         super().__init__(genes)
         self.inputs, self.batch = tuple(map(tuple, inputs)), batch
         self.precision = precision or Precision()
+
+    def at_batch(self, batch: int) -> Self:
+        """The same networks with another number of items a batch."""
+        other = copy(self)
+        other.batch = batch
+        return other
 
     @abstractmethod
     def workload(self, genotype: npt.NDArray[np.integer]) -> Workload:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from codesign.objectives import positive
 from codesign.space.architecture import find_rows
 from codesign.strategy.base import Selecting, Strategy, Survivors
 from codesign.two_level.archive import Archive, class_arrays
@@ -60,12 +61,6 @@ def unknown_classes(archive: Archive, verdicts: Verdicts, positions: I64) -> lis
 def _costs(fast: FastLevel, verdicts: Verdicts, pairs: I64) -> F64:
     """Cost objectives of some pairs, minimised, (P, K)."""
     return np.column_stack([goal.minimised(verdicts.costs[goal.metric][pairs]) for goal in fast.goals])
-
-
-def _positive(fast: FastLevel, costs: F64) -> F64:
-    """Minimised costs (P, K) as numbers above zero, in the same order: what is maximised by its reciprocal."""
-    columns = [1.0 / -column if goal.more else column for goal, column in zip(fast.goals, costs.T, strict=True)]
-    return np.column_stack(columns)
 
 
 def _classes(verdicts: Verdicts, positions: I64) -> list[AccuracyClass]:
@@ -135,13 +130,13 @@ def _promising(
     evidence = Evidence(
         described(known.class_architecture[full], known.class_numerics[full]),
         known.class_error[full],
-        np.column_stack([front[:, :1], _positive(fast, front[:, 1:])]),
+        np.column_stack([front[:, :1], positive(fast.goals, front[:, 1:])]),
     )
     return promising(
         evidence,
         described(verdicts.architectures[architecture], verdicts.numerics[numerics]),
         reading_of.reshape(-1),
-        _positive(fast, _costs(fast, verdicts, fresh)),
+        positive(fast.goals, _costs(fast, verdicts, fresh)),
         verdicts.architecture_id[fresh],
         budget.trainings,
         rng,

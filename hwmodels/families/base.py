@@ -444,7 +444,9 @@ class CostModel:
 
     def __post_init__(self) -> None:
         declared = {metric.name for metric in self.metrics}
-        missing = tuple(metric for metric in (_INTERVAL, _THROUGHPUT) if metric.name not in declared)
+        # Without hardware there is no time, and so neither an interval nor a rate.
+        shared = (_INTERVAL, _THROUGHPUT) if {"latency_s", "interval_s"} & declared else ()
+        missing = tuple(metric for metric in shared if metric.name not in declared)
         object.__setattr__(self, "metrics", (*self.metrics, *missing))
         self._check()
 
@@ -474,9 +476,9 @@ class CostModel:
             "interval_s": PairRule(frozenset({"latency_s"}), _latency, monotone=True),
             "throughput_items_per_s": PairRule(frozenset({"batch", "interval_s"}), _throughput),
         }
-        answered = {metric.name for metric in self.metrics if metric.reduction != "rule"}
+        followed = {metric.name for metric in self.metrics if metric.reduction == "rule"}
         rules = {**shared, **self.compose.rules, **self.derived}
-        return {name: rule for name, rule in rules.items() if name not in answered}
+        return {name: rule for name, rule in rules.items() if name in followed}
 
     @property
     def layer_metrics(self) -> tuple[str, ...]:
