@@ -114,8 +114,9 @@ def sweep(
         table.to_csv(output, index=False)
     if as_json:
         return print_json(table.to_dict(orient="records"))
-    varying = list(table.columns[: table.columns.get_loc(model.layer_metrics[0])])
-    shown = [*varying, *(name for name in ("latency_s", "energy_j", "area_mm2") if name in table), "infeasible"]
+    varying = list(table.columns[: table.columns.get_loc(model.composed_metrics[0])])
+    wanted = ("latency_s", "energy_j", "area_mm2", "infeasible")
+    shown = [*varying, *(name for name in wanted if name in table.columns)]
     print_table(shown, (pretty(row, shown) for row in table[shown].to_dict(orient="records")))
     if output is not None:
         print(f"{len(table)} rows in {output}")

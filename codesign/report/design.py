@@ -81,7 +81,7 @@ def layer_bars(design: Design, *, least: float = 0.005, most_terms: int = 7) -> 
     Layers with less than `least` of both latency and energy make one last row; terms after `most_terms` are "other".
     """
     report = design.report
-    latency, energy = report.layers["latency_s"], report.layers["energy_j"]
+    latency, energy = report.layers[report.layer_time], report.layers[report.layer_energy]
     terms = [name for name in report.energy_terms if name in report.layers and report.layers[name].any()]
     terms.sort(key=lambda name: -float(report.layers[name].sum()))
     parts = {term(name): report.layers[name] for name in terms[:most_terms]}
@@ -125,7 +125,7 @@ def roofline_of(design: Design) -> Roofline:
         words = table.activation_bits * (table.input_elements + table.output_elements)
         moved = ((words + table.weight_bits * table.weight_elements)[rows] / 8).astype(np.float64)
         bytes_name, meaning = "operand byte", "input, weights and output, once each"
-    seconds = report.layers["latency_s"]
+    seconds = report.layers[report.layer_time]
     shown = np.flatnonzero((macs > 0) & (moved > 0) & (seconds > 0))
     peaks = [metric for metric in design.model.metrics if metric.name == "peak_macs_per_s"]
     bandwidth = getattr(design.spec, "dram_bytes_per_s", None) if measured is not None else None

@@ -183,6 +183,8 @@ def _knee(design: Design | None) -> str:
 
     if design is None:
         return "<p>There is no front, so there is no knee.</p>"
+    if not design.report.layers:
+        return f"<p>Layers of the family {design.model.name} have no costs of their own.</p>"
     meaning = roofline_of(design).bytes_meaning
     latency = "Latency by layer, coloured by the slowest of its overlapping terms."
     energy = "Energy by layer and term."
@@ -281,7 +283,7 @@ def _write_figures(report: Report, folder: Path) -> list[Path]:
         plots.plot_ledger(summary.ledger, left)
         plots.plot_progress(summary.progress, right)
         written.append(_save(figure, folder / "progress.png"))
-    if design is not None:
+    if design is not None and design.report.layers:
         figure = Figure(figsize=(16, 6), layout="constrained")
         first, second, third = figure.subplots(1, 3)
         plots.plot_layer_latency(design, first)

@@ -57,7 +57,9 @@ def make_run(folder: Path) -> RunStore:
         np.zeros((0, len(Numerics._fields))), np.zeros(0), np.zeros(0),
     )  # fmt: skip
     for generation in range(2):
-        found = fast.evaluate(Proposal.full(space.sample(150, np.random.default_rng(generation))), nothing, np.random.default_rng(0))
+        found = fast.evaluate(
+            Proposal.full(space.sample(150, np.random.default_rng(generation))), nothing, np.random.default_rng(0)
+        )
         chosen = found.survivors[:4]
         pairs = []
         for i, row in enumerate(chosen):

@@ -70,7 +70,7 @@ def test_no_pairs_cost_nothing(name: str) -> None:
     empty = np.zeros(0, np.int64)
     out = np.zeros((0, len(model.layer_metrics)))
     configs = model.spec.to_table([model.spec()])
-    model.cost_at(Layers.of([Row(Kind.CONV)]), configs, empty, empty, np.zeros(1), out, np.zeros(0, np.int16))
+    model.layerwise.cost_at(Layers.of([Row(Kind.CONV)]), configs, empty, empty, np.zeros(1), out, np.zeros(0, np.int16))
 
 
 def test_codes_of_kinds_are_those_of_their_definition() -> None:

@@ -107,7 +107,7 @@ def test_a_pipeline_leaks_for_an_interval() -> None:
 def test_reloaded_layers_take_turns_and_are_no_pipeline() -> None:
     """Resident: a batch every slowest layer. Reloaded into the same arrays: a batch after the other."""
     resident = evaluate(network("resnet18"), MODEL, changed("isaac"))
-    assert resident.items_per_s == pytest.approx(1 / resident.layers["interval_s"].max())
+    assert resident.items_per_s == pytest.approx(1 / resident.layers["stage_s"].max())
     turns = evaluate(network("resnet18"), MODEL, changed("isaac", weights="reloaded", tiles=2))
     assert turns.infeasible is None
     assert turns.items_per_s == pytest.approx(1 / turns.total("latency_s"))

@@ -404,10 +404,10 @@ def twin(row: Row, spec: CrossbarSpec) -> dict[str, float]:
     e["io_j"] = off * (spec.io_j_per_bit + spec.dram_j_per_bit) * share
     matrix = max(e[f"{term}_s"] for term in ("array", "adc", "shift_add", "buffer", "interconnect", "io"))
     if row.sequential_steps > 1:
-        e["interval_s"] = e["latency_s"] = matrix + e["digital_s"] + e["write_s"] + e["fill_s"]
+        e["stage_s"] = e["latency_s"] = matrix + e["digital_s"] + e["write_s"] + e["fill_s"]
     else:
-        e["interval_s"] = max(matrix, e["digital_s"]) + e["write_s"]
-        e["latency_s"] = e["interval_s"] + e["fill_s"]
+        e["stage_s"] = max(matrix, e["digital_s"]) + e["write_s"]
+        e["latency_s"] = e["stage_s"] + e["fill_s"]
     e["leakage_j"] = spec.leakage_fraction * twin_peak_power(spec) * e["latency_s"]
     e["leakage_j"] *= busy + (1 - busy) * spec.idle_leakage_share
     e["energy_j"] = sum(e[term] for term in MODEL.energy_terms)
@@ -497,7 +497,7 @@ def test_outputs_are_finite_and_terms_add_up(row: Row, spec: CrossbarSpec) -> No
     result = run(row, spec)
     assert all(math.isfinite(value) and value >= 0 for value in result.values())
     assert sum(result[term] for term in MODEL.energy_terms) == pytest.approx(result["energy_j"], rel=1e-12)
-    assert result["latency_s"] >= result["interval_s"] >= max(result[term] for term in MODEL.time_terms)
+    assert result["latency_s"] >= result["stage_s"] >= max(result[term] for term in MODEL.time_terms)
 
 
 @given(specs())
