@@ -1,75 +1,70 @@
-"""kill -9 in the middle of a real run, then resume: the archive is that of an uninterrupted run, bit for bit."""
+"""kill -9 before every single write of a run, then resume: the run is that of an uninterrupted one, bit for bit."""
 
 from __future__ import annotations
 
-import os
-import random
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import pytest
 
+from codesign.app.config import parse_config
+from codesign.app.run import begin, reopen
 from codesign.store import RunStore
+from codesign.two_level.loop import run_search
+from tests.codesign.kills import kill_everywhere
+from tests.codesign.toy_strategies import InnerTrainer
+from tests.codesign.toys import toy_search
 
-CONFIG = """
-seed: 5
-generations: 3
-architecture: {space: cell, channels: 4, cells: 1, stages: 1}
-hardware:
-  device: rram_edge
-  knobs: {array_rows: [32, 64], adc_bits: [4, 5, 8], tiles: [1, 2]}
-objectives: [energy_j, area_mm2]
-fast: {pairs: 500}
-slow: {trainings: 2, classes: 2, draws: 1, recipe: {epochs: 1, batch_size: 64}}
-executor: {name: serial}
-"""
-COMMAND = (sys.executable, "-c", "from codesign.cli import main; main()")
+CONFIG = {
+    "seed": 5,
+    "generations": 2,
+    "architecture": {"space": "cell", "channels": 4, "cells": 1, "stages": 1},
+    "hardware": {"device": "rram_edge", "knobs": {"array_rows": [32, 64], "adc_bits": [4, 5, 8], "tiles": [1, 2]}},
+    "objectives": ["energy_j", "area_mm2"],
+    "fast": {"pairs": 300},
+    "slow": {"trainings": 1, "classes": 2},
+    "estimator": {"draws": 1, "recipe": {"epochs": 1, "batch_size": 256}},
+    "executor": {"name": "serial", "portable": False},
+}
 
 
-def archive(folder: Path) -> str:
+def content_of(folder: Path) -> str:
+    """Everything of a run that must not depend on when it was killed."""
     store = RunStore.open(folder)
     try:
-        return repr([(g, pair, estimate.accuracy, estimate.draws) for g, pair, estimate in store.pairs()])
+        pairs = [(g, pair, e.error, e.metrics, e.draws) for g, pair, e in store.pairs()]
+        ledgers = [{k: v for k, v in g.ledger.as_dict().items() if k != "seconds"} for g in store.generations()]
+        states = [
+            {name: value if isinstance(value, str | int) else value.tolist() for name, value in g.strategy.items()}
+            for g in store.generations()
+        ]
+        fast = {name: values.tolist() for name, values in store.read_fast(["reason", "gene_0", "macs"]).items()}
+        kept = store._db.execute("SELECT key, payload FROM blobs").fetchall()
+        weights = store._db.execute("SELECT key, payload FROM weights ORDER BY key").fetchall()
+        return repr((pairs, ledgers, states, fast, kept, weights))
     finally:
         store.close()
 
 
-@pytest.fixture(scope="module")
-def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, float]:
-    """Configuration, folder of a whole run, and how long it took."""
-    root = tmp_path_factory.mktemp("kill")
-    config = root / "run.yaml"
-    config.write_text(CONFIG)
-    clock = time.perf_counter()
-    subprocess.run([*COMMAND, "search", str(config), "-o", str(root / "whole")], check=True, capture_output=True)
-    return config, root / "whole", time.perf_counter() - clock
+def toy(folder: Path) -> None:
+    """A search with an inner trainer and its blobs; begun, or gone on with."""
+    begun = (folder / "manifest.json").is_file()
+    store = RunStore.open(folder) if begun else RunStore.create(folder, {"seed": 3})
+    search = toy_search(strategy=InnerTrainer, blobs=store, generations=3, pairs=60, trainings=2, classes=1)
+    run_search(search, store)
 
 
-def test_the_whole_run_evaluated_something(uninterrupted: tuple[Path, Path, float]) -> None:
-    store = RunStore.open(uninterrupted[1])
-    assert len(store.generations()) == 3
-    assert len(store.pairs()) >= 4
-    store.close()
+def real(folder: Path) -> None:
+    """A search with trainings, as the command line runs it."""
+    begun = (folder / "manifest.json").is_file()
+    run = reopen(folder) if begun else begin(parse_config(CONFIG), folder)
+    run.go()
 
 
-@pytest.mark.parametrize("attempt", range(3))
-def test_killed_and_resumed_runs_end_with_the_same_archive(
-    uninterrupted: tuple[Path, Path, float], tmp_path: Path, attempt: int
-) -> None:
-    config, whole, seconds = uninterrupted
-    folder = tmp_path / "killed"
-    process = subprocess.Popen(
-        [*COMMAND, "search", str(config), "-o", str(folder)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    # A random moment of a random run: once the manifest is there a run can be resumed.
-    deadline = time.perf_counter() + 120
-    while not (folder / "run.sqlite").exists() and time.perf_counter() < deadline:
-        time.sleep(0.01)
-    time.sleep(random.SystemRandom().uniform(0, seconds * 0.5))
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    subprocess.run([*COMMAND, "resume", str(folder)], check=True, capture_output=True, env=dict(os.environ))
-    assert archive(folder) == archive(whole)
+@pytest.mark.parametrize("kind", [toy, real], ids=["toy", "real"])
+def test_a_run_killed_before_any_of_its_writes_ends_as_the_whole_one(kind, tmp_path: Path) -> None:
+    found = kill_everywhere(f"tests.codesign.test_kill_and_resume:{kind.__name__}", tmp_path)
+    assert found["killed"] is True
+    assert found["not_begun"] == [0]  # the manifest is the first write of all
+    assert found["different"] == []
+    # Manifest; a file, pairs, generation and commit of each generation; estimates, and weights or blobs.
+    assert found["writes"] >= (20 if kind is toy else 13)

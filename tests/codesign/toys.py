@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 
 from codesign.estimate.base import Estimate
 from codesign.objectives import Limit
 from codesign.space.chain import ChainSpace
 from codesign.space.hardware import HardwareSpace
 from codesign.space.joint import JointSpace
+from codesign.strategy.base import Blobs, Problem, Strategy
 from codesign.strategy.evolution import RegularisedEvolution
 from codesign.strategy.nsga2 import NSGA2
 from codesign.strategy.random import RandomSearch
+from codesign.testing.strategy import MemoryBlobs
 from codesign.two_level.archive import Archive
 from codesign.two_level.budget import Budget
+from codesign.two_level.cost_access import PairCostAccess
 from codesign.two_level.fast import FastLevel
 from codesign.two_level.loop import Search
 from codesign.two_level.slow import SlowLevel
@@ -53,10 +57,11 @@ class FormulaEstimator:
 
 
 STRATEGIES = {
-    "random": RandomSearch,
-    "evolution": lambda space: RegularisedEvolution(space, population=20, sample=5),
-    "nsga2": lambda space: NSGA2(space, population=16),
+    "random": lambda problem: RandomSearch(problem.space),
+    "evolution": lambda problem: RegularisedEvolution(problem.space, population=20, sample=5),
+    "nsga2": lambda problem: NSGA2(problem.space, population=16),
 }
+OBJECTIVES = ("energy_j", "latency_s", "area_mm2")
 
 
 def toy_space() -> JointSpace:
@@ -72,7 +77,8 @@ def toy_space() -> JointSpace:
 
 def toy_search(
     *,
-    strategy: str = "nsga2",
+    strategy: str | Callable[[Problem], Strategy] = "nsga2",
+    blobs: Blobs | None = None,
     estimator: FormulaEstimator | None = None,
     constraints: dict[str, float] | None = None,
     least_accuracy: float = 0.0,
@@ -80,21 +86,24 @@ def toy_search(
     pairs: int = 400,
     aggressive: bool = False,
     selection: str = "stratified",
+    trainings: int = 3,
+    classes: int = 3,
 ) -> Search:
     space = toy_space()
+    costs = PairCostAccess(space, COMPILED, OBJECTIVES)
+    problem = Problem(space, space, OBJECTIVES, costs, None, blobs or MemoryBlobs(), 3)
     limits = (Limit("accuracy", least_accuracy, least=True),) if least_accuracy else ()
-    objectives = ("energy_j", "latency_s", "area_mm2")
     return Search(
         space=space,
-        strategy=STRATEGIES[strategy](space),
-        fast=FastLevel(space, COMPILED, objectives=objectives, constraints=constraints or {}, aggressive=aggressive),
+        strategy=(STRATEGIES[strategy] if isinstance(strategy, str) else strategy)(problem),
+        fast=FastLevel(space, COMPILED, objectives=OBJECTIVES, constraints=constraints or {}, aggressive=aggressive),
         slow=SlowLevel(space.architecture, estimator or FormulaEstimator(), fidelity=1.0, seed=3),
-        archive=Archive(space, objectives, limits=limits),
+        archive=Archive(space, OBJECTIVES, limits=limits),
         budget=Budget(
             generations=generations,
             pairs=pairs,
-            trainings=3,
-            classes=3,
+            trainings=trainings,
+            classes=classes,
             audits=2 if aggressive else 0,
             selection=selection,
         ),
