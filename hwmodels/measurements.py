@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from hwmodels.errors import SpecError
+from hwmodels.workload.formats import precision_named
 from hwmodels.workload.graph import Builder, Workload
 from hwmodels.workload.ops import (
     Activation,
@@ -41,15 +42,9 @@ from hwmodels.workload.ops import (
 from hwmodels.workload.rewrite import RUNTIMES, rewrite
 from hwmodels.workload.zoo import network
 
-__all__ = ["PRECISIONS", "Measurement", "layer", "read_measurements", "workload_of", "write_measurements",
+__all__ = ["Measurement", "layer", "read_measurements", "workload_of", "write_measurements",
            "written_workload"]  # fmt: skip
 
-PRECISIONS = {
-    "fp32": Precision(32, 32, 32),
-    "fp16": Precision(16, 16, 32),
-    "int8": Precision(8, 8, 32),
-}
-"""Bits by the name in the column `precision`."""
 _CONTEXTS = ("cold", "hot")
 
 
@@ -58,8 +53,9 @@ class Measurement:
     """One row; the fields are the columns of the file.
 
     name : the row's own name. network : zoo name or layer. threads : 0 for the device's own number.
-    runtime : eager or compiled. context : cold within a network, hot in a loop of its own. seconds : median per
-    batch. spread : (90th - 10th percentile) / median, 0 where not known. energy_j : per batch, NaN where not measured.
+    runtime : eager or compiled. precision : a format by name, or two, as fp32, bf16, int8, int4:fp16 or w4a16.
+    context : cold within a network, hot in a loop of its own. seconds : median per batch. spread : (90th - 10th
+    percentile) / median, 0 where not known. energy_j : per batch, NaN where not measured.
     """
 
     name: str
@@ -136,7 +132,8 @@ def _check(measurement: Measurement, where: str) -> None:
     for column, least in (("batch", 1), ("threads", 0), ("spread", 0)):
         if getattr(measurement, column) < least:
             raise SpecError(f"{where}: {column}", getattr(measurement, column), f">= {least}")
-    for column, allowed in (("runtime", RUNTIMES), ("precision", PRECISIONS), ("context", _CONTEXTS)):
+    precision_named(measurement.precision, where=f"{where}: precision")
+    for column, allowed in (("runtime", RUNTIMES), ("context", _CONTEXTS)):
         if getattr(measurement, column) not in allowed:
             raise SpecError.unknown(f"{where}: {column}", getattr(measurement, column), allowed)
 
@@ -158,12 +155,12 @@ def _workload(name: str, batch: int, precision: str, runtime: str) -> Workload:
 
 @cache
 def _written(name: str, batch: int, precision: str) -> Workload:
-    bits = PRECISIONS[precision]
+    given = precision_named(precision, where=f"{name}: precision")
     if " " in name.strip():
-        return layer(name, batch=batch, precision=bits)
+        return layer(name, batch=batch, precision=given)
     name, _, size = name.partition("@")
     shape = _shape(size, name) if size else None
-    return network(name, batch=batch, precision=bits, input_shape=shape)
+    return network(name, batch=batch, precision=given, input_shape=shape)
 
 
 def layer(text: str, *, batch: int = 1, precision: Precision | None = None) -> Workload:

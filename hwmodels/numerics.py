@@ -11,6 +11,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from hwmodels.workload.formats import Format, of_fields
+
 __all__ = ["DRIFT_START_S", "FLOAT", "VARIATIONS", "Numerics", "lossless_adc_bits"]
 
 DRIFT_START_S = 20.0
@@ -23,8 +25,10 @@ VARIATIONS = ("proportional", "lognormal", "independent", "pcm")
 class Numerics(NamedTuple):
     """Arithmetic of a device; plain numbers, so that a batch of them is an array [C, field].
 
-    weight_bits, activation_bits : widest supported width; a network asking for fewer keeps its own. 32 is float.
-    cell_bits : bits of one crossbar cell; 0 means digital, and every field below is 0 too.
+    weight_bits, activation_bits : widest supported width; a network asking for fewer keeps its own.
+    weight_exponent_bits, activation_exponent_bits : those of an exponent among these bits; 0 is an integer, and float32
+        at 32 bits (`weight_format`, `activation_format` say it as formats).
+    cell_bits : bits of one crossbar cell; 0 means digital, and every field below is 0, those of exponents excepted.
     dac_bits : input bits applied a cycle.
     active_rows : rows that add up on one column at once.
     adc_bits : resolution of the column read.
@@ -74,6 +78,18 @@ class Numerics(NamedTuple):
     wire_resistance: float = 0.0
     off_conductance: float = 0.0
     adc_noise_lsb: float = 0.0
+    weight_exponent_bits: int = 0
+    activation_exponent_bits: int = 0
+
+    @property
+    def weight_format(self) -> Format:
+        """The widest format of weights."""
+        return of_fields(self.weight_bits, self.weight_exponent_bits)
+
+    @property
+    def activation_format(self) -> Format:
+        """The widest format of activations."""
+        return of_fields(self.activation_bits, self.activation_exponent_bits)
 
     @property
     def is_crossbar(self) -> bool:

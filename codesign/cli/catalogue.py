@@ -24,7 +24,7 @@ from codesign.cli.options import (
     Torch,
 )
 from codesign.cli.printing import print_json, print_table, print_unknown
-from codesign.cli.sources import Source, bits_on, semantics_of, workload_from
+from codesign.cli.sources import Source, asked_precision, semantics_of, workload_from
 from hwmodels.errors import SpecError
 
 __all__: list[str] = []
@@ -131,7 +131,8 @@ def show(
         raise SpecError("--output", output, "a .png, .svg or .pdf file in an existing folder")
     semantics = semantics_of(runtime, fuse_attention=fuse_attention)
     source = Source(network, torch, onnx, hf_config, input_shape, past)
-    workload = workload_from(source, batch=batch, bits=bits_on(bits), layer_bits=layer_bits, semantics=semantics)
+    asked = asked_precision(bits, None)
+    workload = workload_from(source, batch=batch, asked=asked, layer_bits=layer_bits, semantics=semantics)
     if output is not None:
         figure_of(workload, view=view).savefig(output, dpi=150, bbox_inches="tight", metadata=_no_date(output))
     record = summary_record(workload) | {"runtime": str(semantics)}

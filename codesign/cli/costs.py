@@ -18,17 +18,19 @@ from codesign.cli.options import (
     InputShape,
     Json,
     LayerBits,
+    NumberFormat,
     Onnx,
     Past,
     Runtime,
     Torch,
 )
 from codesign.cli.printing import pretty, print_json, print_table, print_unknown
-from codesign.cli.sources import Source, bits_on, grid_axis, semantics_of, workload_from
+from codesign.cli.sources import Source, asked_precision, grid_axis, semantics_of, workload_from
 from hwmodels.errors import SpecError
 
 if TYPE_CHECKING:
     from hwmodels.cost import CostReport
+    from hwmodels.executed_formats import ExecutedFormat
     from hwmodels.families.base import CostModel, Spec
     from hwmodels.workload.graph import Workload
 
@@ -48,6 +50,7 @@ def estimate(
     past: Past = 0,
     batch: Batch = None,
     bits: Bits = None,
+    number_format: NumberFormat = None,
     layer_bits: LayerBits = None,
     runtime: Runtime = "compiled",
     fuse_attention: FuseAttention = False,
@@ -56,25 +59,34 @@ def estimate(
     """Latency, energy, memory and binding limits of a network on a device: a published one, or your own."""
     from hwmodels.catalog import device as load
     from hwmodels.evaluate import evaluate
+    from hwmodels.executed_formats import executed_formats
     from hwmodels.workload.coverage import unknown_operators
 
     chosen = load(device)
     semantics = semantics_of(runtime, fuse_attention=fuse_attention)
     source = Source(network, torch, onnx, hf_config, input_shape, past)
-    width = bits_on(bits, chosen.spec)
-    workload = workload_from(source, batch=batch, bits=width, layer_bits=layer_bits, semantics=semantics)
+    asked = asked_precision(bits, number_format, chosen.spec)
+    workload = workload_from(source, batch=batch, asked=asked, layer_bits=layer_bits, semantics=semantics)
     report = evaluate(workload, chosen.model, chosen.spec)
     unknown = [item._asdict() for item in unknown_operators(workload)]
     outside = _extrapolated(device, workload)
+    formats = executed_formats(workload, chosen.spec)
     if as_json:
-        record = _estimate_record(report, chosen.model, chosen.spec, chosen.name)
-        return print_json(
-            record
-            | {"default_bits": width, "runtime": str(semantics), "unknown_operators": unknown, "extrapolated": outside}
-        )
+        told = {
+            "default_bits": asked.precision.weight_bits,
+            "default_precision": asked.words,
+            "formats": [item._asdict() for item in formats],
+            "runtime": str(semantics),
+            "unknown_operators": unknown,
+            "extrapolated": outside,
+        }
+        return print_json(_estimate_record(report, chosen.model, chosen.spec, chosen.name) | told)
     for item in outside:
         print(f"EXTRAPOLATED: {item}")
-    _print_estimate(report, chosen.model, chosen.spec, chosen.name, bits=width, runtime=str(semantics), unknown=unknown)
+    _print_estimate(
+        report, chosen.model, chosen.spec, chosen.name, precision=asked.words, formats=formats, runtime=str(semantics),
+        unknown=unknown,
+    )  # fmt: skip
 
 
 @app.command()
@@ -85,6 +97,7 @@ def sweep(
     device: Annotated[str | None, typer.Option(help="Device whose other knobs are kept.")] = None,
     batch: Batch = None,
     bits: Bits = None,
+    number_format: NumberFormat = None,
     layer_bits: LayerBits = None,
     runtime: Runtime = "compiled",
     fuse_attention: FuseAttention = False,
@@ -102,9 +115,9 @@ def sweep(
         raise SpecError("--device", device, f"a device of the family {family}")
     grid = list(base.grid(dict(grid_axis(item) for item in knobs)))
     semantics = semantics_of(runtime, fuse_attention=fuse_attention)
-    width = bits_on(bits, base)
+    asked = asked_precision(bits, number_format, base)
     workloads = [
-        workload_from(Source(name), batch=batch, bits=width, layer_bits=layer_bits, semantics=semantics)
+        workload_from(Source(name), batch=batch, asked=asked, layer_bits=layer_bits, semantics=semantics)
         for name in network
     ]
     table = evaluate_grid(workloads, model, grid)
@@ -130,6 +143,7 @@ def crossdevice(
     metric: Annotated[str, typer.Option(help="latency_s or energy_j.")] = "latency_s",
     batch: Batch = None,
     bits: Bits = None,
+    number_format: NumberFormat = None,
     layer_bits: LayerBits = None,
     runtime: Runtime = "compiled",
     fuse_attention: FuseAttention = False,
@@ -147,9 +161,9 @@ def crossdevice(
         raise SpecError("--output", output, "a file in an existing folder")
     chosen = [load(name) for name in _device_names(device, family)]
     semantics = semantics_of(runtime, fuse_attention=fuse_attention)
-    width = bits_on(bits, *(item.spec for item in chosen))
+    asked = asked_precision(bits, number_format, *(item.spec for item in chosen))
     workloads = [
-        workload_from(Source(name), batch=batch, bits=width, layer_bits=layer_bits, semantics=semantics)
+        workload_from(Source(name), batch=batch, asked=asked, layer_bits=layer_bits, semantics=semantics)
         for name in network
     ]
     table = cross_devices(workloads, chosen, metric=metric)
@@ -232,7 +246,8 @@ def _print_estimate(
     spec: Spec,
     device: str,
     *,
-    bits: int,
+    precision: str,
+    formats: Sequence[ExecutedFormat],
     runtime: str,
     unknown: Sequence[Mapping[str, Any]],
 ) -> None:
@@ -242,7 +257,9 @@ def _print_estimate(
     def shown(name: str) -> str:
         return format_quantity(report.totals[name], split_unit(name)[1])
 
-    print(f"{report.network} on {device} ({report.family}), batch {report.batch}, {bits} bits by default: {runtime}")
+    print(f"{report.network} on {device} ({report.family}), batch {report.batch}, {precision} by default: {runtime}")
+    for executed in formats:
+        print(f"FORMAT: {executed.asked} is {executed.how} to {executed.computed}")
     print_unknown(unknown)
     if report.infeasible:
         print(f"INFEASIBLE: {report.infeasible}")

@@ -10,8 +10,8 @@ import typer
 from hwmodels.errors import SpecError
 
 __all__ = [
-    "Assignments", "Batch", "Bits", "FuseAttention", "HfConfig", "InputShape", "Json", "LayerBits", "Onnx", "Output",
-    "Past", "Runtime", "Torch", "numbers",
+    "Assignments", "Batch", "Bits", "FuseAttention", "HfConfig", "InputShape", "Json", "LayerBits", "NumberFormat",
+    "Onnx", "Output", "Past", "Runtime", "Torch", "numbers",
 ]  # fmt: skip
 
 Json = Annotated[bool, typer.Option("--json", help="JSON on standard output, nothing else.")]
@@ -26,11 +26,20 @@ Bits = Annotated[
         max=32,
     ),
 ]
+NumberFormat = Annotated[
+    str | None,
+    typer.Option(
+        "--format",
+        help="In place of --bits: fp16, bf16, tf32, fp32, fp8, int8, int4 and so on, weights:activations as "
+        "int4:fp16, or w4a16.",
+    ),
+]
 LayerBits = Annotated[
     list[str] | None,
     typer.Option(
         "--layer-bits",
-        help="Bits of some layers, as first=8, depthwise=8:16 (weights:activations) or 'layer4*=2' (repeatable).",
+        help="Bits or formats of some layers, as first=8, depthwise=8:16 (weights:activations), 'layer4*=2' or "
+        "linear=w4a16 (repeatable).",
     ),
 ]
 Batch = Annotated[int | None, typer.Option(help="Items a batch; 1, or that of the example inputs or the file.", min=1)]

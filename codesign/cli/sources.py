@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from hwmodels.workload.ops import Precision
     from hwmodels.workload.rewrite import Semantics
 
-__all__ = ["Source", "bits_on", "grid_axis", "semantics_of", "workload_from"]
+__all__ = ["Asked", "Source", "asked_precision", "grid_axis", "semantics_of", "workload_from"]
 
 
 class Source(NamedTuple):
@@ -28,23 +28,46 @@ class Source(NamedTuple):
     past: int = 0
 
 
-def bits_on(bits: int | None, *specs: Spec) -> int:
-    """The bits that a user asks for; else 8, or 32 where one of the devices computes in float."""
-    if bits is not None:
-        return bits
-    return 32 if any(spec.numerics().weight_bits >= 32 for spec in specs) else 8
+class Asked(NamedTuple):
+    """The precision of layers that nothing else gives one, in words, and whether the user states it."""
+
+    precision: Precision
+    words: str
+    is_stated: bool
+
+
+def asked_precision(bits: int | None, number_format: str | None, *specs: Spec) -> Asked:
+    """What a user asks for by --bits or --format; else 8 bits, or 32 where one of the devices computes in float.
+
+    Raises
+    ------
+    SpecError : both options at once, or an unknown format.
+    """
+    from hwmodels.workload.formats import precision_named
+    from hwmodels.workload.ops import Precision
+
+    if number_format is not None:
+        if bits is not None:
+            raise SpecError("--format", number_format, "to be given beside --bits", "one of the two says it all")
+        return Asked(precision_named(number_format, where="--format"), number_format, True)
+    width = bits or (32 if any(spec.numerics().weight_format.is_float for spec in specs) else 8)
+    return Asked(Precision(width, width), f"{width} bits", bits is not None)
 
 
 def workload_from(
-    source: Source, *, batch: int | None, bits: int, layer_bits: list[str] | None, semantics: Semantics
+    source: Source, *, batch: int | None, asked: Asked, layer_bits: list[str] | None, semantics: Semantics
 ) -> Workload:
-    """The network that a user names, with its bits, as its runtime executes it."""
-    from hwmodels.workload.ops import Precision
+    """The network that a user names, with its bits and formats, as its runtime executes it.
+
+    A torch module in half precision keeps it unless the user states another; an ONNX file keeps what it says.
+    """
     from hwmodels.workload.precision import PrecisionPolicy, with_precision
     from hwmodels.workload.rewrite import rewrite
 
     rules = PrecisionPolicy.parse(None, layer_bits or ())
-    return rewrite(with_precision(_read(source, batch, Precision(bits, bits)), rules), semantics)
+    if source.torch is not None and asked.is_stated:
+        rules = PrecisionPolicy(asked.precision, rules.rules)
+    return rewrite(with_precision(_read(source, batch, asked.precision), rules), semantics)
 
 
 def _read(source: Source, batch: int | None, precision: Precision) -> Workload:

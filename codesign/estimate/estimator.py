@@ -23,7 +23,7 @@ from codesign.estimate.crossbar_network import (
     read_products,
     reading_errors,
 )
-from codesign.estimate.quantise import FLOAT_BITS, effective_bits, quantise
+from codesign.estimate.quantise import FLOAT_BITS, effective_bits, effective_formats, is_float32, quantise
 from codesign.estimate.recipe import Recipe
 from codesign.estimate.train import deterministic, pack, restore, train, training_key, unpack
 from codesign.network.module import Network
@@ -81,11 +81,19 @@ class TrainingEstimator:
         return training_key(request.workload, self.dataset, self.recipe, request.fidelity, request.seed)
 
     def key(self, request: Request) -> str:
-        """Content key of an estimate: the training's, the bits of every layer, and the rest of the numerics."""
+        """Content key of an estimate: the training's, bits and formats of every layer, the rest of the numerics."""
         _, workload, numerics, fidelity, _ = request
         bits = [effective_bits(node, numerics) for node in workload]
+        formats = [effective_formats(node, numerics) for node in workload]
+        stated = [
+            [given.name for given in pair] if any(given.is_float and not is_float32(given) for given in pair) else 0
+            for pair in formats
+        ]
         draws = self._draws(numerics, fidelity)
-        content = [self.training_key(request), bits, list(numerics[2:]), draws, self.calibration, self.reading]
+        reading = [getattr(numerics, name) for name in Numerics._fields[2:] if not name.endswith("exponent_bits")]
+        content = [self.training_key(request), bits, reading, draws, self.calibration, self.reading]
+        if any(stated):  # integers and float32 have the keys that they had before there were other formats
+            content.append(stated)
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
     def estimate(self, requests: Sequence[Request]) -> Iterator[tuple[int, Estimate]]:
@@ -126,7 +134,8 @@ class TrainingEstimator:
 
     def _predictors(self, network: Network, numerics: Numerics, draws: int, seed: int) -> list[Predict]:
         """The network under the numerics, once a draw."""
-        if all(min(effective_bits(node, numerics)) >= FLOAT_BITS for node in network.nodes):
+        formats = [given for node in network.nodes for given in effective_formats(node, numerics)]
+        if all(is_float32(given) for given in formats):
             if numerics.is_crossbar:
                 raise SpecError(
                     f"{network.workload.name}: bits", FLOAT_BITS, "below 32: a crossbar multiplies integers"

@@ -1,19 +1,20 @@
-"""Post-training quantisation of a trained network: integer products between float tensors.
+"""Post-training quantisation of a trained network: integer products between float tensors, or narrower floats.
 
-Every product (convolution, linear, matrix product, recurrent step) reads its input through a per-tensor quantiser
-and multiplies integers exactly; bias, normalisation, activation, pooling and the like run in float32, as on a
-digital vector unit. Weights are symmetric with one scale an output channel; ranges come from a fixed part of the
+Every integer product (convolution, linear, matrix product, recurrent step) reads its input through a per-tensor
+quantiser and multiplies integers exactly; bias, normalisation, activation, pooling and the like run in float32, as on
+a digital vector unit. Weights are symmetric with one scale an output channel; ranges come from a fixed part of the
 training split, never from what is evaluated. [Krishnamoorthi, arXiv:1806.08342; Nagel et al., arXiv:2106.08295]
 
-The width of a layer is the smaller of what the network asks for and what the hardware has; 32 means float. With one
-operand at 32 the other is rounded and the product is float. The hidden state of a recurrent layer is rounded at
-every step. Embedding tables are rounded row by row. Not modelled: bias rounding, accumulator overflow, learned
-quantisers, quantisation-aware training.
+The format of a layer is what the hardware makes of the one that the network asks for. Widths alone are integers, and
+32 bits are float32 (int32 is simulated as that). Where one operand is a float, each is rounded to its own format (see
+`codesign.estimate.floats`) and the product is computed in float32. The hidden state of a recurrent layer is rounded at
+every step in integer products alone. Embedding tables are rounded row by row. Not modelled: bias rounding, accumulator
+overflow, learned quantisers, quantisation-aware training.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from types import MappingProxyType
@@ -21,6 +22,7 @@ from types import MappingProxyType
 import torch
 from torch import Tensor, nn
 
+from codesign.estimate.floats import activation_scale, rounded, rounded_weights
 from codesign.estimate.fold import fold_norms
 from codesign.estimate.integer import (
     IntegerLayer,
@@ -36,9 +38,10 @@ from codesign.network.module import Network, Operation
 from hwmodels.errors import SpecError
 from hwmodels.numerics import Numerics
 from hwmodels.workload import ops
+from hwmodels.workload.formats import FLOATS, Format, format_of, held
 from hwmodels.workload.graph import Node
 
-__all__ = ["FLOAT_BITS", "QuantisedNetwork", "effective_bits", "quantise"]
+__all__ = ["FLOAT_BITS", "QuantisedNetwork", "effective_bits", "effective_formats", "is_float32", "quantise"]
 
 FLOAT_BITS = 32
 """From this width on a tensor stays in floating point."""
@@ -53,6 +56,20 @@ def effective_bits(node: Node, numerics: Numerics) -> tuple[int, int]:
         min(node.precision.weight_bits, numerics.weight_bits),
         min(node.precision.activation_bits, numerics.activation_bits),
     )
+
+
+def effective_formats(node: Node, numerics: Numerics) -> tuple[Format, Format]:
+    """Weight and activation formats of a layer: what the hardware makes of the network's."""
+    asked = node.precision
+    return (
+        held(format_of(asked.weight_bits, asked.weight_format), numerics.weight_format),
+        held(format_of(asked.activation_bits, asked.activation_format), numerics.activation_format),
+    )
+
+
+def is_float32(given: Format) -> bool:
+    """Whether a tensor in this format is left as trained: float32, wider floats, and integers as wide."""
+    return given.mantissa_bits >= FLOATS["fp32"].mantissa_bits if given.is_float else given.bits >= FLOAT_BITS
 
 
 Replace = Callable[[Mapping[str, Product]], Operation]
@@ -93,7 +110,7 @@ def quantise(network: Network, numerics: Numerics, calibration: Tensor) -> Quant
     Parameters
     ----------
     network : trained; left untouched.
-    numerics : the hardware's widths.
+    numerics : the hardware's widest formats.
     calibration : (B, ...) training inputs that set the ranges of the activations.
 
     Raises
@@ -111,19 +128,21 @@ def quantise(network: Network, numerics: Numerics, calibration: Tensor) -> Quant
                 where = f"{network.workload.name}: {node.name}"
                 raise SpecError(where, (weight_bits, input_bits), "at least 2 weight bits and 1 activation bit")
             inputs = [values[source] for source in node.inputs]
-            both_integer = max(weight_bits, input_bits) < FLOAT_BITS
-            if isinstance(node.operator, _STATIONARY) and both_integer:
+            formats = effective_formats(node, numerics)
+            is_integer = [not given.is_float and not is_float32(given) for given in formats]
+            if isinstance(node.operator, _STATIONARY) and all(is_integer):
                 maps, run = _stationary(folded, node, (weight_bits, input_bits), values)
                 layers.update({layer.matrix.name: layer for layer in maps})
                 replace[node.name] = _bound(maps, run)
-            elif isinstance(node.operator, ops.MatMul) and input_bits < FLOAT_BITS:
+            elif isinstance(node.operator, ops.MatMul) and is_integer[1]:
                 quantisers = [activation_quantiser(value, input_bits) for value in inputs]
                 replace[node.name] = _constant(partial(_dynamic_product, quantisers[0], quantisers[1]))
             elif isinstance(node.operator, (*_STATIONARY, ops.Embedding)):
-                _round_weights(folded.operation(node.name), weight_bits)
-                if isinstance(node.operator, _STATIONARY) and input_bits < FLOAT_BITS:
-                    rounded = partial(_rounded_input, activation_quantiser(inputs[0], input_bits))
-                    replace[node.name] = _constant(partial(rounded, folded.operation(node.name)))
+                _round_weights(folded.operation(node.name), formats[0])
+                if isinstance(node.operator, _STATIONARY) and not is_float32(formats[1]):
+                    replace[node.name] = _constant(_reading(inputs[:1], formats[1], folded.operation(node.name)))
+            elif isinstance(node.operator, ops.MatMul) and not is_float32(formats[1]):
+                replace[node.name] = _constant(_reading(inputs, formats[1], folded.operation(node.name)))
     return QuantisedNetwork(folded, MappingProxyType(layers), MappingProxyType(replace))
 
 
@@ -221,15 +240,22 @@ def _recurrent(
     return torch.stack(states, dim=1)
 
 
-def _round_weights(module: Operation, bits: int) -> None:
-    """Round every weight matrix of a module in place to the values its integers stand for."""
-    if bits >= FLOAT_BITS or not isinstance(module, nn.Module):
+def _round_weights(module: Operation, given: Format) -> None:
+    """Round every weight matrix of a module in place to the values of a format."""
+    if is_float32(given) or not isinstance(module, nn.Module):
         return
     for parameter in module.parameters():
-        if parameter.dim() > 1:
-            codes, scale = quantise_weights(parameter, bits)
+        if parameter.dim() > 1 and given.is_float:
+            parameter.copy_(rounded_weights(parameter, given))
+        elif parameter.dim() > 1:
+            codes, scale = quantise_weights(parameter, given.bits)
             parameter.copy_((codes * scale.reshape(-1, *[1] * (codes.dim() - 1))).float())
 
 
-def _rounded_input(quantiser: Quantiser, operation: Operation, x: Tensor) -> Tensor:
-    return operation(quantiser.reals(quantiser.integers(x)))
+def _reading(values: Sequence[Tensor], given: Format, operation: Operation) -> Operation:
+    """An operation on inputs rounded to a format, whose ranges come from their calibration values."""
+    if given.is_float:
+        scales = [activation_scale(value, given) for value in values]
+        return lambda *inputs: operation(*(rounded(x, given, s) for x, s in zip(inputs, scales, strict=True)))
+    quantisers = [activation_quantiser(value, given.bits) for value in values]
+    return lambda *inputs: operation(*(q.reals(q.integers(x)) for x, q in zip(inputs, quantisers, strict=True)))

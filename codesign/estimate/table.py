@@ -144,7 +144,8 @@ class AccuracyTable:
         """
         if numerics not in self.numerics and numerics.is_crossbar and _is_lossless(numerics):
             numerics = Numerics(numerics.weight_bits, numerics.activation_bits)
-        if not numerics.is_crossbar and min(numerics[:2]) >= self.float_from:
+        is_integer = numerics.weight_exponent_bits == numerics.activation_exponent_bits == 0
+        if is_integer and not numerics.is_crossbar and min(numerics[:2]) >= self.float_from:
             numerics = FLOAT
         if numerics not in self.numerics:
             measured = "; ".join(str(tuple(known)) for known in self.numerics)

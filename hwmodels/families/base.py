@@ -20,6 +20,7 @@ from pydantic.fields import FieldInfo
 
 from hwmodels.errors import SpecError
 from hwmodels.numerics import Numerics
+from hwmodels.workload.formats import Format, held
 
 __all__ = [
     "ALWAYS_FEASIBLE",
@@ -236,6 +237,11 @@ class Spec(BaseModel):
 
     def numerics(self) -> Numerics:
         return numerics_of(type(self).numerics_table(type(self).to_table([self]))[0])
+
+    def computed(self, weight: Format, activation: Format) -> tuple[Format, Format]:
+        """The formats in which a product of such operands is computed: here, what the numerics leave of them."""
+        numerics = self.numerics()
+        return held(weight, numerics.weight_format), held(activation, numerics.activation_format)
 
     @classmethod
     def _check_names(cls, values: Mapping[str, Any]) -> None:

@@ -22,8 +22,11 @@ import numpy.typing as npt
 from numba import njit
 
 __all__ = [
+    "BFLOAT16",
+    "BY_WIDTH",
     "CONV",
     "EMBEDDING",
+    "INTEGER",
     "NORM",
     "POOL",
     "Listed",
@@ -40,8 +43,9 @@ __all__ = [
 
 I64 = npt.NDArray[np.int64]
 
-# Codes of Kind; a test holds them to its definition.
+# Codes of Kind and of number formats; a test holds them to their definitions.
 CONV, POOL, NORM, EMBEDDING = 0, 4, 5, 9
+BY_WIDTH, INTEGER, BFLOAT16 = 0, 1, 6
 
 inner = njit(nogil=True, error_model="numpy")
 entry = njit(cache=True, nogil=True, error_model="numpy")

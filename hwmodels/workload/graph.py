@@ -1,4 +1,4 @@
-"""Workload: a network as a validated directed acyclic graph of operators with shapes and bit widths.
+"""Workload: a network as a validated directed acyclic graph of operators with shapes and number formats.
 
 A `Workload` holds its `Node`s in topological order; the order of a node's inputs is in the node, since an edge set
 does not know it. `Workload.graph` is the same as a networkx graph. `Builder` writes one down in program order;
@@ -170,14 +170,11 @@ class Workload:
                     at_input.add(node.name)
                 continue
             row = node.operator.row(tuple(self[source].shape for source in node.inputs), node.shape)
-            bits = node.precision
             found.append(
                 (
                     node,
                     row._replace(
-                        weight_bits=bits.weight_bits,
-                        activation_bits=bits.activation_bits,
-                        accumulator_bits=bits.accumulator_bits,
+                        **node.precision._asdict(),
                         input_offchip=int(reads_input),
                         output_offchip=int(node.name in at_output),
                     ),

@@ -1,4 +1,4 @@
-"""Bits of a network: one precision for all layers, or a mixed policy of rules.
+"""Bits and formats of a network: one precision for all layers, or a mixed policy of rules.
 
 A policy is applied to the network as written, before any rewrite: a convolution that later absorbs its activation
 keeps its own bits. Layers that no rule names have the default, normalisation and activations included.
@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
 from hwmodels.errors import SpecError
+from hwmodels.workload.formats import precision_named
 from hwmodels.workload.graph import Node, Workload
 from hwmodels.workload.ops import Kind, Precision, Row
 
@@ -28,9 +29,9 @@ class PrecisionPolicy:
     A rule's key is "first" or "last" (the first and the last layer with MACs), "depthwise", a kind of layer such as
     "conv" or "linear", or a pattern of layer names such as "layer4*".
 
-    >>> policy = PrecisionPolicy.parse(4, ["first=8", "linear=8:16"])
-    >>> policy.rules[1]
-    ('linear', Precision(weight_bits=8, activation_bits=16, accumulator_bits=32))
+    >>> policy = PrecisionPolicy.parse(4, ["first=8", "linear=w4a16"])
+    >>> policy.rules[1][1] == precision_named("int4:fp16", where="linear")
+    True
     """
 
     default: Precision | None = None
@@ -40,9 +41,11 @@ class PrecisionPolicy:
     def parse(cls, bits: int | None, rules: Iterable[str]) -> PrecisionPolicy:
         """From `bits` of weights and activations, if any, and rules ``layers=weight[:activation[:accumulator]]``.
 
+        A rule may name formats instead of bits: ``layers=format``, ``layers=format:format`` or ``layers=w4a16``.
+
         Raises
         ------
-        SpecError : a rule that is none, or bits outside 1 to 32 (accumulators to 64).
+        SpecError : a rule that is none, an unknown format, or bits outside 1 to 32 (accumulators to 64).
         """
         return cls(None if bits is None else Precision(bits, bits), tuple(_parse(rule) for rule in rules))
 
@@ -87,7 +90,11 @@ def _selector(layers: str, rows: dict[str, Row]) -> Callable[[Node], bool]:
 def _parse(rule: str) -> tuple[str, Precision]:
     found = _RULE.fullmatch(rule.strip())
     if found is None:
-        raise SpecError("bits", rule, "layers=weight[:activation[:accumulator]], as first=8 or conv=4:8")
+        layers, equals, name = rule.strip().partition("=")
+        if not layers or not equals or not name[:1].isalpha():
+            expected = "layers=weight[:activation[:accumulator]], as first=8 or conv=4:8, or layers=format"
+            raise SpecError("bits", rule, expected)
+        return layers.strip(), precision_named(name, where=f"bits of {layers.strip()}")
     weight = int(found["weight"])
     activation = int(found["activation"] or weight)
     accumulator = int(found["accumulator"] or Precision().accumulator_bits)

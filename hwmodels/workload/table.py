@@ -58,6 +58,8 @@ class Layers(NamedTuple):
     sequential_steps: I64
     input_offchip: I64
     output_offchip: I64
+    weight_format: I64
+    activation_format: I64
 
     @classmethod
     def of(cls, rows: Sequence[Row]) -> Layers:

@@ -33,6 +33,8 @@ executor: {name: serial}
         ("estimate", "resnet18", "--device", "isaac"),
         ("estimate", "resnet18", "--device", "isaac", "--input", "3x64x64", "--layer-bits", "first=16"),
         ("estimate", "bert_base", "--device", "tpu_v1", "--batch", "4", "--runtime", "eager", "--bits", "16"),
+        ("estimate", "resnet18", "--device", "pixel2", "--format", "w4a16", "--layer-bits", "last=bf16"),
+        ("crossdevice", "resnet18", "--device", "pixel2", "--device", "isaac", "--format", "fp16"),
         ("sweep", "resnet18", "vgg16", "--family", "crossbar", "--set", "adc_bits=4,8", "--set", "array_rows=64,128"),
         ("validate", "crossbar"),
         ("assumptions",),
@@ -99,6 +101,53 @@ def model():
 """
 
 
+@pytest.mark.parametrize("device", ["pixel2", "tpu_v1", "isaac"])
+@pytest.mark.parametrize(("number_format", "bits"), [("int8", "8"), ("fp32", "32"), ("int4", "4")])
+def test_formats_that_a_width_gives_away_cost_as_the_width(run, device: str, number_format: str, bits: str):
+    arguments = ("estimate", "mobilenet_v2", "--device", device, "--json")
+    by_format, by_bits = (
+        json.loads(run(*arguments, *option)[1]) for option in (("--format", number_format), ("--bits", bits))
+    )
+    assert by_format["totals"] == by_bits["totals"]
+    assert by_format["default_precision"] == number_format
+    assert by_bits["default_precision"] == f"{bits} bits"
+
+
+def test_an_estimate_says_what_becomes_of_a_format(run):
+    arguments = ("estimate", "resnet18", "--device", "tpu_v1", "--format", "fp16")
+    told = [{"asked": "fp16", "computed": "int8", "how": "rounded"}]
+    assert json.loads(run(*arguments, "--json")[1])["formats"] == told
+    assert "FORMAT: fp16 is rounded to int8" in run(*arguments)[1]
+    plain = ("estimate", "resnet18", "--device", "tpu_v1")
+    assert json.loads(run(*plain, "--json")[1])["formats"] == []
+    assert "FORMAT" not in run(*plain)[1]
+
+
+def test_weights_alone_in_four_bits_are_a_quarter_of_half_precision(run):
+    def total(name: str, number_format: str) -> float:
+        record = json.loads(run("estimate", "gpt2", "--device", "pixel2", "--format", number_format, "--json")[1])
+        return record["totals"][name]
+
+    assert 4 * total("weight_bytes", "w4a16") == total("weight_bytes", "fp16") == total("weight_bytes", "bf16")
+    assert total("peak_activation_bytes", "w4a16") == total("peak_activation_bytes", "fp16")
+    assert total("energy_j", "w4a16") < total("energy_j", "fp16")
+
+
+def test_a_half_precision_module_keeps_its_format_unless_the_user_states_another(run, tmp_path: Path):
+    path = tmp_path / "half.py"
+    path.write_text(
+        "import torch\n\ndef model():\n    return torch.nn.Linear(64, 32).half(), torch.zeros(2, 64).half()\n"
+    )
+
+    def weight_bytes(*options: str) -> float:
+        printed = run("estimate", "--torch", f"{path}:model", "--device", "tpu_v1", *options, "--json")[1]
+        return json.loads(printed)["totals"]["weight_bytes"]
+
+    parameters = 64 * 32 + 32
+    assert weight_bytes() == 2 * parameters
+    assert weight_bytes("--bits", "8") == weight_bytes("--format", "fp8") == parameters
+
+
 def test_an_own_torch_model_is_estimated_and_its_unknown_operators_are_named(run, tmp_path: Path):
     path = tmp_path / "mine.py"
     path.write_text(OWN_MODEL)
@@ -160,6 +209,12 @@ def test_a_sweep_is_the_grid(run, tmp_path: Path):
         (("estimate", "resnet50", "--past", "8", "--device", "isaac"), ["--past", "--hf-config"]),
         (("estimate", "resnet50", "--layer-bits", "conv", "--device", "isaac"), ["bits: conv", "first=8"]),
         (("estimate", "resnet50", "--layer-bits", "conv9=4", "--device", "isaac"), ["resnet50: bits", "conv9"]),
+        (("estimate", "resnet50", "--format", "fp9", "--device", "isaac"), ["--format: fp9", "did you mean fp8?"]),
+        (("estimate", "resnet50", "--format", "int0", "--device", "isaac"), ["--format: int0", "int1 to int32"]),
+        (("estimate", "resnet50", "--format", "fp8", "--bits", "8", "--device", "isaac"), ["--format: fp8", "--bits"]),
+        (("estimate", "resnet50", "--layer-bits", "conv=fp15", "--device", "isaac"), ["bits of conv: fp15", "fp16?"]),
+        (("sweep", "vgg16", "--family", "spatial", "--set", "array_rows=8", "--format", "w4"), ["--format: w4"]),
+        (("crossdevice", "vgg16", "--device", "isaac", "--format", "bf61"), ["--format: bf61", "did you mean bf16?"]),
         (("estimate", "--torch", "no.such:model", "--device", "isaac"), ["no.such"]),
         (("estimate", "--onnx", "none.onnx", "--device", "isaac"), ["none.onnx"]),
         (("estimate", "--onnx", "none.onnx", "--input", "8", "--device", "isaac"), ["--input", "others bring theirs"]),

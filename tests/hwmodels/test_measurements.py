@@ -45,7 +45,7 @@ def test_columns_that_are_left_out_have_defaults(tmp_path: Path) -> None:
         ("name,network,seconds,batch\nx,resnet18,1,1.5\n", "batch: 1.5 is not a whole number"),
         ("name,network,seconds,batch\nx,resnet18,1,0\n", "batch: 0 is not >= 1"),
         ("name,network,seconds,runtime\nx,resnet18,1,compild\n", "did you mean compiled"),
-        ("name,network,seconds,precision\nx,resnet18,1,fp64\n", "precision"),
+        ("name,network,seconds,precision\nx,resnet18,1,fp63\n", "precision"),
         ("name,network,seconds,context\nx,resnet18,1,warm\n", "context"),
         ("name,network,seconds\nx,,1\n", "a network of the zoo or a layer"),
     ],

@@ -21,7 +21,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from hwmodels.families.kernel_parts import (
+    BFLOAT16,
+    BY_WIDTH,
     CONV,
+    INTEGER,
     POOL,
     ceil_div,
     entry,
@@ -204,22 +207,42 @@ def _memory_s(traffic: _Traffic, device: Any) -> float:
 
 @inner
 def _byte(bits: int) -> float:
-    """Bytes of a stored element: 1, 2 or 4."""
-    return rounded_width(bits, 8, 32) / 8.0
+    """Bytes of a stored element: 1, 2, 4 or 8."""
+    return rounded_width(bits, 8, 64) / 8.0
+
+
+@inner
+def _is_int8(bits: int, code: int) -> bool:
+    """Integers of at most 8 bits."""
+    return bits <= 8 and code in (BY_WIDTH, INTEGER)
+
+
+@inner
+def _is_half(bits: int, code: int) -> bool:
+    """What float16 arithmetic takes: floats and integers of at most 16 bits but bfloat16 and int16."""
+    return bits <= 16 and code != BFLOAT16 and code != INTEGER
 
 
 @inner
 def _product(row: Any, device: Any) -> _Product:
-    """Widths and compulsory traffic; the wider operand decides in which width the products are computed."""
-    bits = max(row.weight_bits, row.activation_bits)
+    """Widths and compulsory traffic; both operands decide in which format the products are computed."""
+    weight_bits, weight_format = row.weight_bits, row.weight_format
     if row.dynamic_operand == 1:
-        bits = row.activation_bits
+        weight_bits, weight_format = row.activation_bits, row.activation_format
+    bits = max(weight_bits, row.activation_bits)
     lanes, rate = device.lanes, device.fma_units
-    if bits <= 8:
+    if _is_int8(weight_bits, weight_format) and _is_int8(row.activation_bits, row.activation_format):
         rate *= device.int8_rate
-    elif bits <= 16 and device.half_rate > 1.0:
+    elif (
+        device.half_rate > 1.0
+        and _is_half(weight_bits, weight_format)
+        and _is_half(row.activation_bits, row.activation_format)
+    ):
         lanes *= 2
         rate *= device.half_rate / 2.0
+    elif bits > 32:  # float64: half the lanes, or half the rate of a single one
+        rate *= 0.5 if lanes == 1 else 1.0
+        lanes = max(lanes // 2, 1)
     input_byte = _byte(row.activation_bits)
     weight_byte = input_byte if row.dynamic_operand == 1 else _byte(row.weight_bits)
     touched = touched_share(row.in_h, row.out_h, row.kernel_h, row.stride_h, row.dilation_h)
@@ -438,7 +461,7 @@ def _cost(
     overhead_s = _overhead(row, device)
     latency_s = _norm(compute_s, memory_s, device.overlap_norm) + vector_s + layout_s + overhead_s
     bits = row.activation_bits if row.dynamic_operand == 1 else max(row.weight_bits, row.activation_bits)
-    mac_j = executed * device.mac_j * min(bits, 32) / 32.0
+    mac_j = executed * device.mac_j * min(bits, 64) / 32.0
     vector_j = ops * device.vector_op_j
     cache_bytes, dram_bytes = traffic.l2 + traffic.l3, traffic.far + traffic.flash
     cache_j = cache_bytes * device.cache_j_per_byte
@@ -527,9 +550,10 @@ def _best(row: Any, device: Any) -> tuple[int, Cost]:
         found = _product_cost(row, p, _DIRECT, device)
         if found.latency_s < least.latency_s:
             chosen, least = _DIRECT, found
+    in_int8 = _is_int8(row.weight_bits, row.weight_format) and _is_int8(row.activation_bits, row.activation_format)
     unit = row.stride_h == 1 and row.stride_w == 1 and row.dilation_h == 1 and row.dilation_w == 1
     square = row.kernel_h == 3 and row.kernel_w == 3 and row.groups == 1
-    if blocked and device.has_winograd == 1 and unit and square and max(row.weight_bits, row.activation_bits) > 8:
+    if blocked and device.has_winograd == 1 and unit and square and not in_int8:
         for which in range(3):
             found = _product_cost(row, p, _WINOGRAD + which, device)
             if found.latency_s < least.latency_s:

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from hwmodels.families.base import Spec, knob
 from hwmodels.numerics import Numerics
 from hwmodels.units import GB, GHZ, GIB, KIB, MB, MIB, MW, PJ, US
+from hwmodels.workload.formats import FLOATS, Format, integer
 
 __all__ = ["LAYOUTS", "CpuSpec", "CpuTable"]
 
@@ -350,6 +351,21 @@ class CpuSpec(Spec):
         ge=0,
         plausible=(0.5 * MW, 100.0),
     )
+
+    def computed(self, weight: Format, activation: Format) -> tuple[Format, Format]:
+        """One format for both operands, of those that vector units have: int8, float16, float32 and float64.
+
+        int8 where both are integers of at most 8 bits; float16 where `half_rate` says that there is one and neither is
+        wider, bfloat16 or int16; else float32, in which nothing of 24 bits and less is lost.
+        """
+        operands = (weight, activation)
+        if all(not asked.is_float and asked.bits <= 8 for asked in operands):
+            return integer(8), integer(8)
+        narrow = all(asked.bits <= 16 and asked.name not in ("bf16", "int16") for asked in operands)
+        if narrow and self.half_rate > 1:
+            return FLOATS["fp16"], FLOATS["fp16"]
+        name = "fp64" if max(asked.bits for asked in operands) > 32 else "fp32"
+        return FLOATS[name], FLOATS[name]
 
     @classmethod
     def numerics_table(cls, table: CpuTable) -> npt.NDArray[np.float64]:

@@ -342,6 +342,8 @@ class CrossbarSpec(Spec):
             "wire_resistance": table.wire_resistance,
             "off_conductance": table.off_conductance,
             "adc_noise_lsb": table.adc_noise_lsb,
+            "weight_exponent_bits": np.zeros_like(table.weight_bits),
+            "activation_exponent_bits": np.zeros_like(table.weight_bits),
         }
         numerics = np.stack([np.asarray(columns[name], np.float64) for name in Numerics._fields], axis=1)
         # Digital adders lose nothing: widths of operands are all that an accuracy needs to know.

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from hwmodels.families.base import Spec, knob
 from hwmodels.numerics import Numerics
 from hwmodels.units import GB, KIB, MHZ, MW, PJ, UM2
+from hwmodels.workload.formats import Format, integer
 
 __all__ = ["DATAFLOWS", "SpatialSpec", "SpatialTable"]
 
@@ -166,6 +167,16 @@ class SpatialSpec(Spec):
         gt=0,
         plausible=(4 * UM2, 10 * UM2),
     )
+
+    def computed(self, weight: Format, activation: Format) -> tuple[Format, Format]:
+        """Integers of the narrowest supported width that holds the bits, the widest where none does."""
+        widths = [self.min_bits]
+        while widths[-1] < self.max_bits:
+            widths.append(min(2 * widths[-1], self.max_bits))
+        weight_bits, activation_bits = (
+            next((width for width in widths if width >= asked.bits), self.max_bits) for asked in (weight, activation)
+        )
+        return integer(weight_bits), integer(activation_bits)
 
     @classmethod
     def numerics_table(cls, table: SpatialTable) -> npt.NDArray[np.float64]:

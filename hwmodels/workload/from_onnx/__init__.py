@@ -14,9 +14,10 @@ from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 
+from hwmodels.workload.formats import precision_named
 from hwmodels.workload.from_onnx import movement, pointwise, products, windows
 from hwmodels.workload.from_onnx.inputs import input_shapes_of
-from hwmodels.workload.from_onnx.model import model_of
+from hwmodels.workload.from_onnx.model import model_of, narrow_float_of
 from hwmodels.workload.from_onnx.patterns import without_patterns
 from hwmodels.workload.from_onnx.quantised import without_quantisation
 from hwmodels.workload.from_onnx.reading import read_model
@@ -43,7 +44,8 @@ def from_onnx(
     ----------
     path : of the file; operator sets 7 and later.
     name : of the workload; that of the file without its ending where None.
-    precision : bits of the operators that the file does not quantise itself; quantised ones have the bits of the file.
+    precision : of the operators that the file does not quantise itself; quantised ones have the bits of the file. A
+        file most of whose stored floats are float16, bfloat16 or fp8 computes in that format.
     batch : for a symbolic leading extent, 1 where None.
     input_shapes : shapes by name of the input, for the symbols that are not the batch.
 
@@ -61,5 +63,8 @@ def from_onnx(
     where = source.name or str(source)
     model = model_of(read_model(source), where)
     shapes = input_shapes_of(model, batch=batch, given=input_shapes)
+    narrow = narrow_float_of(model)
+    if narrow:
+        precision = precision_named(narrow, where=where)
     model = without_patterns(without_quantisation(model))
     return Walk(model, _RULES, shapes, name=name or source.stem, precision=precision or Precision()).run()

@@ -23,7 +23,7 @@ from hwmodels.workload.ops import Shape
 if TYPE_CHECKING:
     from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto
 
-__all__ = ["SMALL", "Array", "Dimension", "Model", "Step", "Stored", "bits_of_type", "model_of"]
+__all__ = ["SMALL", "Array", "Dimension", "Model", "Step", "Stored", "bits_of_type", "model_of", "narrow_float_of"]
 
 Array = npt.NDArray[Any]
 Dimension = int | str
@@ -33,6 +33,7 @@ SMALL = 256
 """Elements up to which the values of a tensor are kept: shapes, paddings, axes, scales."""
 
 _MOST_ELEMENTS = 2**48
+_NARROW_FLOATS = {"FLOAT16": "fp16", "BFLOAT16": "bf16", "FLOAT8E4M3FN": "fp8", "FLOAT8E5M2": "fp8_e5m2"}
 _CONTROL_FLOW = ("If", "Loop", "Scan", "SequenceMap")
 
 
@@ -42,7 +43,7 @@ class Stored:
 
     role : "parameter" counts wherever it is read; "constant" counts where an operator reads it as its weight, and
         is data elsewhere; "fixed" (shapes, indices, scales of quantisation) never counts.
-    bits : of an element.
+    bits : of an element. narrow : the float format of an element narrower than float32, by its name.
     value : of a small tensor whose data are in the file.
     """
 
@@ -51,6 +52,7 @@ class Stored:
     role: Literal["parameter", "constant", "fixed"]
     bits: int = 32
     is_integer: bool = False
+    narrow: str = ""
     value: Array | None = None
 
 
@@ -91,6 +93,15 @@ class Model:
     steps: tuple[Step, ...]
     outputs: tuple[str, ...]
     proto: ModelProto
+
+
+def narrow_float_of(model: Model) -> str:
+    """The float format narrower than float32 that most of the file's stored floats have, by its name; "" if none."""
+    elements: dict[str, int] = {}
+    for tensor in model.stored.values():
+        if tensor.role == "parameter":
+            elements[tensor.narrow] = elements.get(tensor.narrow, 0) + prod(tensor.shape)
+    return max(elements, key=elements.__getitem__, default="")
 
 
 def bits_of_type(element_type: int) -> int:
@@ -255,6 +266,7 @@ def _stored(tensor: TensorProto, where: str) -> Stored:
         role="parameter" if kind.startswith(("FLOAT", "BFLOAT", "DOUBLE")) else "fixed",
         bits=bits,
         is_integer=is_integer,
+        narrow=_NARROW_FLOATS.get(kind, ""),
         value=_value(tensor, where)
         if is_inside and elements <= SMALL and kind not in ("STRING", "UNDEFINED")
         else None,

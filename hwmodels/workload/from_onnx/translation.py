@@ -15,6 +15,7 @@ from math import prod
 import numpy as np
 
 from hwmodels.errors import SpecError
+from hwmodels.workload.formats import coded, integer
 from hwmodels.workload.from_onnx.call import Call, Made, Operand, Rule, Tensor
 from hwmodels.workload.from_onnx.folding import evaluate
 from hwmodels.workload.from_onnx.inference import Inference
@@ -174,12 +175,13 @@ class Walk:
             self._current = before
 
     def _precision_of(self, step: Step) -> Precision:
-        """The bits that the file gives, the importer's where it gives none."""
-        return Precision(
-            step.weight_bits or self.precision.weight_bits,
-            step.activation_bits or self.precision.activation_bits,
-            self.precision.accumulator_bits,
-        )
+        """The bits that the file's quantisation gives, integers; the precision of the walk where it gives none."""
+        own = self.precision
+        weight = coded(integer(step.weight_bits)) if step.weight_bits else (own.weight_bits, own.weight_format)
+        activation = own.activation_bits, own.activation_format
+        if step.activation_bits:
+            activation = coded(integer(step.activation_bits))
+        return Precision(weight[0], activation[0], own.accumulator_bits, weight[1], activation[1])
 
     def _unknown(self, step: Step) -> Value:
         """Outside the vocabulary: moves its data and its first result, and stores the parameters that it reads."""

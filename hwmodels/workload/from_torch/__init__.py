@@ -47,7 +47,7 @@ def from_torch(
     example_inputs : a tensor, a tuple or list of positional arguments, or a dict of keyword arguments. Only shapes
         and types matter. The first axis of the first tensor is the batch.
     name : of the workload; the module's class where None.
-    precision : bits of every operator.
+    precision : of the operators that compute in float32; those in float16, bfloat16 or fp8 have the module's format.
     batch : another batch than that of the example: the module is traced with every input resized whose leading
         extent is the example's batch.
 

@@ -18,6 +18,7 @@ __all__ = [
     "is_tensor",
     "is_zero",
     "kind_of",
+    "narrow_float_of",
     "path_of",
     "shape_of",
     "shapes_of",
@@ -54,6 +55,21 @@ def _resolved(value: Any, seen: Callable[[FxNode], FxNode]) -> Any:
     if is_node(value):
         return seen(value)
     return [_resolved(item, seen) for item in value] if isinstance(value, list | tuple) else value
+
+
+_NARROW_FLOATS = {
+    "torch.float16": "fp16",
+    "torch.bfloat16": "bf16",
+    "torch.float8_e4m3fn": "fp8",
+    "torch.float8_e5m2": "fp8_e5m2",
+}
+
+
+def narrow_float_of(node: FxNode) -> str | None:
+    """The format of a result that is a float narrower than float32, by its name; None for all others."""
+    value = node.meta.get("val")
+    first = value[0] if isinstance(value, tuple | list) and value else value
+    return _NARROW_FLOATS.get(str(getattr(first, "dtype", "")))
 
 
 def is_node(value: Any) -> bool:

@@ -16,6 +16,7 @@ from math import prod
 from typing import Any
 
 from hwmodels.errors import SpecError
+from hwmodels.workload.formats import precision_named
 from hwmodels.workload.from_torch.call import Call, Rule, Value
 from hwmodels.workload.from_torch.nodes import (
     FxNode,
@@ -24,6 +25,7 @@ from hwmodels.workload.from_torch.nodes import (
     is_tensor,
     is_zero,
     kind_of,
+    narrow_float_of,
     path_of,
     shape_of,
     writes_in_place,
@@ -84,6 +86,7 @@ class Translation:
         refused: Collection[str] = (),
     ) -> None:
         self.program, self.name, self.precision = program, name, precision
+        self._current = precision  # of the call that is written down
         self.nodes: dict[str, Node] = {}
         self._rules, self._refused = rules, refused
         self._values: dict[FxNode, Value] = {}
@@ -124,6 +127,7 @@ class Translation:
         return [node for node in self.nodes.values() if node.name in needed]
 
     def _placeholder(self, node: FxNode) -> None:
+        self._current = self._precision_of(node)
         if node.name in self.program.inputs:
             if is_tensor(node):
                 self._values[node] = self.add(Input(shape_of(node)), (), node.name)
@@ -131,7 +135,13 @@ class Translation:
         path = self.program.parameters.get(node.name)
         self._made_of[node] = frozenset([path] if path else [])
 
+    def _precision_of(self, node: FxNode) -> Precision:
+        """The formats that the module computes in where they are narrow floats, else what the importer was told."""
+        narrow = narrow_float_of(node)
+        return self.precision if narrow is None else precision_named(narrow, where=self.name)
+
     def _visit(self, node: FxNode) -> None:
+        self._current = self._precision_of(node)
         operands = [self._seen(operand) for operand in node.all_input_nodes]
         if node.op == "get_attr":
             self._made_of[node] = frozenset()
@@ -278,7 +288,9 @@ class Translation:
         node = self._seen(node)
         value = self._values.get(node)
         if value is None:
+            before, self._current = self._current, self._precision_of(node)
             value = self._values[node] = self._stored(node)
+            self._current = before
         if not isinstance(value, str):
             raise SpecError(f"{self.name}: {node.name}", node.target, "an operator with one result")
         return value
@@ -327,7 +339,7 @@ class Translation:
             shape = operator.infer(*(self.nodes[source].shape for source in inputs))
         except (ValueError, IndexError, ArithmeticError) as error:
             raise SpecError(f"{self.name}: {name}", error, "a valid layer") from None
-        self.nodes[name] = Node(name, operator, inputs, shape, self.precision)
+        self.nodes[name] = Node(name, operator, inputs, shape, self._current)
         return name
 
     def _free(self, label: str) -> str:

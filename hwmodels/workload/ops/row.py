@@ -39,11 +39,16 @@ class Kind(IntEnum):
 
 
 class Precision(NamedTuple):
-    """Bits of one operator's weights, activations and accumulators; they belong to the network."""
+    """Bits and formats of one operator's weights and activations, bits of its accumulators; they are the network's.
+
+    A format is a code of `hwmodels.workload.formats`; 0 says that the width decides.
+    """
 
     weight_bits: int = 8
     activation_bits: int = 8
     accumulator_bits: int = 32
+    weight_format: int = 0
+    activation_format: int = 0
 
 
 class Row(NamedTuple):
@@ -54,7 +59,8 @@ class Row(NamedTuple):
     ``macs == groups * m * n * k * sequential_steps``; for all others macs, m, n and k are 0.
     `weight_elements` is the second operand of the product (no bias), stored weights unless `dynamic_operand`;
     `parameters` counts what is stored, biases and affine pairs included. `vector_ops` counts elementary
-    non-MAC operations. `input_offchip` and `output_offchip` mark the first and the last layer.
+    non-MAC operations. `input_offchip` and `output_offchip` mark the first and the last layer. The formats are codes
+    of `hwmodels.workload.formats`, 0 where the width decides.
     """
 
     kind: int
@@ -90,6 +96,8 @@ class Row(NamedTuple):
     sequential_steps: int = 1
     input_offchip: int = 0
     output_offchip: int = 0
+    weight_format: int = 0
+    activation_format: int = 0
 
 
 class Operator(Protocol):

@@ -8,12 +8,14 @@ import torch
 import torch.nn.functional as F
 
 from codesign.estimate.fold import fold_norms
-from codesign.estimate.quantise import QuantisedNetwork, effective_bits, quantise
+from codesign.estimate.quantise import QuantisedNetwork, effective_bits, effective_formats, quantise
 from codesign.network import Network, to_module
 from hwmodels.errors import SpecError
 from hwmodels.numerics import FLOAT, Numerics
+from hwmodels.workload.formats import precision_named
 from hwmodels.workload.graph import Builder, Workload
-from hwmodels.workload.ops import Embedding, Precision, Recurrent, Select
+from hwmodels.workload.ops import Embedding, MatMul, Permute, Precision, Recurrent, Select
+from hwmodels.workload.precision import with_precision
 
 WIDE = Precision(32, 32, 32)
 
@@ -173,3 +175,57 @@ def test_a_single_weight_bit_is_refused() -> None:
     network, images = trained(convolutional())
     with pytest.raises(SpecError, match=r"convolutional: .* at least 2 weight bits"):
         quantise(network, Numerics(1, 8), images)
+
+
+def in_formats(workload: Workload, name: str) -> Workload:
+    return with_precision(workload, precision_named(name, where="test"))
+
+
+def test_float_formats_of_the_hardware_round_both_operands_alike() -> None:
+    """A linear layer by hand: weights and inputs cast by torch, product in float32."""
+    net = Builder("linear", (1, 24), precision=Precision(32, 32, 32))
+    network, images = trained(net.finish(net.linear(net.input, 5)))
+    layer = network.operation("linear1")
+    for exponent_bits, cast in ((5, torch.float16), (8, torch.bfloat16)):
+        numerics = Numerics(16, 16, weight_exponent_bits=exponent_bits, activation_exponent_bits=exponent_bits)
+        with torch.no_grad():
+            expected = torch.nn.functional.linear(
+                images.to(cast).float(), layer.weight.to(cast).float(), layer.bias  # type: ignore[attr-defined]
+            )  # fmt: skip
+        assert torch.equal(quantise(network, numerics, images)(images), expected)
+
+
+def test_formats_of_the_network_and_of_the_hardware_meet() -> None:
+    half = Numerics(16, 16, weight_exponent_bits=5, activation_exponent_bits=5)
+    node = in_formats(convolutional(), "bf16")["conv2d1"]
+    assert [given.name for given in effective_formats(node, FLOAT)] == ["bf16", "bf16"]
+    assert [given[2:] for given in effective_formats(node, half)] == [(5, 7), (5, 7)]
+    assert [given.name for given in effective_formats(node, Numerics(8, 6))] == ["int8", "int6"]
+    plain = in_formats(convolutional(), "fp32")["conv2d1"]
+    assert [given.name for given in effective_formats(plain, half)] == ["fp16", "fp16"]
+    assert [given.name for given in effective_formats(plain, FLOAT)] == ["fp32", "fp32"]
+
+
+def test_narrower_floats_err_more_and_weights_alone_less() -> None:
+    network, images = trained(convolutional())
+    with torch.no_grad():
+        exact = network(images)
+
+    def error(name: str) -> float:
+        same = to_module(in_formats(network.workload, name))
+        same.load_state_dict(network.state_dict())
+        return float((quantise(same.eval(), FLOAT, images)(images) - exact).square().mean())
+
+    errors = [error(name) for name in ("tf32", "bf16", "fp8", "fp4")]
+    assert 1e-12 < errors[0] < errors[1] < errors[2] < errors[3]
+    assert error("fp32") < 1e-10
+    assert 1e-12 < error("w4a16") < error("w4a4")
+    assert 1e-12 < error("fp8:fp32") < errors[2]
+
+
+def test_products_of_computed_operands_round_both_inputs() -> None:
+    net = Builder("product", (2, 3, 4), precision=precision_named("fp16", where="test"))
+    network = to_module(net.finish(net.add(MatMul(), net.input, net.add(Permute((0, 2, 1)), net.input)))).eval()
+    values = torch.randn(2, 3, 4, generator=torch.Generator().manual_seed(0))
+    rounded = values.half().float()
+    assert torch.equal(quantise(network, FLOAT, values)(values), rounded @ rounded.transpose(1, 2))

@@ -1,5 +1,7 @@
 """A small trained network on digits under every kind of numerics."""
 
+import hashlib
+import json
 from itertools import pairwise
 
 import numpy as np
@@ -10,10 +12,13 @@ from codesign.estimate import estimator as estimator_module
 from codesign.estimate.base import MemoryWeights, Request
 from codesign.estimate.estimator import TrainingEstimator
 from codesign.estimate.recipe import Recipe
+from codesign.estimate.train import training_key
 from hwmodels.errors import SpecError
 from hwmodels.numerics import FLOAT, Numerics
+from hwmodels.workload.formats import precision_named
 from hwmodels.workload.graph import Builder, Workload
 from hwmodels.workload.ops import Pool2d, Precision
+from hwmodels.workload.precision import with_precision
 
 ISAAC = Numerics(8, 8, cell_bits=2, dac_bits=1, active_rows=128, adc_bits=9)
 DRAWS = 4
@@ -115,6 +120,33 @@ def test_estimate_key_follows_bits_and_hardware(estimate: TrainingEstimator) -> 
     assert estimate.key(Request((), network, FLOAT, 1.0, 0)) == estimate.key(
         Request((), network, Numerics(8, 8), 1.0, 0)
     ), "8 bits either way"
+
+
+def test_integers_and_float32_keep_the_keys_that_they_had_before_other_formats(estimate: TrainingEstimator) -> None:
+    """Estimates stored by earlier versions are found: the content of the key, written out as it was then."""
+    for bits, numerics in ((8, FLOAT), (32, FLOAT), (16, FLOAT), (4, Numerics(8, 8)), (8, ISAAC)):
+        network = digit_network(bits=bits)
+        training = training_key(network, estimate.dataset, estimate.recipe, 1.0, 0)
+        widths = [(min(bits, numerics.weight_bits), min(bits, numerics.activation_bits)) for _ in network]
+        known_then = list(numerics[2 : Numerics._fields.index("adc_noise_lsb") + 1])
+        content = [training, widths, known_then, 1, estimate.calibration, "exact"]
+        expected = hashlib.sha256(json.dumps(content).encode()).hexdigest()
+        assert estimate.key(Request((), network, numerics, 1.0, 0)) == expected
+
+
+def test_other_formats_have_keys_of_their_own(estimate: TrainingEstimator) -> None:
+    network = digit_network(bits=32)
+    half = FLOAT._replace(weight_bits=16, activation_bits=16, weight_exponent_bits=5, activation_exponent_bits=5)
+    brain = half._replace(weight_exponent_bits=8, activation_exponent_bits=8)
+    keys = [estimate.key(Request((), network, numerics, 1.0, 0)) for numerics in (FLOAT, half, brain, Numerics(16, 16))]
+    asked = [with_precision(network, precision_named(name, where="test")) for name in ("fp16", "bf16", "fp8", "w4a16")]
+    keys += [estimate.key(Request((), workload, FLOAT, 1.0, 0)) for workload in asked]
+    assert keys[1] == keys[4], "the network's format or the hardware's"
+    assert keys[2] == keys[5]
+    assert len(set(keys)) == 6
+    rounded, exact = estimate(network, brain), estimate(network, FLOAT)
+    assert rounded.accuracy == pytest.approx(exact.accuracy, abs=0.02)
+    assert estimate(asked[1], FLOAT).accuracy == rounded.accuracy
 
 
 def test_a_crossbar_refuses_a_float_network(estimate: TrainingEstimator) -> None:

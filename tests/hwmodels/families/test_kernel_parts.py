@@ -27,6 +27,8 @@ from hwmodels.families.kernel_parts import (
     source_stamp,
     touched_share,
 )
+from hwmodels.workload import formats
+from hwmodels.workload.formats import FLOATS, coded
 from hwmodels.workload.ops import Kind, Row
 from hwmodels.workload.table import Layers
 
@@ -68,7 +70,8 @@ def test_listed_pairs_stay_the_pairs_in_their_order(pairs: list[tuple[int, int]]
 def test_no_pairs_cost_nothing(name: str) -> None:
     model = family(name)
     empty = np.zeros(0, np.int64)
-    out = np.zeros((0, len(model.layer_metrics)))
+    assert model.layerwise is not None
+    out = np.zeros((0, len(model.layerwise.metrics)))
     configs = model.spec.to_table([model.spec()])
     model.layerwise.cost_at(Layers.of([Row(Kind.CONV)]), configs, empty, empty, np.zeros(1), out, np.zeros(0, np.int16))
 
@@ -76,6 +79,11 @@ def test_no_pairs_cost_nothing(name: str) -> None:
 def test_codes_of_kinds_are_those_of_their_definition() -> None:
     names = ("CONV", "POOL", "NORM", "EMBEDDING")
     assert {name: getattr(kernel_parts, name) for name in names} == {name: Kind[name] for name in names}
+
+
+def test_codes_of_formats_are_those_of_their_definition() -> None:
+    assert (kernel_parts.BY_WIDTH, kernel_parts.INTEGER) == (formats.BY_WIDTH, formats.INTEGER)
+    assert coded(FLOATS["bf16"]) == (16, kernel_parts.BFLOAT16)
 
 
 @given(st.integers(0, 10_000), st.integers(1, 300))

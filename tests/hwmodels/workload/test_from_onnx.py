@@ -16,6 +16,7 @@ from onnx import TensorProto, helper
 from codesign.network import to_module
 from hwmodels.errors import SpecError
 from hwmodels.workload.coverage import unknown_operators
+from hwmodels.workload.formats import format_of
 from hwmodels.workload.from_onnx import from_onnx
 from hwmodels.workload.from_torch import from_torch
 from hwmodels.workload.graph import Builder, Workload
@@ -462,6 +463,43 @@ def test_weights_in_blocks_of_four_bits(tmp_path: Path) -> None:
     y = w.add("MatMulNBits", "x", packed, scales, made="y", domain="com.microsoft", N=24, K=32, bits=4, block_size=32)
     found = row_of(read(w, tmp_path, (1, 6, 32), y), Kind.LINEAR)
     assert (found.parameters, found.weight_bits, found.macs) == (24 * 32, 4, 6 * 24 * 32)
+
+
+def formats_of(workload: Workload) -> list[tuple[str, str]]:
+    return [
+        (format_of(row.weight_bits, row.weight_format).name, format_of(row.activation_bits, row.activation_format).name)
+        for row in rows(workload)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [(TensorProto.FLOAT16, "fp16"), (TensorProto.BFLOAT16, "bf16"), (TensorProto.FLOAT, "fp32")],
+)
+def test_a_file_in_half_precision_computes_in_it(tmp_path: Path, kind: int, name: str) -> None:
+    """Most of its stored floats decide: a few in float32 are what converters leave."""
+    w = Writer()
+    y = w.add("MatMul", w.add("MatMul", "x", w.weight(16, 8, kind=kind)), w.weight(8, 4))
+    found = read(w, tmp_path, (2, 16), w.add("Relu", y, made="y"), precision=FLOAT)
+    assert formats_of(found) == [(name, name)] * 3
+
+
+def test_blocks_of_four_bits_in_a_half_precision_file_are_weights_alone(tmp_path: Path) -> None:
+    w = Writer()
+    packed, scales = w.weight(24, 1, 16, kind=TensorProto.UINT8), w.weight(24, kind=TensorProto.FLOAT16)
+    y = w.add("MatMulNBits", "x", packed, scales, made="y", domain="com.microsoft", N=24, K=32, bits=4, block_size=32)
+    assert formats_of(read(w, tmp_path, (1, 6, 32), y, precision=FLOAT)) == [("int4", "fp16")]
+
+
+def test_a_file_quantised_to_16_bits_has_integers(tmp_path: Path) -> None:
+    w = Writer()
+    zero = w.value(0, "uint16")
+    x = w.add("DequantizeLinear", w.add("QuantizeLinear", "x", w.number(0.1), zero), w.number(0.1), zero)
+    weight = w.weight(16, 8, kind=TensorProto.INT16)
+    weights = w.add("DequantizeLinear", weight, w.number(0.1), w.weight(kind=TensorProto.INT16))
+    product = w.add("MatMul", x, weights)
+    y = w.add("DequantizeLinear", w.add("QuantizeLinear", product, w.number(0.1), zero), w.number(0.1), zero, made="y")
+    assert formats_of(read(w, tmp_path, (2, 16), y, precision=FLOAT)) == [("int16", "int16")]
 
 
 def test_unknown_operators_move_their_data(tmp_path: Path) -> None:

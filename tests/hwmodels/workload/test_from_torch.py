@@ -22,6 +22,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from codesign.network import to_module
 from hwmodels.errors import SpecError
 from hwmodels.workload.coverage import UnknownOperator, unknown_operators
+from hwmodels.workload.formats import format_of
 from hwmodels.workload.from_torch import from_torch, load_torch
 from hwmodels.workload.from_torch.call import Call
 from hwmodels.workload.graph import Builder, Node, Workload
@@ -186,6 +187,30 @@ def test_a_random_graph_through_torch_is_itself(workload: Workload) -> None:
     """Dead ends included: an eager runtime computes them. Bits belong to the network, not to the module."""
     plain = Workload.of(workload.name, (replace(node, precision=Precision()) for node in workload), workload.outputs)
     assert_same_table(plain, through_torch(plain))
+
+
+@pytest.mark.parametrize(("dtype", "name"), [(torch.half, "fp16"), (torch.bfloat16, "bf16"), (torch.float32, "int8")])
+def test_a_module_in_half_precision_keeps_its_format(dtype: torch.dtype, name: str) -> None:
+    """float32 is what a network is written in, so it says nothing: there the importer's precision stands."""
+    module = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Flatten(), nn.Linear(8 * 36, 4))
+    workload = from_torch(module.to(dtype), torch.zeros(1, 3, 8, 8, dtype=dtype))
+    for _, row in workload.rows():
+        assert format_of(row.weight_bits, row.weight_format).name == name
+        assert format_of(row.activation_bits, row.activation_format).name == name
+
+
+def test_a_module_may_be_half_in_half_precision() -> None:
+    class Mixed(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.last = nn.Linear(8, 8).half(), nn.Linear(8, 4)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.last(self.first(x.half()).float())
+
+    found = from_torch(Mixed(), torch.zeros(2, 8), precision=Precision(32, 32, 32))
+    names = [format_of(row.weight_bits, row.weight_format).name for _, row in found.rows() if row.macs]
+    assert names == ["fp16", "fp32"]
 
 
 class SelfAttention(nn.Module):

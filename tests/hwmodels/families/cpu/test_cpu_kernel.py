@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from hwmodels.families.base import family
 from hwmodels.families.cpu import kernel
 from hwmodels.families.cpu.spec import LAYOUTS, CpuSpec
+from hwmodels.workload.formats import Format, format_of, precision_named
 from hwmodels.workload.ops import (
     Activation,
     Attention,
@@ -36,6 +37,9 @@ from hwmodels.workload.table import Layers
 MODEL = family("cpu")
 NAMES = MODEL.layer_metrics
 INFINITY = float("inf")
+FORMATS = (
+    "fp8", "fp8:int8", "fp4", "fp16", "bf16", "bf16:fp16", "int16", "int16:int8", "w4a16", "w8a32", "tf32", "fp64",
+)  # fmt: skip
 
 
 def evaluate(rows: list[Row], specs: list[CpuSpec]) -> tuple[np.ndarray, np.ndarray]:
@@ -95,7 +99,14 @@ def plus(*parts: dict[str, float]) -> dict[str, float]:
 
 
 def width(bits: int) -> int:
-    return min(w for w in (1, 2, 4) if 8 * w >= min(bits, 32))
+    return min(w for w in (1, 2, 4, 8) if 8 * w >= bits)
+
+
+def formats(row: Row) -> tuple[Format, Format]:
+    """Weights and activations as a CPU takes them; a computed second operand is an activation."""
+    activation = format_of(row.activation_bits, row.activation_format, in_float=True)
+    weight = format_of(row.weight_bits, row.weight_format, in_float=True)
+    return (activation if row.dynamic_operand else weight), activation
 
 
 class Work:
@@ -106,11 +117,13 @@ class Work:
         dynamic = bool(row.dynamic_operand)
         self.bits = row.activation_bits if dynamic else max(row.activation_bits, row.weight_bits)
         s = m.spec
-        self.lanes, self.rate = m.lanes, s.fma_units
-        if self.bits <= 8:
-            self.rate *= s.int8_rate
-        elif self.bits <= 16 and s.half_rate > 1:
-            self.lanes, self.rate = 2 * m.lanes, s.fma_units * s.half_rate / 2
+        self.computed = s.computed(*formats(row))[0].name
+        self.lanes, self.rate = {
+            "int8": (m.lanes, s.fma_units * s.int8_rate),
+            "fp16": (2 * m.lanes, s.fma_units * s.half_rate / 2),
+            "fp32": (m.lanes, s.fma_units),
+            "fp64": (max(m.lanes // 2, 1), s.fma_units * (0.5 if m.lanes == 1 else 1.0)),
+        }[self.computed]
         self.a = width(row.activation_bits)
         self.w = self.a if dynamic else width(row.weight_bits)
         self.inputs = row.input_elements * self.a * self.share("h") * self.share("w")
@@ -250,7 +263,7 @@ def algorithms(row: Row, spec: CpuSpec) -> list[tuple[str, object]]:
     if spec.has_direct:
         found.append(("direct", direct))
     dense3 = (row.kernel_h, row.kernel_w, row.stride_h, row.stride_w, row.dilation_h, row.dilation_w, row.groups)
-    if spec.has_winograd and dense3 == (3, 3, 1, 1, 1, 1, 1) and max(row.weight_bits, row.activation_bits) > 8:
+    if spec.has_winograd and dense3 == (3, 3, 1, 1, 1, 1, 1) and spec.computed(*formats(row))[0].name != "int8":
         found += [(f"winograd{t}", lambda w, t=t: winograd(w, t)) for t in (2, 4, 6)]
     return found
 
@@ -292,7 +305,7 @@ def finish(work: Work, compute_s, vector_s, layout_s, ops, macs, traffic) -> dic
     latency_s = overlapped + vector_s + layout_s + overhead
     cache, dram = traffic["l2"] + traffic["l3"], traffic["far"] + traffic["flash"]
     energy = {
-        "mac_j": macs * s.mac_j * min(work.bits, 32) / 32,
+        "mac_j": macs * s.mac_j * work.bits / 32,
         "vector_j": ops * s.vector_op_j,
         "cache_j": cache * s.cache_j_per_byte,
         "dram_j": dram * s.dram_j_per_byte,
@@ -303,6 +316,10 @@ def finish(work: Work, compute_s, vector_s, layout_s, ops, macs, traffic) -> dic
         "layout_s": layout_s, "overhead_s": overhead, "energy_j": sum(energy.values()), **energy, "cache_bytes": cache,
         "dram_bytes": dram, "executed_macs": macs,
     }  # fmt: skip
+
+
+def in_format(row: Row, name: str) -> Row:
+    return row._replace(**precision_named(name, where="test")._asdict())
 
 
 def row_of(operator: Operator, *shapes: tuple[int, ...], bits: int = 32, **flags: int) -> Row:
@@ -343,6 +360,9 @@ def bank() -> list[Row]:
         row_of(Concat(1), image, (1, 8, 15, 14), bits=16),
         row_of(Activation("relu"), (4, 96, 160, 160)),
         row_of(Constant((1, 5)), bits=32),
+        *(in_format(row_of(Linear(100), (5, 300)), name) for name in FORMATS),
+        *(in_format(row_of(Conv2d.square(96, 3), (1, 96, 8, 8)), name) for name in ("fp8", "int8", "int16")),
+        in_format(row_of(MatMul(), (1, 3, 20, 16), (1, 3, 16, 21)), "int4:fp16"),
     ]
 
 
