@@ -236,17 +236,21 @@ def _with_estimator(content: Mapping[str, Any], where: str) -> dict[str, Any]:
 
     Raises
     ------
-    SpecError : an `estimator` beside them.
+    SpecError : an estimator beside them that does not train.
     """
     slow = content.get("slow")
     moved = {key: slow[key] for key in _MOVED if key in slow} if isinstance(slow, dict) else {}
     if not isinstance(slow, dict) or not moved:
         return dict(content)
-    if "estimator" in content:
-        key = next(iter(moved))
-        raise SpecError(f"{where}: slow.{key}", key, f"a key of slow beside an estimator: it is estimator.{key}")
+    estimator = content.get("estimator", {})
+    estimator = {"name": estimator} if isinstance(estimator, str) else estimator
+    if not isinstance(estimator, dict) or estimator.get("name", "training") != "training":
+        raise SpecError(f"{where}: slow.{next(iter(moved))}", "given", "a key of this estimator: only training has it")
+    recipes = [section["recipe"] for section in (estimator, moved) if isinstance(section.get("recipe"), dict)]
+    if len(recipes) == 2:
+        moved["recipe"] = {**recipes[0], **recipes[1]}
     rest = {key: value for key, value in slow.items() if key not in moved}
-    return {**content, "slow": rest, "estimator": {"name": "training", **moved}}
+    return {**content, "slow": rest, "estimator": {"name": "training", **estimator, **moved}}
 
 
 def _assign(content: Any, override: str, *, where: str) -> None:

@@ -25,7 +25,7 @@ def told(change: dict) -> str:
         ({"sede": 1}, ["a.yaml", "sede", "did you mean seed?"]),
         ({"fast": {"pair": 5}}, ["fast", "pair", "did you mean pairs?"]),
         ({"estimator": {"recipe": {"epoch": 5}}}, ["estimator.recipe", "did you mean epochs?"]),
-        ({"slow": {"draws": 1}, "estimator": {"draws": 2}}, ["slow.draws", "it is estimator.draws"]),
+        ({"slow": {"draws": 1}, "estimator": "table"}, ["slow.draws", "only training has it"]),
         ({"slow": {"recipe": {"epoch": 5}}}, ["estimator.recipe", "did you mean epochs?"]),
         ({"estimator": {"name": "trainig"}}, ["estimator.name", "table, training", "did you mean training?"]),
         ({"estimator": {"name": "table", "draws": 2}}, ["estimator", "draws", "dataset, name, path, table"]),
@@ -131,3 +131,6 @@ def test_training_keys_of_earlier_files_reach_the_estimator():
     estimator = {"name": "training", "draws": 4, "recipe": {"epochs": 3}}
     assert earlier == parse_config({**base, "slow": {"trainings": 2}, "estimator": estimator})
     assert (earlier.estimator.settings.draws, earlier.estimator.settings.recipe.epochs) == (4, 3)
+    beside = {**base, "slow": {"recipe": {"epochs": 2}}, "estimator": {"draws": 5, "recipe": {"batch_size": 64}}}
+    settings = parse_config(beside).estimator.settings
+    assert (settings.draws, settings.recipe.epochs, settings.recipe.batch_size) == (5, 2, 64)
