@@ -7,10 +7,10 @@ runtime.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hwmodels.catalog import Device
 from hwmodels.catalog import device as load
@@ -19,6 +19,7 @@ from hwmodels.errors import SpecError
 from hwmodels.evaluate import evaluate
 from hwmodels.evaluate import sweep as evaluate_grid
 from hwmodels.families.base import Spec
+from hwmodels.workload.formats import precision_named
 from hwmodels.workload.graph import Workload
 from hwmodels.workload.ops import Precision
 from hwmodels.workload.precision import PrecisionPolicy, with_precision
@@ -28,7 +29,7 @@ from hwmodels.workload.zoo import network as published
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["CostTable", "default_bits", "estimate", "semantics_of", "sweep"]
+__all__ = ["Asked", "CostTable", "asked_precision", "estimate", "semantics_of", "sweep"]
 
 _SHOWN_ROWS = 10
 
@@ -75,6 +76,7 @@ def estimate(
     *,
     batch: int = 1,
     bits: int | None = None,
+    number_format: str | None = None,
     layer_bits: Sequence[str] = (),
     input_shape: tuple[int, ...] | None = None,
     runtime: str = "compiled",
@@ -85,9 +87,10 @@ def estimate(
     Parameters
     ----------
     network : name of a published network, or a graph (`hwmodels.from_torch`, `hwmodels.from_onnx`), which keeps its own
-        batch, input and bits.
+        batch and input, and its bits where none are stated here.
     device : catalogue name, YAML file or `Device`.
     bits : of weights and activations; by default 32 where the device computes in float, else 8.
+    number_format : in place of bits, as "fp16", "bf16", "fp8", "int4" or "w4a16".
     layer_bits : rules as ``"first=8"``, see `hwmodels.workload.precision`. input_shape : (channels, height, width), or
         (tokens,). runtime : "compiled" or "eager".
 
@@ -103,8 +106,8 @@ def estimate(
     """
     chosen = _device(device)
     semantics = semantics_of(runtime, fuse_attention=fuse_attention)
-    width = default_bits([chosen.spec]) if bits is None else bits
-    workload = _workload(network, batch, width, layer_bits, input_shape, semantics)
+    asked = asked_precision(bits, number_format, chosen.spec)
+    workload = _workload(network, batch, asked, layer_bits, input_shape, semantics)
     return evaluate(workload, chosen.model, chosen.spec)
 
 
@@ -115,6 +118,7 @@ def sweep(
     *,
     batch: int = 1,
     bits: int | None = None,
+    number_format: str | None = None,
     layer_bits: Sequence[str] = (),
     input_shape: tuple[int, ...] | None = None,
     runtime: str = "compiled",
@@ -138,19 +142,39 @@ def sweep(
     """
     chosen = _device(device)
     semantics = semantics_of(runtime, fuse_attention=fuse_attention)
-    width = default_bits([chosen.spec]) if bits is None else bits
+    asked = asked_precision(bits, number_format, chosen.spec)
     named = [networks] if isinstance(networks, str | Workload) else list(networks)
-    workloads = [_workload(name, batch, width, layer_bits, input_shape, semantics) for name in named]
+    workloads = [_workload(name, batch, asked, layer_bits, input_shape, semantics) for name in named]
     grid = list(chosen.spec.grid(knobs))
     return CostTable(chosen.model.name, len(workloads), len(grid), evaluate_grid(workloads, chosen.model, grid))
 
 
-def default_bits(specs: Iterable[Spec]) -> int:
-    """Bits of networks that say nothing themselves: 32 where one of the devices computes in float, else 8."""
-    return 32 if any(spec.numerics().weight_bits >= 32 for spec in specs) else 8
+class Asked(NamedTuple):
+    """The precision of layers that nothing else gives one, in words, and whether the user states it."""
+
+    precision: Precision
+    words: str
+    is_stated: bool
 
 
-def semantics_of(runtime: str, *, fuse_attention: bool) -> Semantics:
+def asked_precision(bits: int | None, number_format: str | None, *specs: Spec, where: str = "number_format") -> Asked:
+    """What bits or a format ask for; without them 8 bits, or 32 where one of the devices computes in float.
+
+    where : what errors call the format.
+
+    Raises
+    ------
+    SpecError : both at once, or an unknown format.
+    """
+    if number_format is not None:
+        if bits is not None:
+            raise SpecError(where, number_format, "to be given beside bits", "one of the two says it all")
+        return Asked(precision_named(number_format, where=where), number_format, True)
+    width = bits or (32 if any(spec.numerics().weight_format.is_float for spec in specs) else 8)
+    return Asked(Precision(width, width), f"{width} bits", bits is not None)
+
+
+def semantics_of(runtime: str, *, fuse_attention: bool, where: str = "runtime") -> Semantics:
     """What a runtime of this name does to a graph before it runs.
 
     Raises
@@ -158,7 +182,7 @@ def semantics_of(runtime: str, *, fuse_attention: bool) -> Semantics:
     SpecError : an unknown name.
     """
     if runtime not in RUNTIMES:
-        raise SpecError.unknown("runtime", runtime, RUNTIMES)
+        raise SpecError.unknown(where, runtime, RUNTIMES)
     return replace(RUNTIMES[runtime], fuse_attention=fuse_attention)
 
 
@@ -169,13 +193,16 @@ def _device(given: str | Path | Device) -> Device:
 def _workload(
     network: str | Workload,
     batch: int,
-    bits: int,
+    asked: Asked,
     layer_bits: Sequence[str],
     input_shape: tuple[int, ...] | None,
     semantics: Semantics,
 ) -> Workload:
     if isinstance(network, str):
-        network = published(network, batch=batch, precision=Precision(bits, bits), input_shape=input_shape)
+        network = published(network, batch=batch, precision=asked.precision, input_shape=input_shape)
     elif batch != 1 or input_shape is not None:
         raise SpecError("batch and input_shape", (batch, input_shape), "for published networks: a graph has its own")
-    return rewrite(with_precision(network, PrecisionPolicy.parse(None, layer_bits)), semantics)
+    rules = PrecisionPolicy.parse(None, layer_bits)
+    if asked.is_stated:
+        rules = PrecisionPolicy(asked.precision, rules.rules)
+    return rewrite(with_precision(network, rules), semantics)

@@ -24,7 +24,7 @@ from codesign.cli.options import (
     Torch,
 )
 from codesign.cli.printing import print_json, print_table, print_unknown
-from codesign.cli.sources import Source, asked_precision, semantics_of, workload_from
+from codesign.cli.sources import Source, workload_from
 from hwmodels.errors import SpecError
 
 __all__: list[str] = []
@@ -129,7 +129,9 @@ def show(
         raise SpecError.unknown("--view", view, ("profile", "graph"))
     if output is not None and (output.suffix not in (".png", ".svg", ".pdf") or not output.parent.is_dir()):
         raise SpecError("--output", output, "a .png, .svg or .pdf file in an existing folder")
-    semantics = semantics_of(runtime, fuse_attention=fuse_attention)
+    from hwmodels.by_name import asked_precision, semantics_of
+
+    semantics = semantics_of(runtime, fuse_attention=fuse_attention, where="--runtime")
     source = Source(network, torch, onnx, hf_config, input_shape, past)
     asked = asked_precision(bits, None)
     workload = workload_from(source, batch=batch, asked=asked, layer_bits=layer_bits, semantics=semantics)

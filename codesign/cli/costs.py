@@ -25,7 +25,7 @@ from codesign.cli.options import (
     Torch,
 )
 from codesign.cli.printing import pretty, print_json, print_table, print_unknown
-from codesign.cli.sources import Source, asked_precision, grid_axis, semantics_of, workload_from
+from codesign.cli.sources import Source, grid_axis, workload_from
 from hwmodels.errors import SpecError
 
 if TYPE_CHECKING:
@@ -63,9 +63,11 @@ def estimate(
     from hwmodels.workload.coverage import unknown_operators
 
     chosen = load(device)
-    semantics = semantics_of(runtime, fuse_attention=fuse_attention)
+    from hwmodels.by_name import asked_precision, semantics_of
+
+    semantics = semantics_of(runtime, fuse_attention=fuse_attention, where="--runtime")
     source = Source(network, torch, onnx, hf_config, input_shape, past)
-    asked = asked_precision(bits, number_format, chosen.spec)
+    asked = asked_precision(bits, number_format, chosen.spec, where="--format")
     workload = workload_from(source, batch=batch, asked=asked, layer_bits=layer_bits, semantics=semantics)
     report = evaluate(workload, chosen.model, chosen.spec)
     unknown = [item._asdict() for item in unknown_operators(workload)]
@@ -114,8 +116,10 @@ def sweep(
     if not isinstance(base, model.spec):
         raise SpecError("--device", device, f"a device of the family {family}")
     grid = list(base.grid(dict(grid_axis(item) for item in knobs)))
-    semantics = semantics_of(runtime, fuse_attention=fuse_attention)
-    asked = asked_precision(bits, number_format, base)
+    from hwmodels.by_name import asked_precision, semantics_of
+
+    semantics = semantics_of(runtime, fuse_attention=fuse_attention, where="--runtime")
+    asked = asked_precision(bits, number_format, base, where="--format")
     workloads = [
         workload_from(Source(name), batch=batch, asked=asked, layer_bits=layer_bits, semantics=semantics)
         for name in network
@@ -160,8 +164,10 @@ def crossdevice(
     if output is not None and not output.parent.is_dir():
         raise SpecError("--output", output, "a file in an existing folder")
     chosen = [load(name) for name in _device_names(device, family)]
-    semantics = semantics_of(runtime, fuse_attention=fuse_attention)
-    asked = asked_precision(bits, number_format, *(item.spec for item in chosen))
+    from hwmodels.by_name import asked_precision, semantics_of
+
+    semantics = semantics_of(runtime, fuse_attention=fuse_attention, where="--runtime")
+    asked = asked_precision(bits, number_format, *(item.spec for item in chosen), where="--format")
     workloads = [
         workload_from(Source(name), batch=batch, asked=asked, layer_bits=layer_bits, semantics=semantics)
         for name in network

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hwmodels.errors import SpecError
 
 if TYPE_CHECKING:
-    from hwmodels.families.base import Spec
+    from hwmodels.by_name import Asked
     from hwmodels.workload.graph import Workload
     from hwmodels.workload.ops import Precision
     from hwmodels.workload.rewrite import Semantics
 
-__all__ = ["Asked", "Source", "asked_precision", "grid_axis", "semantics_of", "workload_from"]
+__all__ = ["Source", "grid_axis", "workload_from"]
 
 
 class Source(NamedTuple):
@@ -26,32 +25,6 @@ class Source(NamedTuple):
     hf_config: Path | None = None
     input_shape: str | None = None
     past: int = 0
-
-
-class Asked(NamedTuple):
-    """The precision of layers that nothing else gives one, in words, and whether the user states it."""
-
-    precision: Precision
-    words: str
-    is_stated: bool
-
-
-def asked_precision(bits: int | None, number_format: str | None, *specs: Spec) -> Asked:
-    """What a user asks for by --bits or --format; else 8 bits, or 32 where one of the devices computes in float.
-
-    Raises
-    ------
-    SpecError : both options at once, or an unknown format.
-    """
-    from hwmodels.workload.formats import precision_named
-    from hwmodels.workload.ops import Precision
-
-    if number_format is not None:
-        if bits is not None:
-            raise SpecError("--format", number_format, "to be given beside --bits", "one of the two says it all")
-        return Asked(precision_named(number_format, where="--format"), number_format, True)
-    width = bits or (32 if any(spec.numerics().weight_format.is_float for spec in specs) else 8)
-    return Asked(Precision(width, width), f"{width} bits", bits is not None)
 
 
 def workload_from(
@@ -105,14 +78,6 @@ def _input_shape(text: str | None) -> tuple[int, ...] | None:
     if not all(word.isdigit() and int(word) > 0 for word in words):
         raise SpecError("--input", text, "like 3x160x160, or a number of tokens")
     return tuple(map(int, words))
-
-
-def semantics_of(runtime: str, *, fuse_attention: bool) -> Semantics:
-    from hwmodels.workload.rewrite import RUNTIMES
-
-    if runtime not in RUNTIMES:
-        raise SpecError.unknown("--runtime", runtime, RUNTIMES)
-    return replace(RUNTIMES[runtime], fuse_attention=fuse_attention)
 
 
 def grid_axis(item: str) -> tuple[str, list[Any]]:
