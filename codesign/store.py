@@ -202,7 +202,12 @@ class RunStore:
         columns = {f"gene_{i}": column.astype(np.int16) for i, column in enumerate(genotypes.T)}
         columns |= {"reason": reason, **{name: values.astype(np.float32) for name, values in costs.items()}}
         sink = io.BytesIO()
-        pq.write_table(pa.table(columns), sink, compression="zstd")
+        # Few values a gene: a dictionary; costs hardly repeat. Nobody looks for rows by statistics.
+        few = [*(name for name in columns if name.startswith("gene_")), "reason"]
+        pq.write_table(
+            pa.table(columns), sink, compression="lz4", use_dictionary=few, write_statistics=False,
+            row_group_size=max(len(reason), 1),
+        )  # fmt: skip
         (self.folder / "fast").mkdir(exist_ok=True)
         _write_whole(self.folder / "fast" / f"{number:05d}.parquet", sink.getvalue())
 

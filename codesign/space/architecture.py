@@ -16,6 +16,7 @@ from typing import NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
+from numba import njit
 
 from codesign.space.base import Gene, Genotypes, Space
 from codesign.space.lowering import BatchGraph
@@ -24,7 +25,7 @@ from hwmodels.workload.ops import Precision, Shape
 from hwmodels.workload.rewrite import Semantics, rewrite
 from hwmodels.workload.table import LayerTable, layer_table
 
-__all__ = ["ArchitectureSpace", "Lowered", "find_rows", "unique_rows"]
+__all__ = ["ArchitectureSpace", "Lowered", "find_rows", "first_of_each", "unique_rows"]
 
 
 class Lowered(NamedTuple):
@@ -119,8 +120,39 @@ def unique_rows(genotypes: Genotypes, cardinalities: npt.NDArray[np.int64]) -> t
             radix = int(index.max(initial=0)) + 1
         index = index * count + genotypes[:, gene]
         radix *= count
-    _, first, index = np.unique(index, return_index=True, return_inverse=True)
+    if radix <= 4 * len(genotypes):
+        first, index = _distinct_codes(index, radix)
+    else:
+        _, first, index = np.unique(index, return_index=True, return_inverse=True)
     return genotypes[first], index.reshape(-1)
+
+
+def _distinct_codes(code: npt.NDArray[np.int64], size: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """As `np.unique` of codes below `size`, without sorting: where each first stands, and which a code is."""
+    first = np.full(size, -1, np.int64)
+    first[code[::-1]] = np.arange(len(code) - 1, -1, -1)  # of equal codes the first is written last
+    present = np.flatnonzero(first >= 0)
+    place = np.empty(size, np.int64)
+    place[present] = np.arange(present.size)
+    return first[present], place[code]
+
+
+@njit(cache=True, nogil=True)
+def first_of_each(code: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    """Which codes (P,), none negative, are the first of their value: a hash table with open addressing."""
+    size = 16
+    while size < 2 * code.size:
+        size *= 2
+    slots = np.full(size, -1, np.int64)
+    first = np.zeros(code.size, np.bool_)
+    for i in range(code.size):
+        # Fibonacci hashing [Knuth, TAOCP 3, 6.4]: 2^64 over the golden ratio.
+        at = np.int64((np.uint64(code[i]) * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(20)) & (size - 1)
+        while slots[at] >= 0 and slots[at] != code[i]:
+            at = (at + 1) & (size - 1)
+        first[i] = slots[at] < 0
+        slots[at] = code[i]
+    return first
 
 
 def find_rows(needles: Genotypes, haystack: Genotypes, cardinalities: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:

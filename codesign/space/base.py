@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from numba import njit
 
 from hwmodels.errors import SpecError
 
@@ -60,7 +61,7 @@ class Space:
 
     def valid(self, genotypes: Genotypes) -> npt.NDArray[np.bool_]:
         """Which points mean something, (P,)."""
-        inside: npt.NDArray[np.bool_] = np.all((genotypes >= 0) & (genotypes < self.cardinalities), axis=1)
+        inside: npt.NDArray[np.bool_] = _inside(genotypes, self.cardinalities)
         return inside
 
     def canonical(self, genotypes: Genotypes) -> Genotypes:
@@ -91,12 +92,11 @@ class Space:
         free = self.cardinalities > 1
         if not free.any():
             return genotypes.copy()
-        hit = (rng.random((n, width)) < (rate if rate is not None else 1 / width)) & free
+        drawn = rng.random((n, width))
         forced = rng.choice(np.flatnonzero(free), size=n)
-        none_hit = ~hit.any(axis=1)
-        hit[none_hit, forced[none_hit]] = True
         shift = rng.integers(1, np.maximum(self.cardinalities, 2), size=(n, width))
-        mutants = np.where(hit, (genotypes + shift) % self.cardinalities, genotypes)
+        least = rate if rate is not None else 1 / width
+        mutants: Genotypes = _mutated(genotypes, drawn, least, forced, shift, self.cardinalities)
         return np.where(self.valid(mutants)[:, None], mutants, genotypes)
 
     def crossover(self, left: Genotypes, right: Genotypes, rng: np.random.Generator) -> Genotypes:
@@ -141,3 +141,36 @@ class Space:
         """Values of one gene over a batch, (P,)."""
         index = next(i for i, gene in enumerate(self.genes) if gene.name == name)
         return np.asarray(self.genes[index].choices)[genotypes[:, index]]
+
+
+@njit(cache=True, nogil=True)
+def _inside(genotypes: Genotypes, cardinalities: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    """Which rows have every gene among its choices, (P,)."""
+    inside = np.ones(len(genotypes), np.bool_)
+    for i in range(len(genotypes)):
+        for g in range(cardinalities.size):
+            inside[i] &= 0 <= genotypes[i, g] < cardinalities[g]
+    return inside
+
+
+@njit(cache=True, nogil=True)
+def _mutated(
+    genotypes: Genotypes,
+    drawn: npt.NDArray[np.float64],
+    rate: float,
+    forced: npt.NDArray[np.int64],
+    shift: npt.NDArray[np.int64],
+    cardinalities: npt.NDArray[np.int64],
+) -> Genotypes:
+    """Genes moved by `shift` (P, G) where `drawn` (P, G) is below the rate, the `forced` one (P,) where none is."""
+    mutants = genotypes.copy()
+    for i in range(len(genotypes)):
+        hit = False
+        for g in range(cardinalities.size):
+            if drawn[i, g] < rate and cardinalities[g] > 1:
+                mutants[i, g] = (genotypes[i, g] + shift[i, g]) % cardinalities[g]
+                hit = True
+        if not hit:
+            g = forced[i]
+            mutants[i, g] = (genotypes[i, g] + shift[i, g]) % cardinalities[g]
+    return mutants

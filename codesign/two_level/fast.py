@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -22,11 +22,11 @@ from codesign.hardware_search.inner import InnerHardware
 from codesign.hardware_search.stage import HardwareStage, ListedPairs, PairValues
 from codesign.hardware_search.whole_grid import FrontHardware
 from codesign.objectives import Constraints, limits_of, objectives_of
-from codesign.space.architecture import unique_rows
+from codesign.space.architecture import first_of_each, unique_rows
 from codesign.space.base import Genotypes, Space
 from codesign.space.joint import JointSpace
 from codesign.strategy.base import Proposal
-from codesign.two_level.grid_costs import GridCosts
+from codesign.two_level.grid_costs import Designs, GridCosts, Networks, SmallSides, positions
 from codesign.two_level.prune import (
     GUESS,
     KEPT,
@@ -37,7 +37,7 @@ from codesign.two_level.prune import (
 )
 from codesign.two_level.verdicts import CostColumns, Known, Verdicts
 from hwmodels.compose import Gathered, LayerCounts, PairColumns, leaves, reduce_pairs
-from hwmodels.evaluate import design_metrics, evaluate_pairs, network_metrics
+from hwmodels.evaluate import evaluate_pairs, network_metrics
 from hwmodels.families.base import columns_of, take
 from hwmodels.workload.rewrite import Semantics
 from hwmodels.workload.table import LayerTable
@@ -58,33 +58,21 @@ _BLOCK = 1 << 17
 class _Batch:
     """One batch under way: pairs as costed, what each side of them is, and what is decided so far.
 
-    networks, network : distinct genotypes as costed, (N, Ga), and which of them a pair has; devices, device likewise.
+    networks, network : genotypes of networks as costed, distinct, (N, Ga), and which of them a pair has; designs,
+    device likewise.
     """
 
     genotypes: Genotypes
     networks: Genotypes
     network: I64
-    devices: Genotypes
+    designs: Designs
     device: I64
-    configs: Any
-    of_device: Mapping[str, F64]
     reason: Codes
     violation: F64
 
     @property
     def alive(self) -> I64:
         return np.flatnonzero(self.reason == KEPT)
-
-
-class _LoweredPart:
-    """The networks of a batch that are still alive, lowered; `row` (N,) is where each stands in `table`, or -1."""
-
-    def __init__(self, space: JointSpace, semantics: Semantics, batch: _Batch) -> None:
-        used = np.unique(batch.network[batch.alive])
-        self.table, place = space.architecture.lower(batch.networks[used], semantics)
-        self.row = np.full(len(batch.networks), -1, np.int64)
-        self.row[used] = place
-        self.columns = network_metrics(self.table)
 
 
 class FastLevel:
@@ -120,6 +108,7 @@ class FastLevel:
         )
         reported = [name for name in _REPORTED if name in self.model.names]
         self.metrics = tuple(dict.fromkeys((*self.objectives, *(one.metric for one in self.limits), *reported)))
+        self._sides = SmallSides(space, semantics)
         self._stage = self._hardware_stage(hardware)
         self._grid = self._grid_costs(grid_evaluations)
 
@@ -159,7 +148,7 @@ class FastLevel:
         self._prune_and_cost(batch, costs, listed.values)
         canonical = self.space.architecture.canonical(batch.networks)
         architectures, of_network = unique_rows(canonical, self.space.architecture.cardinalities)
-        numerics, of_device = np.unique(self.space.hardware.numerics(batch.devices), axis=0, return_inverse=True)
+        numerics, numerics_id = _distinct_of(batch.designs, batch.device)
         verdicts = Verdicts(
             genotypes=batch.genotypes,
             source=listed.source,
@@ -170,7 +159,7 @@ class FastLevel:
             architectures=architectures,
             architecture_id=of_network[batch.network],
             numerics=numerics,
-            numerics_id=of_device.reshape(-1)[batch.device],
+            numerics_id=numerics_id,
             fidelity_levels=levels,
             fidelity_id=fidelity_id,
         )
@@ -193,60 +182,67 @@ class FastLevel:
     def _identified(self, genotypes: Genotypes, fidelity_id: I64) -> _Batch:
         """Pairs as costed, with the distinct networks and devices among them; invalid ones and duplicates marked."""
         n, space = len(genotypes), self.space
-        costed = space.canonical(genotypes) if self.semantics.drop_dead_branches else genotypes
-        network_part, device_part = space.split(costed)
+        network_part, device_part = space.split(genotypes)
+        if self.semantics.drop_dead_branches:
+            network_part, device_part = (
+                space.architecture.canonical(network_part),
+                space.hardware.canonical(device_part),
+            )
         networks, network = unique_rows(network_part, space.architecture.cardinalities)
-        devices, device = unique_rows(device_part, space.hardware.cardinalities)
-        valid = space.architecture.valid(networks)[network] & space.hardware.valid(devices)[device]
+        valid = space.architecture.valid(networks)[network] & space.hardware.valid(device_part)
+        if self._sides.has_designs:
+            designs, device, n_devices = (
+                self._sides.designs,
+                positions(space.hardware, device_part),
+                space.hardware.size,
+            )
+        else:
+            devices, device = unique_rows(device_part, space.hardware.cardinalities)
+            designs, n_devices = Designs.of(space.hardware, devices), len(devices)
         reason = np.where(valid, KEPT, self.reasons["invalid architecture or hardware"]).astype(np.int8)
-        sizes = np.array([len(networks), len(devices), int(fidelity_id.max(initial=0)) + 1])
-        pair = unique_rows(np.stack([network, device, fidelity_id], axis=1), sizes)[1]
-        first = np.empty(int(pair.max(initial=-1)) + 1, np.int64)
-        first[pair[::-1]] = np.arange(n)[::-1]  # of equal pairs the first is written last
-        reason[(first[pair] != np.arange(n)) & valid] = self.reasons["duplicate"]
-        configs = space.hardware.table(devices)
-        return _Batch(
-            costed, networks, network, devices, device, configs, design_metrics(self.model, configs), reason,
-            np.zeros((n, len(self.limits))),
-        )  # fmt: skip
+        n_levels = int(fidelity_id.max(initial=0)) + 1
+        pair = (network * n_devices + device) * n_levels + fidelity_id
+        reason[~first_of_each(pair) & valid] = self.reasons["duplicate"]
+        costed = space.join(network_part, device_part)
+        return _Batch(costed, networks, network, designs, device, reason, np.zeros((n, len(self.limits))))
+
+    def _lowered(self, batch: _Batch) -> Networks:
+        """The networks of a batch that are still alive; `row` is by position among `batch.networks`, -1 for others."""
+        if self._sides.has_networks:
+            whole = self._sides.networks
+            return whole._replace(row=whole.row[positions(self.space.architecture, batch.networks)])
+        used = np.unique(batch.network[batch.alive])
+        table, place = self.space.architecture.lower(batch.networks[used], self.semantics)
+        row = np.full(len(batch.networks), -1, np.int64)
+        row[used] = place
+        return Networks(table, row, network_metrics(table))
 
     def _prune_and_cost(self, batch: _Batch, costs: CostColumns, known: PairValues | None) -> None:
         """Constraints from the cheapest to the full cost of a pair."""
         asks_networks = any(self.model.metric(one.metric).reduction == "network" for one in self.limits)
-        lowered = _LoweredPart(self.space, self.semantics, batch) if asks_networks else None
+        lowered = self._lowered(batch) if asks_networks or self._sides.has_networks else None
         alive = batch.alive
         one_sided = _Either(
-            Gathered(batch.of_device, batch.device[alive]),
+            Gathered(batch.designs.columns, batch.device[alive]),
             Gathered(lowered.columns, lowered.row[batch.network[alive]]) if lowered else {},
         )
         self._constrain(batch, alive, one_sided, "constraint")
-        lowered = lowered or _LoweredPart(self.space, self.semantics, batch)
+        lowered = lowered or self._lowered(batch)
         self._constrain(batch, batch.alive, self._bounds(batch, lowered), "bound")
         alive = batch.alive
         if known is not None:
-            self._record(batch, costs, alive, known.columns, known.infeasible, at=alive)
+            self._record(batch, costs, alive, Gathered(known.columns, alive), known.infeasible[alive])
             return
         for block in np.array_split(alive, max(-(-alive.size // _BLOCK), 1)):
             columns = self._columns(batch, lowered, block)
             infeasible = np.broadcast_to(np.asarray(columns.ask(self.model.infeasible), np.int8), block.shape)
-            self._record(batch, costs, block, columns, infeasible, at=None)
+            self._record(batch, costs, block, columns, infeasible)
 
-    def _record(
-        self,
-        batch: _Batch,
-        costs: CostColumns,
-        pairs: I64,
-        columns: Mapping[str, F64],
-        misfit: Codes,
-        *,
-        at: I64 | None,
-    ) -> None:
-        """Costs of some pairs, and what they decide; `at` are their positions in `columns`, in order where None."""
-        found = columns if at is None else Gathered(columns, at)
+    def _record(self, batch: _Batch, costs: CostColumns, pairs: I64, columns: Mapping[str, F64], misfit: Codes) -> None:
+        """Costs of some pairs, and what they decide."""
         for name in self.metrics:
-            costs[name][pairs] = found[name]
-        self._constrain(batch, pairs, found, "constraint")
-        misfit = misfit if at is None else misfit[at]
+            costs[name][pairs] = columns[name]
+        self._constrain(batch, pairs, columns, "constraint")
         batch.reason[pairs[misfit > 0]] = self.reasons.first_infeasible - 1 + misfit[misfit > 0]
 
     def _constrain(self, batch: _Batch, pairs: I64, columns: Mapping[str, F64], kind: str) -> None:
@@ -260,7 +256,7 @@ class FastLevel:
             batch.violation[pairs, k] = np.where(over, np.maximum(violation, excess), violation)
             batch.reason[pairs[over & (reason == KEPT)]] = self.reasons[f"{kind} {limit.metric}"]
 
-    def _bounds(self, batch: _Batch, lowered: _LoweredPart) -> Mapping[str, F64]:
+    def _bounds(self, batch: _Batch, lowered: Networks) -> Mapping[str, F64]:
         """Lower bounds of some costs of the pairs alive, over every design of the grid.
 
         sum over layers of min over designs <= min over designs of the sum over layers, rounded alike; the same holds
@@ -297,35 +293,34 @@ class FastLevel:
         found = reduce_pairs(costs, design, network, placed, grid.layerwise.is_max(grid.metrics))
         return dict(zip(grid.metrics, np.ascontiguousarray(found.T), strict=True))
 
-    def _columns(self, batch: _Batch, lowered: _LoweredPart, pairs: I64) -> PairColumns:
+    def _columns(self, batch: _Batch, lowered: Networks, pairs: I64) -> PairColumns:
         """Columns of some pairs: layer costs from the grid where that is kept, else from the kernel."""
         network, device = lowered.row[batch.network[pairs]], batch.device[pairs]
         grid = self._grid
-        if grid is None or not self._is_on_grid(lowered.table, batch):
+        if grid is None or not self._is_on_grid(lowered.table, len(batch.reason)):
             used, config = np.unique(device, return_inverse=True)
-            configs = take(batch.configs, used)
+            configs = take(batch.designs.configs, used)
             return evaluate_pairs(
                 self.model, lowered.table, configs, network=network, config=config.reshape(-1)
             ).columns
         place = grid.place(lowered.table)
         if not grid.keeps:
             return self._columns(batch, lowered, pairs)
-        design = grid.position_of(batch.devices)[device]
         return PairColumns(
             grid.metrics,
-            lambda name: self._reduced(grid.costs, place, lowered.table, network, design),
-            config=Gathered(batch.of_device, device),
+            lambda name: self._reduced(grid.costs, place, lowered.table, network, device),
+            config=Gathered(batch.designs.columns, device),
             network=Gathered(lowered.columns, network),
             rules=self.model.rules,
-            knobs=Gathered(columns_of(batch.configs), device),
+            knobs=Gathered(columns_of(batch.designs.configs), device),
         )
 
-    def _is_on_grid(self, table: LayerTable, batch: _Batch) -> bool:
+    def _is_on_grid(self, table: LayerTable, n_pairs: int) -> bool:
         """Whether costing layers on the whole grid pays: it is there for the bounds, or the batch is as large."""
         grid = self._grid
-        if grid is None or not grid.keeps or not grid.affords(table):
+        if grid is None or not (grid.keeps and self._sides.has_designs and grid.affords(table)):
             return False
-        return grid.costs.shape[1] > 0 or self.space.hardware.size <= len(batch.devices) * 4
+        return grid.costs.shape[1] > 0 or self.space.hardware.size <= 4 * n_pairs
 
     def _dominance(self, verdicts: Verdicts, known: Known) -> None:
         """Mark dominated survivors; writes into `verdicts.reason`."""
@@ -354,13 +349,20 @@ class FastLevel:
             known.class_fidelity[proven],
             self.space.architecture.cardinalities,
         )
-        met = (codes >= 0) & (known.class_fidelity == 1.0)
+        met = codes >= 0
         if not met.any():
             return np.zeros(len(pairs))
         classes, order = whole.class_id[pairs], np.argsort(codes[met])
         codes, exact = codes[met][order], known.class_error[proven][met][order]
         at = np.minimum(np.searchsorted(codes, classes), len(codes) - 1)
         return np.where(codes[at] == classes, exact[at], 0.0)
+
+
+def _distinct_of(designs: Designs, device: I64) -> tuple[F64, I64]:
+    """Distinct numerics of the devices that are met, (C, F), and which of them each pair has."""
+    label = designs.label[device]
+    met = np.bincount(label, minlength=len(designs.numerics)) > 0
+    return designs.numerics[met], (np.cumsum(met) - 1)[label]
 
 
 class _Either(Mapping[str, F64]):
