@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from typing import Any, Literal
 
@@ -28,10 +28,12 @@ from hwmodels.workload.rewrite import RUNTIMES
 
 __all__ = [
     "check_metrics",
+    "cost_constraints",
     "dataset_of",
     "executor_of",
     "hardware_space",
     "joint_space",
+    "least_accuracy",
     "manifest",
     "problem_of",
     "search_of",
@@ -111,11 +113,32 @@ def executor_of(config: RunConfig) -> Executor:
     return executor
 
 
-def task_limits(config: RunConfig) -> tuple[Limit, ...]:
-    """Limits on the task's metrics."""
-    if not config.least_accuracy:
-        return ()
-    return (Limit("accuracy", config.least_accuracy, least=True),)
+def cost_constraints(config: RunConfig, model: CostModel) -> dict[str, float | str]:
+    """Those constraints of a run that are on costs."""
+    return {name: bound for name, bound in config.constraints.items() if name in model.names}
+
+
+def task_limits(config: RunConfig, model: CostModel) -> tuple[Limit, ...]:
+    """Limits on the task's metrics: constraints on what is no cost, which say <= or >=, and `least_accuracy`.
+
+    Raises
+    ------
+    SpecError : a constraint that names no cost and says no direction: a cost, misspelt.
+    """
+    found = [Limit("accuracy", config.least_accuracy, least=True)] if config.least_accuracy else []
+    for name, bound in config.constraints.items():
+        if name in model.names:
+            continue
+        text = str(bound)
+        if text[:2] not in ("<=", ">="):
+            raise SpecError.unknown("constraints", name, (*model.names, "accuracy: '>= 0.9'"))
+        found.append(Limit(name, float(text[2:]), least=text[:2] == ">="))
+    return tuple(found)
+
+
+def least_accuracy(limits: Sequence[Limit]) -> float:
+    """The accuracy that a pair of the front has at least; 0 where nothing is said."""
+    return max((limit.bound for limit in limits if limit.least and limit.metric == "accuracy"), default=0.0)
 
 
 def search_of(
@@ -127,21 +150,23 @@ def search_of(
     ------
     SpecError : parts that do not fit each other, as a table of other networks than those of the run.
     """
+    model = space.hardware.model
     fast = FastLevel(
         space,
         RUNTIMES[config.runtime],
         objectives=tuple(config.objectives),
-        constraints=config.constraints,
+        constraints=cost_constraints(config, model),
         hardware=_search(config),
         aggressive=config.fast.pruning == "aggressive",
     )
     problem = problem_of(config, space, data, blobs)
-    strategy, estimator, limits = config.strategy.make(problem), config.estimator.make(problem), task_limits(config)
+    strategy, estimator = config.strategy.make(problem), config.estimator.make(problem)
+    limits = task_limits(config, model)
     if config.slow.selection == "strategy" and not isinstance(strategy, Selecting):
         raise SpecError("slow.selection: strategy", config.strategy.name, "a strategy with a method `select`")
     for limit in limits:
         if limit.metric not in estimator.metrics:
-            raise SpecError.unknown("constraints", limit.metric, estimator.metrics)
+            raise SpecError.unknown("constraints", limit.metric, (*estimator.metrics, *model.names))
     return Search(
         space=space,
         strategy=strategy,
@@ -181,7 +206,8 @@ def check_metrics(config: RunConfig, model: CostModel) -> None:
     SpecError : an unknown metric (with the nearest match), an objective without a direction, a bound that is none.
     """
     objectives_of(model, config.objectives)
-    limits_of(model, config.constraints)
+    limits_of(model, cost_constraints(config, model))
+    task_limits(config, model)
 
 
 def manifest(config: RunConfig, data: Dataset, space: JointSpace) -> Mapping[str, Any]:

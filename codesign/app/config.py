@@ -94,9 +94,11 @@ class RunConfig(Settings):
     batch: int = Field(1, ge=1, le=1_000_000, description="items a batch, for the costs")
     objectives: list[str] = Field(min_length=1, description="costs beside the error; by default those of the family")
     constraints: dict[str, float | str] = Field(
-        default_factory=dict, description="metric -> largest value, or smallest where more is better or it says >="
+        default_factory=dict,
+        description="cost -> largest value, or smallest where more is better or it says >=; metric of the task -> "
+        "value with >= or <= before it",
     )
-    least_accuracy: float = Field(0.0, ge=0, le=1, description="validation accuracy that a front pair needs")
+    least_accuracy: float = Field(0.0, ge=0, le=1, description="short for a constraint, accuracy: '>= ...'")
     strategy: PluginSection
     estimator: PluginSection
     fast: FastConfig = FastConfig()

@@ -78,7 +78,7 @@ def enumerate_run(
     SpecError : a space that cannot be listed, an unknown score, a table that is not complete, an occupied folder;
         nothing is written then.
     """
-    from codesign.app.assemble import dataset_of, joint_space
+    from codesign.app.assemble import cost_constraints, dataset_of, joint_space, least_accuracy, task_limits
 
     began = perf_counter()
     if score is not None and (accuracy is not None or score not in SCORES):
@@ -91,9 +91,13 @@ def enumerate_run(
     designs = list_designs(space.hardware)
     networks = list_networks(space.architecture, semantics)
     minimised = _minimised(networks, accuracy, score)
-    limits = dict(config.constraints)
-    if accuracy is not None and minimised is not None and config.least_accuracy > 0:
-        networks, minimised = _at_least(networks, minimised, 1.0 - config.least_accuracy)
+    limits, on_task = cost_constraints(config, space.hardware.model), task_limits(config, space.hardware.model)
+    for limit in on_task:
+        if (limit.metric, limit.least) != ("accuracy", True):
+            raise SpecError("constraints", str(limit), "on a cost, or accuracy with >=, where a space is enumerated")
+    least = least_accuracy(on_task)
+    if accuracy is not None and minimised is not None and least > 0:
+        networks, minimised = _at_least(networks, minimised, 1.0 - least)
     folder.mkdir(parents=True, exist_ok=True)
     name = "error" if accuracy is not None else f"minus_{score}"
     result = enumerate_space(
@@ -120,8 +124,8 @@ def enumerate_run(
     classes = np.unique(space.hardware.numerics(designs.genotypes), axis=0)
     if minimised is not None and len(classes) > 1:
         summary["notes"].append(f"one score a network on all designs, though they have {len(classes)} numerics")
-    if accuracy is None and config.least_accuracy > 0:
-        summary["notes"].append(f"least_accuracy {config.least_accuracy:g} is not applied: no accuracies are given")
+    if accuracy is None and least > 0:
+        summary["notes"].append(f"least_accuracy {least:g} is not applied: no accuracies are given")
     summary["seconds"] = round(perf_counter() - began, 3)
     _write(folder, space, result, summary, score)
     return summary

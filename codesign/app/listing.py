@@ -61,7 +61,7 @@ def _bounds(kind: Mapping[str, Any]) -> str:
 
 
 def family_record(model: CostModel) -> dict[str, Any]:
-    """Name, meaning, number of knobs, and the metrics with their unit."""
+    """Name, meaning, number of knobs, and the metrics with unit and the direction that is better."""
     return {
         "name": model.name,
         "meaning": model.meaning,
@@ -70,6 +70,7 @@ def family_record(model: CostModel) -> dict[str, Any]:
             {
                 "name": metric.name,
                 "unit": split_unit(metric.name)[1],
+                "better": metric.better,
                 "meaning": metric.meaning,
             }
             for metric in model.metrics

@@ -37,7 +37,7 @@ def executors(as_json: Json = False) -> None:
 
 @app.command()
 def families(as_json: Json = False) -> None:
-    """Hardware families: meaning, number of knobs, and metrics with their unit."""
+    """Hardware families: meaning, number of knobs, and metrics with unit and the direction that is better."""
     from codesign.app.listing import family_record
     from hwmodels.families.base import families as names
     from hwmodels.families.base import family
@@ -47,8 +47,8 @@ def families(as_json: Json = False) -> None:
         return print_json(records)
     for record in records:
         print(f"{record['name']}: {record['meaning']}; {record['knobs']} knobs")
-        rows = [(m["name"], m["unit"] or "", m["meaning"]) for m in record["metrics"]]
-        print_table(("metric", "unit", "meaning"), rows)
+        rows = [(m["name"], m["unit"] or "", m["better"], m["meaning"]) for m in record["metrics"]]
+        print_table(("metric", "unit", "better", "meaning"), rows)
 
 
 def _list(kind: str, *, as_json: bool) -> None:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from codesign.app.assemble import cost_constraints
 from codesign.app.config import RunConfig
 from codesign.report.summary import Summary
 from codesign.space.architecture import find_rows
@@ -83,7 +84,8 @@ def cloud_of(
     dropped = np.flatnonzero((code != KEPT) & whole)
     waiting = _deferred(store, space, summary, np.flatnonzero((code == KEPT) & whole))
     chosen = [np.sort(rng.permutation(rows)[:limit]) for rows, limit in ((dropped, pruned), (waiting, deferred))]
-    names = Reasons(constraints=config.constraints, infeasible=space.hardware.model.infeasible_reasons).names[1:]
+    model = space.hardware.model
+    names = Reasons(constraints=cost_constraints(config, model), infeasible=model.infeasible_reasons).names[1:]
     rows = np.concatenate(chosen)
     unlisted = summary.ledger.considered - len(code)
     return Cloud(

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from codesign.app.assemble import dataset_of, joint_space, task_limits
+from codesign.app.assemble import dataset_of, joint_space, least_accuracy, task_limits
 from codesign.app.config import RunConfig, parse_config
 from codesign.objectives import positive
 from codesign.pareto import hypervolume, knee, non_dominated
@@ -121,7 +121,9 @@ def summarise(source: RunStore | Path, *, space: JointSpace | None = None) -> Su
     """
     store = open_store(source)
     config = config_of(store)
-    archive = Archive(space or space_of(config), tuple(config.objectives), limits=task_limits(config))
+    space = space or space_of(config)
+    limits = task_limits(config, space.hardware.model)
+    archive = Archive(space, tuple(config.objectives), limits=limits)
     for generation, pair, estimate in store.pairs():
         member = Member(pair.genotype, pair.numerics, pair.costs, pair.estimate, estimate, generation, pair.fidelity)
         archive.add(member)
@@ -134,7 +136,7 @@ def summarise(source: RunStore | Path, *, space: JointSpace | None = None) -> Su
         ledger=Ledger.total(ledgers),
         generations=ledgers,
         objectives=archive.objectives,
-        least_accuracy=config.least_accuracy,
+        least_accuracy=least_accuracy(limits),
         evaluated=tuple(
             _pair(member, archive, on_front=(member.genotype, member.fidelity) in on_front)
             for member in archive.members

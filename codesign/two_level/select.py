@@ -103,7 +103,7 @@ def promising(
     order = np.argsort(candidate, kind="stable")
     starts = np.searchsorted(candidate[order], names)
     errors = _posterior(evidence, rows, rng)
-    within, box_error = _reach(_logarithms(costs[order]), evidence, rng)
+    within, box_error = _reach(np.log(costs[order]), evidence, rng)
     draws = (error[class_of[order]] for error in errors)
     gains = (np.logical_or.reduceat(within & (error[:, None] <= box_error), starts, axis=0) for error in draws)
     return names[_cover(gains, len(names), n, rng)]
@@ -131,20 +131,12 @@ def _reach(logs: F64, evidence: Evidence, rng: np.random.Generator) -> tuple[Mas
     box_costs = rng.uniform(low, high, size=(_POINTS, logs.shape[1]))
     box_error = rng.uniform(evidence.error.min() - 0.1 * span, evidence.error.max(), size=_POINTS)
     front = evidence.front
-    covered = ((front[:, None, 0] <= box_error) & (_logarithms(front[:, None, 1:]) <= box_costs).all(axis=2)).any(
-        axis=0
-    )
+    covered = ((front[:, None, 0] <= box_error) & (np.log(front[:, None, 1:]) <= box_costs).all(axis=2)).any(axis=0)
     box_costs, box_error = box_costs[~covered], box_error[~covered]
     within = np.ones((len(logs), len(box_error)), np.bool_)
     for k in range(logs.shape[1]):
         within &= logs[:, k, None] <= box_costs[:, k]
     return within, box_error
-
-
-def _logarithms(costs: F64) -> F64:
-    """Monotone in each minimised cost: log(c), and -log(-c) of one that is negated because more of it is better."""
-    magnitude = np.log(np.abs(costs))
-    return np.where(costs < 0, -magnitude, magnitude)
 
 
 def _cover(reached: Iterator[Mask], candidates: int, n: int, rng: np.random.Generator) -> Mask:

@@ -22,6 +22,7 @@ def told(change: dict) -> str:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
+        ({"estimator": 3}, ["estimator", "3", "a mapping"]),
         ({"sede": 1}, ["a.yaml", "sede", "did you mean seed?"]),
         ({"fast": {"pair": 5}}, ["fast", "pair", "did you mean pairs?"]),
         ({"estimator": {"recipe": {"epoch": 5}}}, ["estimator.recipe", "did you mean epochs?"]),
@@ -134,3 +135,36 @@ def test_training_keys_of_earlier_files_reach_the_estimator():
     beside = {**base, "slow": {"recipe": {"epochs": 2}}, "estimator": {"draws": 5, "recipe": {"batch_size": 64}}}
     settings = parse_config(beside).estimator.settings
     assert (settings.draws, settings.recipe.epochs, settings.recipe.batch_size) == (5, 2, 64)
+
+
+def assembled(constraints: dict, **changes):
+    from codesign.app.assemble import dataset_of, joint_space, search_of
+    from codesign.store import RunBlobs
+
+    config = parse_config(
+        {**GOOD, "executor": {"name": "serial", "portable": False}, "constraints": constraints, **changes}
+    )
+    data = dataset_of(config.data)
+    return search_of(config, joint_space(config, data), data, RunBlobs())
+
+
+def test_constraints_on_the_task_stand_beside_those_on_costs() -> None:
+    search = assembled({"accuracy": ">= 0.9", "latency_s": "2 ms"}, least_accuracy=0.8)
+    assert [str(limit) for limit in search.archive.limits] == ["accuracy >= 0.8", "accuracy >= 0.9"]
+    assert [limit.metric for limit in search.fast.limits] == ["latency_s"]
+
+
+@pytest.mark.parametrize(
+    ("constraints", "words"),
+    [
+        ({"latncy_s": "2 ms"}, ["constraints", "latncy_s", "did you mean latency_s?"]),
+        ({"accuracy": 0.9}, ["constraints", "accuracy"]),
+        ({"perplexity": "<= 20"}, ["constraints", "perplexity", "accuracy, accuracy_test"]),
+    ],
+)
+def test_a_constraint_on_nothing_known_is_told(constraints: dict, words: list[str]) -> None:
+    with pytest.raises(SpecError) as caught:
+        assembled(constraints)
+    assert "\n" not in str(caught.value)
+    for word in words:
+        assert word in str(caught.value)

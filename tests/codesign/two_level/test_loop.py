@@ -6,7 +6,9 @@ from dataclasses import replace
 
 import pytest
 
+from codesign.pareto import non_dominated
 from codesign.store import RunStore
+from codesign.two_level import loop
 from codesign.two_level.archive import Archive
 from codesign.two_level.fast import FastLevel
 from codesign.two_level.loop import run_search
@@ -99,17 +101,45 @@ def test_aggressive_pruning_is_audited_and_its_losses_are_counted(new_store):
     assert ledger.considered == sum(ledger.pruned.values()) + ledger.evaluated + ledger.deferred
     assert ledger.pruned[GUESS] > 0
     assert 0 < ledger.audited <= 4 * 2
-    assert 0 <= ledger.misjudged <= ledger.audited
+
+
+def test_misjudged_are_the_audited_pairs_that_are_on_the_front(new_store, monkeypatch):
+    """Told pair by pair, from what the archive holds after each generation."""
+    audited, expected = [], 0
+    search = toy_search(aggressive=True, estimator=SmallIsBetter())
+    fast = FastLevel(search.space, COMPILED, objectives=("area_mm2",), constraints={}, aggressive=True)
+    search = replace(search, fast=fast, archive=Archive(search.space, ("area_mm2",)))
+    audit, tell = loop._audit, search.strategy.tell
+
+    def audited_pairs(search, verdicts, rng):
+        positions = audit(search, verdicts, rng)
+        audited.append({tuple(genotype) for genotype in verdicts.genotypes[positions].tolist()})
+        return positions
+
+    def counted(proposal, results):
+        nonlocal expected
+        members = search.archive.members
+        points = search.archive.points(members)
+        best = {m.genotype for m, kept in zip(members, non_dominated(points), strict=True) if kept}
+        expected += len(audited[-1] & best)
+        tell(proposal, results)
+
+    monkeypatch.setattr(loop, "_audit", audited_pairs)
+    monkeypatch.setattr(search.strategy, "tell", counted)
+    ledger = run_search(search, new_store("run")).ledger
+    assert ledger.audited == sum(map(len, audited)) > 0
+    assert 0 < ledger.misjudged == expected
+
+
+class SmallIsBetter(FormulaEstimator):
+    """The guess by capacity is wrong for every pair of networks."""
+
+    def one(self, request):
+        known = super().one(request)
+        return replace(known, error=request.workload.macs / (request.workload.macs + 2e5))
 
 
 def test_a_wrong_guess_is_found_out(new_store):
-    class SmallIsBetter(FormulaEstimator):
-        """The guess by capacity is wrong for every pair of networks."""
-
-        def one(self, request):
-            known = super().one(request)
-            return replace(known, error=request.workload.macs / (request.workload.macs + 2e5))
-
     store = new_store("run")
     # Cheap and small is best in everything here, so what costs more and holds more is rightly dropped; on the
     # objective of area alone small networks are dropped for larger ones on the same chip, which is wrong.
