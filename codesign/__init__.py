@@ -1,7 +1,8 @@
 """Which network and which hardware to look at next, and how good the network is.
 
->>> import codesign  # doctest: +SKIP
->>> codesign.search("examples/quickstart.yaml", "runs/quickstart").front[0]  # doctest: +SKIP
+>>> import codesign
+>>> codesign.search("examples/quickstart.yaml", "runs/quickstart").to_frame()  # doctest: +SKIP
+>>> codesign.load("runs/quickstart").knee_pair  # doctest: +SKIP
 """
 
 from __future__ import annotations
@@ -10,17 +11,24 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from codesign.app.run import search
+    from codesign.app.exact_front import enumerate_front as enumerate
+    from codesign.app.run import load, resume, search
 
-__all__ = ["__version__", "search"]
+__all__ = ["__version__", "enumerate", "load", "resume", "search"]
 
-_HOME = {"search": "codesign.app.run"}
+_HOME = {
+    "enumerate": ("codesign.app.exact_front", "enumerate_front"),
+    "load": ("codesign.app.run", "load"),
+    "resume": ("codesign.app.run", "resume"),
+    "search": ("codesign.app.run", "search"),
+}
 
 
 def __getattr__(name: str) -> Any:
     """Public names on first use, so that importing the package stays cheap."""
     if name in _HOME:
-        return getattr(import_module(_HOME[name]), name)
+        module, attribute = _HOME[name]
+        return getattr(import_module(module), attribute)
     if name == "__version__":
         from importlib.metadata import version
 

@@ -18,8 +18,9 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -33,6 +34,9 @@ from hwmodels.measurements import Measurement, workload_of
 from hwmodels.validate import score
 from hwmodels.workload.graph import Workload
 from hwmodels.workload.table import I64, LayerTable, layer_table
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["Calibration", "Coverage", "FitError", "calibrate", "coverage_of", "error_on", "fit_knobs",
            "read_coverage",
@@ -91,7 +95,7 @@ class Coverage:
         return found
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Calibration:
     """A fitted device.
 
@@ -106,6 +110,25 @@ class Calibration:
     predicted: F64
     fitted_on: str
     coverage: Coverage
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row a fitted knob: where the fit started and where it ended."""
+        import pandas as pd
+
+        rows = [(name, start, fitted, fitted / start) for name, (start, fitted) in self.knobs.items()]
+        return pd.DataFrame(rows, columns=["knob", "start", "fitted", "ratio"])
+
+    def __repr__(self) -> str:
+        error = self.error
+        return (
+            f"Calibration({self.device.name}, {len(self.knobs)} knobs, {self.fitted_on}; "
+            f"error {error.mape:.3g} %, median {error.median:.3g} %, {error.protocol}; before {error.before_mape:.3g})"
+        )
+
+    def _repr_html_(self) -> str:
+        """The error and the knobs, for notebooks."""
+        knobs: str = self.to_frame().to_html(index=False)
+        return f"<p>{escape(repr(self))}</p>{knobs}"
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from html import escape
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from hwmodels.units import format_quantity, split_unit
 from hwmodels.workload.ops import Kind, Row
 from hwmodels.workload.table import LayerTable
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["CostReport", "CostTensor", "kind_of"]
 
@@ -35,7 +40,7 @@ class CostTensor:
         return column
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class CostReport:
     """One network on one configuration.
 
@@ -56,6 +61,39 @@ class CostReport:
     layer_energy: str
     energy_terms: tuple[str, ...]
     infeasible: str | None
+
+    def __repr__(self) -> str:
+        state = f"infeasible: {self.infeasible}" if self.infeasible else ", ".join(self._headline())
+        return f"CostReport({self.network}, batch {self.batch}, {self.family}: {state})"
+
+    def _repr_html_(self) -> str:
+        """The headline and the groups of layers, for notebooks."""
+        import pandas as pd
+
+        groups: str = pd.DataFrame(self.groups()).to_html(index=False) if self.layers else ""
+        return f"<p>{escape(repr(self))}</p>{groups}"
+
+    def _headline(self) -> list[str]:
+        """The metrics that every reader looks for first, where the family has them."""
+        shown = ("latency_s", "energy_j", "area_mm2")
+        named = [(split_unit(name), self.totals[name]) for name in shown if name in self.totals]
+        return [f"{quantity} {format_quantity(value, unit)}" for (quantity, unit), value in named]
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row an executed layer, in order: its kind, what limits it, what was chosen, and its metrics per batch.
+
+        Columns of layer metrics have the unit in their name. A family whose layers do not add up gives no rows.
+        """
+        import pandas as pd
+
+        if not self.layers:
+            return pd.DataFrame(columns=["layer", "limit"])
+        rows = [self.table.layers.row(int(row)) for row in self.table.networks.sequence]
+        columns: dict[str, Any] = {"layer": [kind_of(row) for row in rows], "macs": [row.macs for row in rows]}
+        columns["limit"] = list(self.binding)
+        if self.choice:
+            columns["choice"] = list(self.choice)
+        return pd.DataFrame(columns | dict(self.layers))
 
     def total(self, metric: str) -> float:
         return self.totals[metric]

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from codesign.strategy.base import Strategy
     from codesign.two_level.loop import Event, Search
 
-__all__ = ["Run", "begin", "reopen", "search"]
+__all__ = ["Run", "begin", "load", "reopen", "resume", "search"]
 
 
 class Run:
@@ -137,6 +137,47 @@ def search(
     report = read_report(run.store, space=run.space)
     write_report(report, run.store.folder)
     return report.summary
+
+
+def resume(
+    folder: str | Path,
+    *,
+    workers: int | None = None,
+    strategy: Strategy | None = None,
+    estimator: Estimator | None = None,
+    space: ArchitectureSpace | None = None,
+) -> Summary:
+    """Go on with a run that was interrupted and return its summary; it ends as an uninterrupted one would.
+
+    Parameters
+    ----------
+    workers : processes that train from now on; as it began by default.
+    strategy, estimator, space : each one that was passed as an object when the run began.
+
+    Raises
+    ------
+    SpecError : no run there, or one begun with other data, objects or versions.
+    """
+    from codesign.report.html import read_report, write_report
+
+    where = None if workers is None else {"workers": workers}
+    run = reopen(Path(folder), executor=where, strategy=strategy, estimator=estimator, space=space)
+    run.go()
+    report = read_report(run.store, space=run.space)
+    write_report(report, run.store.folder)
+    return report.summary
+
+
+def load(folder: str | Path) -> Summary:
+    """The summary of a run, finished or not: its front, its ledger, how both came about.
+
+    Raises
+    ------
+    SpecError : no run there.
+    """
+    from codesign.report.summary import summarise
+
+    return summarise(Path(folder))
 
 
 def _given(objects: Mapping[str, Any]) -> dict[str, Any]:

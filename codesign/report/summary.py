@@ -11,8 +11,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +26,9 @@ from codesign.space.joint import JointSpace
 from codesign.store import RunStore
 from codesign.two_level.archive import Archive, Member
 from codesign.two_level.ledger import Ledger
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 __all__ = ["REFERENCE_MARGIN", "Pair", "Progress", "Summary", "config_of", "open_store", "space_of", "summarise"]
 
@@ -66,7 +70,7 @@ class Progress(NamedTuple):
     hypervolume: F64
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Summary:
     """What came out of a run.
 
@@ -87,6 +91,24 @@ class Summary:
     @property
     def knee_pair(self) -> Pair | None:
         return None if self.knee is None else self.front[self.knee]
+
+    def to_frame(self) -> pd.DataFrame:
+        """One row a pair of the front, by falling accuracy: network, knobs, and every objective in SI units."""
+        import pandas as pd
+
+        return pd.DataFrame([{"network": p.architecture, **p.hardware, **p.objectives} for p in self.front])
+
+    def __repr__(self) -> str:
+        ledger = self.ledger
+        return (
+            f"Summary({len(self.generations)} generations: {ledger.considered:,} pairs considered, "
+            f"{ledger.trained} networks trained, a front of {len(self.front)} over error, {', '.join(self.objectives)})"
+        )
+
+    def _repr_html_(self) -> str:
+        """The counts and the front, for notebooks."""
+        front: str = self.to_frame().to_html(index=False, max_rows=30)
+        return f"<p>{escape(repr(self))}</p>{front}"
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON: counts, times, the front, the hypervolume and its reference."""
