@@ -152,7 +152,7 @@ def pipelined(layerwise: Layerwise, *, stage: str, in_turn: str = "") -> Composi
         slowest = metrics[stage]
         if not in_turn:
             return slowest
-        return np.where(knobs[in_turn] == 1, np.maximum(metrics["latency_s"], slowest), slowest)
+        return np.where(knobs[in_turn] >= 1, np.maximum(metrics["latency_s"], slowest), slowest)
 
     reads = frozenset({stage, "latency_s", in_turn}) if in_turn else frozenset({stage})
     return Composition(summed(layerwise).function, {"interval_s": PairRule(reads, interval_s, monotone=True)})

@@ -94,7 +94,7 @@ def test_a_search_and_its_report(run, toys, family: str) -> None:
     assert run("search", run_file(toys, family), "-o", toys / "out")[0] == 0
     front = json.loads((toys / "out/front.json").read_text())
     assert front
-    assert set(OBJECTIVES[family]) <= set(front[0]["costs"] if "costs" in front[0] else front[0])
+    assert set(OBJECTIVES[family]) <= set(front[0]["objectives"])
     assert f"Layers of the family {family} have no costs of their own." in (toys / "out/report.html").read_text()
     assert run("report", toys / "out")[0] == 0
 

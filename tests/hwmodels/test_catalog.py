@@ -50,23 +50,6 @@ def test_what_is_assumed_has_a_plausible_range_around_it(name: str) -> None:
 
 
 @every_family
-def test_declarations_hang_together(name: str) -> None:
-    model = family(name)
-    assert model.name == name
-    names = [metric.name for metric in model.metrics]
-    assert len(set(names)) == len(names)
-    assert {*model.time_terms, *model.energy_terms, model.layer_time, model.layer_energy} <= set(model.layer_metrics)
-    assert all(metric.meaning for metric in model.metrics)
-    assert {"interval_s", "throughput_items_per_s"} <= set(names)
-    assert set(model.objectives) <= set(names)
-    assert tuple(model.spec.table_type._fields) == tuple(model.spec.model_fields)
-    table = model.spec.to_table([model.spec()])
-    assert set(model.config_metrics(table)) == {m.name for m in model.metrics if m.reduction == "config"}
-    assert all(assumption.plausible and assumption.meaning for assumption in model.assumptions)
-    assert all(reference.citation for reference in model.references)
-
-
-@every_family
 def test_grids_and_samples_stay_on_their_values(name: str) -> None:
     spec = family(name).spec()
     numbers = [k for k in type(spec).knobs().values() if not k.choices and isinstance(k.default, int)][:2]

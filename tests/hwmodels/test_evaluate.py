@@ -14,30 +14,12 @@ import hwmodels.compose as module
 from hwmodels.catalog import device, device_names
 from hwmodels.evaluate import NETWORK_METRICS, PairCosts, evaluate, evaluate_pairs, layer_costs, network_metrics, sweep
 from hwmodels.families.base import CostModel, Spec, families, family
-from hwmodels.workload.graph import Builder, Workload
-from hwmodels.workload.ops import Activation, Conv2d, MatMul, Pool2d, Recurrent
+from hwmodels.testing.family import example_networks
+from hwmodels.workload.graph import Workload
 from hwmodels.workload.table import LayerTable, layer_table
 from hwmodels.workload.zoo import network
 
 every_family = pytest.mark.parametrize("name", families())
-
-
-def small_networks() -> list[Workload]:
-    wide = Builder("wide", (2, 8, 12, 12))
-    x = wide.input
-    for stride in (1, 2, 1):
-        x = wide.conv_norm_act(x, 16, 3, stride=stride)
-    deep = Builder("deep", (2, 8, 12, 12))
-    y = deep.input
-    for _ in range(4):
-        y = deep.residual(y, deep.conv_norm_act(y, 8, 3, groups=8))
-    sequence = Builder("sequence", (2, 6, 16))
-    z = sequence.attention(sequence.add(Recurrent("gru", 16), sequence.input), heads=4)
-    return [
-        wide.finish(wide.linear(wide.flatten(wide.add(Pool2d("avg"), x)), 10)),
-        deep.finish(y),
-        sequence.finish(sequence.linear(z, 5)),
-    ]
 
 
 @cache
@@ -45,7 +27,7 @@ def case(name: str) -> tuple[CostModel, list[Workload], LayerTable, list[Spec], 
     """A family's networks and configurations: its catalogue devices, or its defaults."""
     model = family(name)
     specs = [found.spec for found in map(device, device_names()) if found.model.name == name] or [model.spec()]
-    workloads = small_networks()
+    workloads = example_networks()
     return model, workloads, layer_table(workloads), specs, model.spec.to_table(specs)
 
 
@@ -131,45 +113,6 @@ def test_both_paths_are_taken(name: str, monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 @every_family
-@settings(max_examples=10, deadline=None)
-@given(seed=st.integers(0, 2**32 - 1))
-def test_pairs_do_not_depend_on_their_order_or_company(name: str, seed: int) -> None:
-    model, workloads, table, specs, configs = case(name)
-    network_, config = pairs(len(workloads), len(specs), seed=seed, n=30)
-    order = np.random.default_rng(seed).permutation(30)
-    whole = evaluate_pairs(model, table, configs, network=network_, config=config)
-    shuffled = evaluate_pairs(model, table, configs, network=network_[order], config=config[order])
-    for metric, values in whole.columns.items():
-        assert np.array_equal(values[order], shuffled.columns[metric]), metric
-
-
-@every_family
-def test_sums_are_additive_over_independent_layers(name: str) -> None:
-    """One network of all layers costs what its layers cost one by one, in whatever order they stand."""
-    model, _, _, _, configs = case(name)
-
-    def build(order: tuple[int, ...]) -> Workload:
-        net = Builder("parts", (1, 8, 10, 10))
-        makers = [
-            lambda: net.add(Conv2d.square(8, 3), net.input),
-            lambda: net.add(Conv2d.square(12, 5, stride=2, bias=True), net.input),
-            lambda: net.add(Activation("relu"), net.input),
-            lambda: net.add(MatMul(), net.input, net.input),
-        ]
-        return net.finish(*[makers[i]() for i in order])
-
-    together, turned = build((0, 1, 2, 3)), build((3, 1, 0, 2))
-    table = layer_table([together, turned, *(build((i,)) for i in range(4))])
-    zero = np.zeros(6, np.int64)
-    costs = evaluate_pairs(model, table, configs, network=np.arange(6), config=zero).columns
-    for metric in model.layer_metrics:
-        parts = costs[metric][2:]
-        expected = parts.max() if model.metric(metric).reduction == "max" else parts.sum()
-        assert costs[metric][0] == pytest.approx(expected, rel=1e-12, abs=0), metric
-        assert costs[metric][1] == pytest.approx(costs[metric][0], rel=1e-12, abs=0), metric
-
-
-@every_family
 def test_layer_tensors_have_their_axes(name: str) -> None:
     model, _, table, specs, configs = case(name)
     tensor = layer_costs(model, table, configs)
@@ -210,10 +153,3 @@ def test_network_metrics_are_the_networks_own() -> None:
     assert metrics["parameters"].tolist() == [workload.parameters for workload in workloads]
     assert metrics["macs"].tolist() == [workload.macs for workload in workloads]
     assert metrics["weight_bytes"].tolist() == [workload.parameters for workload in workloads]  # 8 bits
-
-
-@pytest.mark.parametrize("name", families())
-def test_metric_names_of_the_layers_and_of_the_network_do_not_clash(name: str) -> None:
-    """A network's own metric would silently replace a family's."""
-    model = family(name)
-    assert {metric.name for metric in model.metrics} & set(NETWORK_METRICS) == set()

@@ -1,0 +1,1 @@
+"""Conformance suites that a third party runs: what every family must do."""
