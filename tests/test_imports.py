@@ -88,11 +88,24 @@ def test_functions_of_kernels_are_cached_with_the_stamp_of_their_sources_or_not_
         assert entries <= makers, relative(path)
 
 
-def test_torch_stays_in_network_estimate_and_data() -> None:
-    allowed = ("codesign/network/", "codesign/estimate/", "codesign/data.py")
+def test_torch_stays_in_network_estimate_data_and_strategies_with_an_inner_trainer() -> None:
+    """A strategy that trains has torch in functions, so that naming another one does not load it."""
+    allowed = ("codesign/network/", "codesign/estimate/", "codesign/data.py", "codesign/strategy/")
     assert {name for name in importers("torch") if name.startswith("codesign/") and not name.startswith(allowed)} == (
         set()
     )
+
+
+def test_looking_up_a_plugin_loads_no_heavy_library() -> None:
+    """Settings of every plug-in are read before a run chooses where torch may be loaded."""
+    code = """
+from codesign.registry import REGISTRIES
+for registry in REGISTRIES.values():
+    for name in registry.names():
+        registry.parse({registry.key: name}, "run")
+"""
+    assert loaded_by(code) <= loaded_by("import numba")
+    assert loaded_by("import codesign.registry") == set()
 
 
 def test_only_the_report_draws() -> None:

@@ -13,16 +13,15 @@ from types import ModuleType
 
 import pytest
 
-from codesign.executor.base import WorkerLost
+from codesign.executor.base import Executor, WorkerLost
 from codesign.executor.process import ProcessExecutor
 from codesign.executor.serial import SerialExecutor
-from hwmodels.errors import SpecError
+from codesign.testing.executor import ExecutorSuite
 
 TASKS = '''
 """Tasks that workers can import."""
 import os, signal, time
 from pathlib import Path
-from hwmodels.errors import SpecError
 
 def powers(n):
     yield n
@@ -30,11 +29,6 @@ def powers(n):
 
 def where(_):
     yield os.getpid(), os.environ.get("OMP_NUM_THREADS")
-
-def refuse(n):
-    yield n
-    if n == 2:
-        raise SpecError("item", n, "odd")
 
 class Odd(Exception):
     def __init__(self, one, two):
@@ -44,9 +38,6 @@ class Odd(Exception):
 def refuse_oddly(n):
     raise Odd(n, n)
     yield
-
-def unspeakable(n):
-    yield lambda: n
 
 class Mortal:
     """Kills its worker in the middle of some items, as long as there are lives to lose in the folder."""
@@ -97,16 +88,21 @@ def gone_within(pids: list[int], seconds: float) -> bool:
     return not any(map(is_running, pids))
 
 
-@pytest.mark.parametrize("workers", [0, 1, 2, 3])
-def test_every_part_of_every_item(tasks: ModuleType, workers: int) -> None:
-    executor = ProcessExecutor(workers) if workers else SerialExecutor()
-    with executor:
-        for _ in range(2):  # an executor serves again
-            found = list(executor.stream(tasks.powers, range(8)))
-            assert sorted(found) == EXPECTED
-            for n in range(8):  # parts of one item in their order
-                assert [part for position, part in found if position == n] == [n, n * n]
-        assert list(executor.stream(tasks.powers, [])) == []
+class TestSerial(ExecutorSuite):
+    shares_memory = True
+
+    def executor(self) -> Executor:
+        return SerialExecutor()
+
+
+class TestOneProcess(ExecutorSuite):
+    def executor(self) -> Executor:
+        return ProcessExecutor(1)
+
+
+class TestThreeProcesses(ExecutorSuite):
+    def executor(self) -> Executor:
+        return ProcessExecutor(3)
 
 
 def test_items_are_drawn_when_a_worker_is_free(tasks: ModuleType) -> None:
@@ -162,26 +158,11 @@ def test_an_idle_worker_that_dies_is_replaced(tasks: ModuleType) -> None:
         assert len(list(executor.stream(tasks.where, range(8)))) == 8
 
 
-@pytest.mark.parametrize("make", [SerialExecutor, lambda: ProcessExecutor(2)], ids=["serial", "process"])
-def test_an_exception_keeps_its_class_and_message(tasks: ModuleType, make) -> None:
-    with make() as executor:
-        with pytest.raises(SpecError) as caught:
-            list(executor.stream(tasks.refuse, range(8)))
-        assert str(caught.value) == "item: 2 is not odd"
-        assert caught.value.expected == "odd"
-        assert sorted(executor.stream(tasks.powers, range(8))) == EXPECTED
-
-
 def test_an_exception_that_cannot_travel_sends_its_message(tasks: ModuleType) -> None:
     with ProcessExecutor(1) as executor, pytest.raises(RuntimeError) as caught:
         list(executor.stream(tasks.refuse_oddly, [5]))
     assert str(caught.value) == "Odd: 5 and 5"
     assert "refuse_oddly" in caught.value.__notes__[0]
-
-
-def test_a_part_that_cannot_travel_is_told(tasks: ModuleType) -> None:
-    with ProcessExecutor(1) as executor, pytest.raises(Exception, match="lambda"):
-        list(executor.stream(tasks.unspeakable, [5]))
 
 
 def test_leaving_early_stops_the_workers(tasks: ModuleType, tmp_path: Path) -> None:

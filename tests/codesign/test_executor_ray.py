@@ -61,7 +61,7 @@ def test_a_cluster_that_loses_a_worker_gives_the_serial_run(tmp_path: Path, monk
     (tmp_path / "tasks_of_ray.py").write_text(REFUSE)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    serial = begin(parse_config(CONFIG | {"executor": {"name": "serial"}}), tmp_path / "serial")
+    serial = begin(parse_config(CONFIG | {"executor": {"name": "serial", "portable": False}}), tmp_path / "serial")
     serial.go()
     before, killed = set(descendants()), []
 
@@ -71,7 +71,10 @@ def test_a_cluster_that_loses_a_worker_gives_the_serial_run(tmp_path: Path, monk
             os.kill(victim, signal.SIGKILL)
             killed.append(victim)
 
-    run = begin(parse_config(CONFIG | {"executor": {"name": "ray", "workers": 2, "retries": 3}}), tmp_path / "ray")
+    run = begin(
+        parse_config(CONFIG | {"executor": {"name": "ray", "workers": 2, "retries": 3, "portable": False}}),
+        tmp_path / "ray",
+    )
     run.go(report)
     assert len(killed) == 1
     assert len(run.store.pairs()) > 2

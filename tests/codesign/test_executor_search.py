@@ -42,6 +42,27 @@ CONFIG = {
 }
 
 
+KILLED = """
+import sys
+from codesign.executor.process import WorkerProcess
+from tests.codesign.kills import watch_writes
+
+start = WorkerProcess.__init__
+
+def noted(self, *arguments):
+    start(self, *arguments)
+    with open(sys.argv[2], "a") as stream:
+        print(self.process.pid, file=stream)
+
+WorkerProcess.__init__ = noted
+watch_writes(int(sys.argv[1]))
+del sys.argv[1:3]
+from codesign.cli import main
+main()
+"""
+"""The command line with the process ids of its workers written down, killed before a write."""
+
+
 def content(store: RunStore) -> str:
     """All that a run is, times and the order of durable results apart."""
     weights = {key: hashlib.sha256(payload).hexdigest() for key, payload in rows(store, "key, payload", "weights")}
@@ -73,7 +94,8 @@ def run_content(folder: Path) -> str:
 
 
 def searched(folder: Path, executor: dict, report=lambda event: None) -> str:
-    run = begin(parse_config(CONFIG | {"executor": executor}), folder)
+    """Without the pin, so that workers inherit whatever instruction set the tests run under."""
+    run = begin(parse_config(CONFIG | {"executor": executor | {"portable": False}}), folder)
     run.go(report)
     run.store.close()
     return run_content(folder)
@@ -107,9 +129,9 @@ def test_the_run_is_the_same_on_any_number_of_processes(serial: str, tmp_path: P
 
 def test_one_worker_process_gives_the_same_run_too(serial: str, tmp_path: Path) -> None:
     """`workers: 1` means this process; a pool of one is made by hand."""
-    run = begin(parse_config(CONFIG | {"executor": {"workers": 1}}), tmp_path / "run")
+    run = begin(parse_config(CONFIG | {"executor": {"workers": 1, "portable": False}}), tmp_path / "run")
     assert isinstance(run.parts.slow.executor, SerialExecutor)
-    run.parts.slow.executor = ProcessExecutor(1)
+    run.parts.slow.executor = ProcessExecutor(1, portable=False)
     run.go()
     assert content(run.store) == serial
 
@@ -138,7 +160,7 @@ def test_an_interrupted_run_is_resumed_with_other_workers(serial: str, tmp_path:
         if event.generation == 1 and event.level == "slow" and event.done == 1:
             raise KeyboardInterrupt
 
-    run = begin(parse_config(CONFIG | {"executor": {"workers": 2}}), tmp_path / "run")
+    run = begin(parse_config(CONFIG | {"executor": {"workers": 2, "portable": False}}), tmp_path / "run")
     clock = time.perf_counter()
     with pytest.raises(KeyboardInterrupt):
         run.go(interrupt)
@@ -153,22 +175,22 @@ def test_an_interrupted_run_is_resumed_with_other_workers(serial: str, tmp_path:
     assert again.store.manifest["executor"]["workers"] == 2
 
 
-def test_a_killed_run_leaves_no_worker_and_is_resumed(serial: str, tmp_path: Path) -> None:
-    config, folder = tmp_path / "run.yaml", tmp_path / "run"
-    config.write_text(json.dumps(CONFIG | {"executor": {"name": "process", "workers": 2}}))
-    command = (sys.executable, "-c", "from codesign.cli import main; main()", "search", str(config), "-o", str(folder))
-    parent = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    journal, deadline = folder / "run.sqlite-wal", time.perf_counter() + 120
-    # The journal is long once it holds weights; the database itself stays closed to onlookers, who would lock it.
-    while not (journal.exists() and journal.stat().st_size > 60_000) and time.perf_counter() < deadline:
-        time.sleep(0.02)
-    workers = children(parent.pid)
+@pytest.mark.parametrize("write", [3, 6])
+def test_a_killed_run_leaves_no_worker_and_is_resumed(serial: str, tmp_path: Path, write: int) -> None:
+    """The run kills itself before one of its writes, while its workers train."""
+    config, folder, pids = tmp_path / "run.yaml", tmp_path / "run", tmp_path / "pids"
+    config.write_text(json.dumps(CONFIG | {"executor": {"name": "process", "workers": 2, "portable": False}}))
+    environment = os.environ | {
+        "PYTHONPATH": os.pathsep.join(filter(None, [str(Path(__file__).parents[2]), *sys.path]))
+    }
+    command = (sys.executable, "-c", KILLED, str(write), str(pids), "search", str(config), "-o", str(folder))
+    parent = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment)
+    assert parent.returncode == -signal.SIGKILL, parent.stderr
+    workers, deadline = {int(line) for line in pids.read_text().split()}, time.perf_counter() + 60
     assert len(workers) == 2
-    parent.send_signal(signal.SIGKILL)
-    parent.wait()
-    while running() & set(workers) and time.perf_counter() < deadline:
+    while running() & workers and time.perf_counter() < deadline:
         time.sleep(0.02)
-    assert running() & set(workers) == set()
+    assert running() & workers == set()
     again = reopen(folder, executor={"name": "serial"})
     assert rows(again.store, "key", "weights")
     assert len(again.store.generations()) < CONFIG["generations"]
