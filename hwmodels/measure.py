@@ -1,6 +1,6 @@
 """Time layers and networks in torch on this machine, as rows for `hwmodels.calibrate`.
 
-A row is timed call by call, after warming up, until it has used its seconds; told are the median and the spread.
+A row is timed call by call, after warming up, until it has used its seconds; it reports the median and the spread.
 On one thread the clock is the thread's own, so that other load on the machine counts only by what it does to caches
 and clocks; on several threads it is the wall's, on a GPU the device's events.
 

@@ -8,7 +8,7 @@ A row's `network` is a name of the zoo, with another input behind an @ (``resnet
     pool 64x56x56 mode=max kernel=3 stride=2 padding=1              norm 64x56x56 mode=batch
     activation 64x56x56 function=gelu     elementwise 64x56x56 function=add     softmax 12x128x128
 
-Not told by a row: the machine. One file holds one machine's measurements.
+A row does not name its machine: one file holds one machine's measurements.
 """
 
 from __future__ import annotations

@@ -97,7 +97,7 @@ class Numerics(NamedTuple):
 
     @property
     def is_ideal(self) -> bool:
-        """Whether cells, wires and ADCs do as they are told, so that only the bits of the ADC limit a reading."""
+        """Whether cells, wires and ADCs are ideal, so that only the bits of the ADC limit a reading."""
         return not (self.is_random or self.drift_s > DRIFT_START_S or self.wire_resistance or self.off_conductance)
 
     @property

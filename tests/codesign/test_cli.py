@@ -212,7 +212,7 @@ def test_a_sweep_is_the_grid(run, tmp_path: Path):
         (("estimate", "resnet50", "--format", "fp9", "--device", "isaac"), ["--format: fp9", "did you mean fp8?"]),
         (("estimate", "resnet50", "--format", "int0", "--device", "isaac"), ["--format: int0", "int1 to int32"]),
         (
-            ("estimate", "resnet50", "--format", "fp8", "--bits", "8", "--device", "isaac"),
+            ("estimate", "vgg16", "--format", "fp8", "--bits", "8", "--device", "isaac"),
             ["--format: fp8", "beside bits"],
         ),
         (("estimate", "resnet50", "--layer-bits", "conv=fp15", "--device", "isaac"), ["bits of conv: fp15", "fp16?"]),

@@ -1,6 +1,6 @@
 """The knobs of a CPU and of the runtime on it: cores, vector unit, caches, memory, algorithms, overheads, energies.
 
-A device is a chip together with the runtime that its latencies are told for; `runtimes` has the runtimes alone.
+A device is a chip together with the runtime that its latencies hold for; `runtimes` has the runtimes alone.
 [Goto] Goto & van de Geijn, Anatomy of high-performance matrix multiplication, ACM TOMS 2008. [ECM] Hofmann et al.,
 execution-cache-memory model. [Horowitz] ISSCC 2014, fig. 1.1.9. [host] this project's measurements on a Zen 3 host.
 """

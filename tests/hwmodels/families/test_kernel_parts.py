@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import hwmodels
@@ -86,11 +86,13 @@ def test_codes_of_formats_are_those_of_their_definition() -> None:
     assert coded(FLOATS["bf16"]) == (16, kernel_parts.BFLOAT16)
 
 
+@settings(deadline=None)  # the first call compiles
 @given(st.integers(0, 10_000), st.integers(1, 300))
 def test_ceil_div_counts_groups(a: int, b: int) -> None:
     assert ceil_div(a, b) == len(range(0, a, b))
 
 
+@settings(deadline=None)
 @given(st.integers(1, 60), st.integers(1, 5), st.integers(1, 6), st.integers(1, 3))
 def test_touched_share_marks_lines_under_windows(outputs: int, kernel: int, stride: int, dilation: int) -> None:
     span = dilation * (kernel - 1) + 1
@@ -99,6 +101,7 @@ def test_touched_share_marks_lines_under_windows(outputs: int, kernel: int, stri
     assert touched_share(extent, outputs, kernel, stride, dilation) == len(marked) / extent
 
 
+@settings(deadline=None)
 @given(st.integers(1, 64), st.integers(1, 8), st.integers(0, 4))
 def test_rounded_width_is_the_narrowest_that_holds(bits: int, least: int, doublings: int) -> None:
     widths = [least * 2**i for i in range(doublings + 1)]
