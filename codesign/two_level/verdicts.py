@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -62,7 +63,7 @@ class Verdicts:
     fidelity_levels: F64
     fidelity_id: I64
 
-    @property
+    @cached_property
     def class_id(self) -> I64:
         """(P,) one number an accuracy class: same network, same numerics, same fidelity."""
         return self._class(self.architecture_id, self.numerics_id, self.fidelity_id)

@@ -7,30 +7,23 @@ are predicted. Draws are seeded; a figure is the mean over them.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from hwmodels.calibrate import fit_knobs
-from hwmodels.families.cpu.kernel import Cost, cost
-from hwmodels.families.cpu.spec import CpuSpec
+from hwmodels.compose import Gathered, LayerCounts, PairColumns, reduce_pairs, tensor_of
+from hwmodels.evaluate import design_metrics, layerwise_of
+from hwmodels.families.base import CostModel, Spec, columns_of, n_configs
 from hwmodels.validation.spaces import Counted
 from hwmodels.workload.table import Layers
 
-__all__ = ["ENERGY_KNOBS", "KNOBS", "Draws", "few_shot", "fit_rows", "predicted"]
+__all__ = ["Draws", "few_shot", "fit_rows", "predicted"]
 
 F64 = npt.NDArray[np.float64]
+S = TypeVar("S", bound=Spec)
 
-KNOBS = (
-    "gemm_efficiency", "depthwise_efficiency", "vector_efficiency", "pool_efficiency", "dispatch_s",
-    "product_dispatch_s", "tile_overhead_steps", "serial_fraction", "barrier_s", "l2_bytes_per_cycle",
-    "core_dram_bytes_per_s", "dram_efficiency", "overlap_norm", "reuse_distance_bytes", "invoke_s",
-    "repack_bytes_per_s",
-)  # fmt: skip
-"""What is fitted to latencies."""
-ENERGY_KNOBS = ("mac_j", "vector_op_j", "cache_j_per_byte", "dram_j_per_byte", "core_w", "idle_w")
-"""What is fitted besides where energies are given."""
 _SIGMA = 0.05  # ASSUMED: spread of a published median, relative; plausible 0.01 to 0.1
 
 
@@ -42,59 +35,69 @@ class Draws(NamedTuple):
     draw: npt.NDArray[np.int64]
 
 
-def predicted(spec: CpuSpec, counted: Counted, metric: str = "latency_s") -> F64:
-    """One metric of every network on one device, (N,)."""
-    found: F64 = _costs(counted.layers, spec, {}, metric)[0] @ counted.counts.T
+def predicted(model: CostModel, spec: Spec, counted: Counted, metric: str = "latency_s") -> F64:
+    """One metric of every network on one device, (N,).
+
+    Raises
+    ------
+    SpecError : a family whose layers do not add up: counts of layers do not say what its networks cost.
+    """
+    found: F64 = _costs(model, counted, type(spec).to_table([spec]), (metric,))[0, 0]
     return found
 
 
-def _costs(layers: Layers, spec: CpuSpec, columns: Mapping[str, F64], *metrics: str) -> F64:
-    """(len(metrics) C, L), metric by metric, of `spec` with some knobs replaced by columns (C,)."""
-    configs = CpuSpec.table_from(spec, columns)
-    shape = (configs.threads.size, layers.kind.size)
-    out, choice = np.empty((*shape, len(Cost._fields))), np.empty(shape, np.int16)
-    cost(layers, configs, np.zeros(1), out, choice)
-    return np.concatenate([out[:, :, Cost._fields.index(metric)] for metric in metrics])
+def _costs(model: CostModel, counted: Counted, configs: Any, metrics: Sequence[str]) -> F64:
+    """Some metrics of all networks on all of `configs`, (len(metrics), C, N)."""
+    layerwise = layerwise_of(model, "networks by counts of their layers")
+    shape = n_configs(configs), len(counted.counts)
+    config, network = (index.ravel() for index in np.indices(shape))
+    values, _ = tensor_of(layerwise, counted.layers, configs)
+    counts, is_max = LayerCounts.of_matrix(counted.counts), layerwise.is_max(layerwise.metrics)
+    reduced = dict(zip(layerwise.metrics, reduce_pairs(values, config, network, counts, is_max).T, strict=True))
+    columns = PairColumns(
+        layerwise.metrics, lambda name: reduced, config=Gathered(design_metrics(model, configs), config), network={},
+        rules=model.rules, knobs=Gathered(columns_of(configs), config),
+    )  # fmt: skip
+    return np.stack([columns[name].reshape(shape) for name in metrics])
 
 
 def few_shot(
-    spec: CpuSpec, counted: Counted, measured: Mapping[str, F64], *, shots: int, draws: int, seed: int = 0
-) -> dict[str, Draws]:
+    model: CostModel, spec: Spec, counted: Counted, measured: Mapping[str, F64], *, knobs: Sequence[str], shots: int,
+    draws: int, seed: int = 0,
+) -> dict[str, Draws]:  # fmt: skip
     """Fit to `shots` networks and predict the others, `draws` times.
 
     Parameters
     ----------
+    model, spec : a family whose layers add up, and the device that the fits start from. knobs : what is fitted.
     measured : metric ("latency_s", "energy_j") -> (N,) of the networks of `counted`, all of them known.
     """
     pooled: dict[str, list[tuple[F64, F64, npt.NDArray[np.int64]]]] = {metric: [] for metric in measured}
     for draw in range(draws):
         shuffled = np.random.default_rng([seed, draw]).permutation(counted.counts.shape[0])
         seen, unseen = shuffled[:shots], shuffled[shots:]
-        fitted = fit_rows(spec, counted, measured, seen=seen)
+        fitted = fit_rows(model, spec, counted, measured, seen=seen, knobs=knobs)
         for metric, values in measured.items():
-            found = predicted(fitted, Counted(counted.layers, counted.counts[unseen]), metric)
+            found = predicted(model, fitted, Counted(counted.layers, counted.counts[unseen]), metric)
             pooled[metric].append((found, values[unseen], np.full(unseen.size, draw)))
     return {name: Draws(*(np.concatenate(part) for part in zip(*parts, strict=True))) for name, parts in pooled.items()}
 
 
 def fit_rows(
-    spec: CpuSpec, counted: Counted, measured: Mapping[str, F64], *, seen: npt.NDArray[np.int64],
-    knobs: Sequence[str] | None = None,
-) -> CpuSpec:  # fmt: skip
+    model: CostModel, spec: S, counted: Counted, measured: Mapping[str, F64], *, seen: npt.NDArray[np.int64],
+    knobs: Sequence[str],
+) -> S:  # fmt: skip
     """`spec` fitted to the networks `seen`, (S,) positions; only their rows are evaluated."""
-    names = knobs or ((*KNOBS, *ENERGY_KNOBS) if "energy_j" in measured else KNOBS)
     counts = counted.counts[seen]
     used = np.flatnonzero(counts.any(axis=0))
-    layers = Layers(*(np.ascontiguousarray(column[used]) for column in counted.layers))
-    counts = counts[:, used].T
+    part = Counted(Layers(*(np.ascontiguousarray(column[used]) for column in counted.layers)), counts[:, used])
 
-    def predict(start: CpuSpec, columns: Mapping[str, F64]) -> F64:
-        found = _costs(layers, start, columns, *measured) @ counts
-        size = found.shape[0] // len(measured)
-        by_metric = [found[size * index : size * (index + 1)] for index in range(len(measured))]
-        return np.log(np.concatenate(by_metric, axis=1))
+    def predict(start: Spec, columns: Mapping[str, F64]) -> F64:
+        found = _costs(model, part, type(start).table_from(start, columns), tuple(measured))
+        logarithms: F64 = np.log(np.concatenate(list(found), axis=1))
+        return logarithms
 
     targets = np.log(np.concatenate([values[seen] for values in measured.values()]))
-    found = fit_knobs(predict, spec, names, measured=targets, sigma=np.full(targets.size, _SIGMA))
-    assert isinstance(found, CpuSpec)
-    return found
+    found = fit_knobs(predict, spec, knobs, measured=targets, sigma=np.full(targets.size, _SIGMA))
+    fitted: S = spec.changed({name: found.values()[name] for name in knobs})
+    return fitted

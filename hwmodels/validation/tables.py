@@ -1,4 +1,4 @@
-"""Scores of the CPU family: one place where predictions, measurements and the simplest alternative become a `Score`."""
+"""Scores of any family: one place where predictions, measurements and the simplest alternative become a `Score`."""
 
 from __future__ import annotations
 
@@ -8,51 +8,21 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from hwmodels.catalog import device, device_names
-from hwmodels.families.cpu.runtimes import CPU_RUNTIMES, with_runtime
-from hwmodels.families.cpu.spec import CpuSpec
 from hwmodels.validate import MetricName, Score, score
 from hwmodels.validation.few_shot import Draws
-from hwmodels.workload.rewrite import DeadBranches
 
-__all__ = ["Machine", "Table", "few_shot_scores", "frozen_scores", "machine"]
+__all__ = ["Table", "few_shot_scores", "frozen_scores"]
 
 F64 = npt.NDArray[np.float64]
 
 
-class Machine(NamedTuple):
-    """A catalogue device under a runtime."""
-
-    spec: CpuSpec
-    runtime: str
-
-    @property
-    def semantics(self) -> str:
-        return CPU_RUNTIMES[self.runtime].semantics
-
-    @property
-    def dead_branches(self) -> DeadBranches:
-        return CPU_RUNTIMES[self.runtime].dead_branches
-
-    @property
-    def fitted_on(self) -> str:
-        return f"{self.runtime} runtime: {CPU_RUNTIMES[self.runtime].fitted_on}"
-
-
 class Table(NamedTuple):
-    """What all scores of a file share."""
+    """What all scores of a file share; `family` is the one that is scored."""
 
+    family: str
     set: str
     rows_in_file: int
     skipped: Mapping[str, int]
-
-
-def machine(name: str, runtime: str) -> Machine | None:
-    """The device of the catalogue, or None where there is none of that name in this family."""
-    if name not in device_names():
-        return None
-    found = device(name).spec
-    return Machine(with_runtime(found, runtime), runtime) if isinstance(found, CpuSpec) else None
 
 
 def frozen_scores(
@@ -63,7 +33,7 @@ def frozen_scores(
     rate = np.exp(np.median(np.log(measured / np.maximum(macs, 1.0))))
     return [
         Score(
-            family="cpu", set=table.set, group=group, protocol=protocol, rows=measured.size,
+            family=table.family, set=table.set, group=group, protocol=protocol, rows=measured.size,
             rows_in_file=table.rows_in_file, metric=metric, value=score(metric, predicted, measured),
             skipped=table.skipped, fitted_on=fitted_on,
             baseline={"MACs at the best rate": score(metric, macs * rate, measured)},
@@ -84,7 +54,7 @@ def few_shot_scores(
         baseline = {"MACs": macs} if metric == "spearman" and macs is not None else None
         found.append(
             Score(
-                family="cpu",
+                family=table.family,
                 set=table.set,
                 group=group,
                 protocol=f"few-shot-{shots}",

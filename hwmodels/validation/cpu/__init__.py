@@ -19,15 +19,17 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from hwmodels.catalog import device
+from hwmodels.families.cpu.model import MODEL
 from hwmodels.families.cpu.spec import CpuSpec
 from hwmodels.validate import MetricName, ReferenceTables, Score, score
 from hwmodels.validation.cpu.block_tables import count_blocks, mobile_rows, tfnas_rows
 from hwmodels.validation.cpu.latency_tables import edge_scores, space_scores
+from hwmodels.validation.cpu.machines import Machine, machine
 from hwmodels.validation.cpu.measured import host_scores
 from hwmodels.validation.cpu.network_tables import ncnn_scores, timm_scores, tiny_scores
 from hwmodels.validation.few_shot import predicted
 from hwmodels.validation.layer_lists import count_networks
-from hwmodels.validation.tables import Machine, Table, frozen_scores, machine
+from hwmodels.validation.tables import Table, frozen_scores
 from hwmodels.workload.ops import Precision, Row
 from hwmodels.workload.rewrite import COMPILED, rewrite
 from hwmodels.workload.zoo import network
@@ -94,7 +96,7 @@ def _blocks(
         "another operator": len(measured_lines) - len(known),
     }
     return frozen_scores(
-        Table(name, rows_in_file, skipped), group, predicted(chosen.spec, counted), measured,
+        Table("cpu", name, rows_in_file, skipped), group, predicted(MODEL, chosen.spec, counted), measured,
         macs=counted.counts @ counted.layers.macs, fitted_on=chosen.fitted_on,
     )  # fmt: skip
 
@@ -113,7 +115,7 @@ def _exchanged(tables: ReferenceTables) -> list[Score]:
         spec = device(name).spec
         if not isinstance(spec, CpuSpec) or None in stated:
             continue
-        latency = predicted(spec, counted)
+        latency = predicted(MODEL, spec, counted)
         published = [float(match[1]) for match in stated if match]
         ratios.append((latency[0] / latency[1], published[0] / published[1]))
         found.append(_ratio(name, "mape", ratios[-1:], float(macs[0] / macs[1])))

@@ -16,11 +16,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from hwmodels.families.cpu.model import MODEL
 from hwmodels.validate import ReferenceTables, Score, score
 from hwmodels.validation.block_spaces import fbnet_space, ofa_space
+from hwmodels.validation.cpu.machines import Machine, knobs_for, machine
 from hwmodels.validation.few_shot import few_shot, predicted
 from hwmodels.validation.spaces import Counted, first_of_class, nasbench201_space
-from hwmodels.validation.tables import Machine, Table, few_shot_scores, frozen_scores, machine
+from hwmodels.validation.tables import Table, few_shot_scores, frozen_scores
 
 __all__ = ["edge_scores", "space_scores"]
 
@@ -136,7 +138,7 @@ def _column(name: str, column: _Column, other: str) -> list[Score]:
         "not measured": int((~np.logical_and.reduce(list(whole.values()))).sum()),
         "nothing left to execute": int((~runs).sum()),
     }
-    table = Table(name, kept.size, {**skipped, **({other: 0} if other else {})})
+    table = Table("cpu", name, kept.size, {**skipped, **({other: 0} if other else {})})
     counted = Counted(column.counted.layers, column.counted.counts[kept])
     measured = {metric: values[kept].astype(np.float64) for metric, values in column.measured.items()}
     if kept.sum() < _LEAST_ROWS:
@@ -144,10 +146,12 @@ def _column(name: str, column: _Column, other: str) -> list[Score]:
     macs = counted.counts @ counted.layers.macs
     fitted_on = column.machine.fitted_on
     found = frozen_scores(
-        table, column.group, predicted(column.machine.spec, counted), measured["latency_s"], macs=macs,
+        table, column.group, predicted(MODEL, column.machine.spec, counted), measured["latency_s"], macs=macs,
         fitted_on=fitted_on,
     )  # fmt: skip
-    drawn = few_shot(column.machine.spec, counted, measured, shots=_SHOTS, draws=_DRAWS)
+    drawn = few_shot(
+        MODEL, column.machine.spec, counted, measured, knobs=knobs_for(measured), shots=_SHOTS, draws=_DRAWS
+    )
     for metric, pooled in drawn.items():
         group = column.group if metric == "latency_s" else f"{column.group} energy"
         correlation = score("spearman", macs, measured[metric])

@@ -19,13 +19,15 @@ import numpy.typing as npt
 
 from hwmodels.errors import SpecError
 from hwmodels.families.cpu.microarchitectures import clusters_of, spec_of
+from hwmodels.families.cpu.model import MODEL
 from hwmodels.families.cpu.runtimes import CPU_RUNTIMES, with_runtime
 from hwmodels.families.cpu.spec import CpuSpec
 from hwmodels.validate import ReferenceTables, Score
+from hwmodels.validation.cpu.machines import KNOBS, Machine, knobs_for, machine
 from hwmodels.validation.few_shot import Draws, few_shot, fit_rows, predicted
 from hwmodels.validation.layer_lists import count_networks, rows_of
 from hwmodels.validation.spaces import FP32, Counted
-from hwmodels.validation.tables import Machine, Table, few_shot_scores, frozen_scores, machine
+from hwmodels.validation.tables import Table, few_shot_scores, frozen_scores
 from hwmodels.workload.ops import Row
 from hwmodels.workload.rewrite import RUNTIMES, rewrite
 from hwmodels.workload.zoo import entry, network
@@ -77,8 +79,10 @@ def ncnn_scores(tables: ReferenceTables) -> list[Score]:
         chosen = np.array(list(latency))
         space = Counted(_half(counted).layers if spec.half_rate > 1 else counted.layers, counted.counts[chosen])
         measured = {"latency_s": np.array(list(latency.values()))}
-        by_device[name].append(few_shot(spec, space, measured, shots=_SHOTS, draws=_DRAWS)["latency_s"])
-    return _ncnn_by_device(Table("ncnn_latency_fp", len(rows), dict(skipped)), by_device)
+        by_device[name].append(
+            few_shot(MODEL, spec, space, measured, knobs=knobs_for(measured), shots=_SHOTS, draws=_DRAWS)["latency_s"]
+        )
+    return _ncnn_by_device(Table("cpu", "ncnn_latency_fp", len(rows), dict(skipped)), by_device)
 
 
 def _ncnn_by_device(table: Table, by_device: Mapping[str, list[Draws]]) -> list[Score]:
@@ -136,7 +140,7 @@ def tiny_scores(tables: ReferenceTables) -> list[Score]:
         device, task, seconds = case
         latency, macs = _tiny_prediction(device, _TINY_NETWORKS[task])
         found[f"{row['submitter']} on {row['system']}"].append((latency, seconds, macs))
-    table = Table("mlperf_tiny_v1.0", len(rows), dict(skipped))
+    table = Table("cpu", "mlperf_tiny_v1.0", len(rows), dict(skipped))
     groups = {"all": [case for cases in found.values() for case in cases], **found}
     return [
         result
@@ -168,7 +172,7 @@ def _tiny_case(row: Mapping[str, str]) -> tuple[Machine, str, float] | str:
 def _tiny_prediction(device: Machine, name: str) -> tuple[float, float]:
     """(seconds, MACs) of one network in 8 bits."""
     counted = count_networks([[row for _, row in rewrite(network(name), RUNTIMES[device.semantics]).rows()]])
-    return float(predicted(device.spec, counted)[0]), float(counted.layers.macs @ counted.counts[0])
+    return float(predicted(MODEL, device.spec, counted)[0]), float(counted.layers.macs @ counted.counts[0])
 
 
 def timm_scores(tables: ReferenceTables) -> list[Score]:
@@ -223,7 +227,7 @@ def _timm_run(
     counted = count_networks(lists)
     measured = np.array([batch / rate for _, _, batch, rate in kept])
     macs = counted.counts @ counted.layers.macs
-    table = Table(name, rows_in_file, dict(skipped))
+    table = Table("cpu", name, rows_in_file, dict(skipped))
     families = [re.sub(r"^(tf_|legacy_)", "", model).split("_")[0].rstrip("0123456789") for model, *_ in kept]
     order = {family: index for index, family in enumerate(sorted(set(families)))}
     unseen = np.array([order[family] % 2 == 1 for family in families])
@@ -231,13 +235,18 @@ def _timm_run(
         return []
     space = Counted(counted.layers, counted.counts[unseen])
     found = frozen_scores(
-        table, group, predicted(chosen.spec, space), measured[unseen], macs=macs[unseen], fitted_on=chosen.fitted_on
+        table,
+        group,
+        predicted(MODEL, chosen.spec, space),
+        measured[unseen],
+        macs=macs[unseen],
+        fitted_on=chosen.fitted_on,
     )
     if (~unseen).sum() < _LEAST_NETWORKS:
         return found
-    fitted = fit_rows(chosen.spec, counted, {"latency_s": measured}, seen=np.flatnonzero(~unseen))
+    fitted = fit_rows(MODEL, chosen.spec, counted, {"latency_s": measured}, seen=np.flatnonzero(~unseen), knobs=KNOBS)
     return found + frozen_scores(
-        table, group, predicted(fitted, space), measured[unseen], macs=macs[unseen],
+        table, group, predicted(MODEL, fitted, space), measured[unseen], macs=macs[unseen],
         fitted_on=f"{int((~unseen).sum())} networks of every second family", protocol="few-shot-families",
     )  # fmt: skip
 

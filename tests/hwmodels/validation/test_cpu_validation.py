@@ -13,14 +13,18 @@ import numpy as np
 import pytest
 
 from hwmodels.catalog import device
+from hwmodels.errors import SpecError
+from hwmodels.families.cpu.model import MODEL
 from hwmodels.families.cpu.spec import CpuSpec
 from hwmodels.validate import REFERENCE_VARIABLE, ReferenceTables, Score
 from hwmodels.validation.cpu import validate
 from hwmodels.validation.cpu.latency_tables import edge_scores, space_scores
+from hwmodels.validation.cpu.machines import ENERGY_KNOBS, KNOBS, machine
 from hwmodels.validation.cpu.network_tables import ncnn_scores, timm_scores, tiny_scores
 from hwmodels.validation.few_shot import few_shot, fit_rows, predicted
 from hwmodels.validation.spaces import Counted, first_of_class, nasbench201_space
-from hwmodels.validation.tables import Table, frozen_scores, machine
+from hwmodels.validation.tables import Table, frozen_scores
+from tests.hwmodels.toy_families import PLACEMENT, StageSpec
 
 CELLS = np.random.default_rng(0).integers(0, 5, (120, 6)).astype(np.int8)
 CELLS[-2:] = 0  # cells without an edge
@@ -37,7 +41,7 @@ def truth(name: str, runtime: str) -> np.ndarray:
     chosen = machine(name, runtime)
     assert chosen is not None
     spec = chosen.spec.model_copy(update={"gemm_efficiency": chosen.spec.gemm_efficiency / 2})
-    return 1e3 * predicted(spec, nasbench201_space(CELLS, chosen.semantics, dead_branches=chosen.dead_branches))
+    return 1e3 * predicted(MODEL, spec, nasbench201_space(CELLS, chosen.semantics, dead_branches=chosen.dead_branches))
 
 
 def write_space(folder: Path, **columns: np.ndarray) -> ReferenceTables:
@@ -82,15 +86,17 @@ def test_few_shot_predicts_what_it_has_not_fitted() -> None:
     space = nasbench201_space(CELLS, "eager")
     spec = CpuSpec(dispatch_s=10e-6)
     hidden = spec.model_copy(update={"dispatch_s": 40e-6, "gemm_efficiency": 0.4})
-    drawn = few_shot(spec, space, {"latency_s": predicted(hidden, space)}, shots=10, draws=3)["latency_s"]
+    drawn = few_shot(
+        MODEL, spec, space, {"latency_s": predicted(MODEL, hidden, space)}, knobs=KNOBS, shots=10, draws=3
+    )["latency_s"]
     assert drawn.draw.tolist() == sorted([0, 1, 2] * 110)
     np.testing.assert_allclose(drawn.predicted, drawn.measured, rtol=0.15)
     # A measurement that is not drawn cannot move its own prediction.
-    latency = predicted(hidden, space)
+    latency = predicted(MODEL, hidden, space)
     order = np.random.default_rng([0, 0]).permutation(120)
     changed = latency.copy()
     changed[order[10:]] *= 7
-    again = few_shot(spec, space, {"latency_s": changed}, shots=10, draws=1)["latency_s"]
+    again = few_shot(MODEL, spec, space, {"latency_s": changed}, knobs=KNOBS, shots=10, draws=1)["latency_s"]
     np.testing.assert_allclose(again.predicted, drawn.predicted[:110], rtol=1e-9)
     np.testing.assert_allclose(again.measured, 7 * drawn.measured[:110])
 
@@ -98,21 +104,23 @@ def test_few_shot_predicts_what_it_has_not_fitted() -> None:
 def test_energies_are_fitted_beside_latencies() -> None:
     space = nasbench201_space(CELLS, "eager")
     hidden = CpuSpec(idle_w=3.0, gemm_efficiency=0.5)
-    measured = {name: predicted(hidden, space, name) for name in ("latency_s", "energy_j")}
-    fitted = fit_rows(CpuSpec(), space, measured, seen=np.arange(15))
+    measured = {name: predicted(MODEL, hidden, space, name) for name in ("latency_s", "energy_j")}
+    fitted = fit_rows(MODEL, CpuSpec(), space, measured, seen=np.arange(15), knobs=(*KNOBS, *ENERGY_KNOBS))
     for name, values in measured.items():
-        np.testing.assert_allclose(predicted(fitted, space, name), values, rtol=0.1)
+        np.testing.assert_allclose(predicted(MODEL, fitted, space, name), values, rtol=0.1)
 
 
 def test_counts_times_costs_is_the_network() -> None:
     space = nasbench201_space(CELLS[:3], "eager")
-    single = [predicted(CpuSpec(), Counted(space.layers, space.counts[i : i + 1]))[0] for i in range(3)]
-    np.testing.assert_allclose(predicted(CpuSpec(), space), single, rtol=1e-12)
+    single = [predicted(MODEL, CpuSpec(), Counted(space.layers, space.counts[i : i + 1]))[0] for i in range(3)]
+    np.testing.assert_allclose(predicted(MODEL, CpuSpec(), space), single, rtol=1e-12)
 
 
 def test_frozen_scores_tell_the_alternative() -> None:
     macs, latency = np.array([1.0, 2.0, 4.0]), np.array([1.0, 2.0, 3.0])
-    spearman, median = frozen_scores(Table("a", 3, {}), "g", latency * 1.1, latency, macs=macs, fitted_on="nothing")
+    spearman, median = frozen_scores(
+        Table("cpu", "a", 3, {}), "g", latency * 1.1, latency, macs=macs, fitted_on="nothing"
+    )
     assert spearman.value == 1.0
     assert median.value == pytest.approx(10.0)
     assert (median.baseline or {})["MACs at the best rate"] == pytest.approx(0.0)
@@ -237,3 +245,15 @@ def test_ncnn_holds_its_figure(tmp_path: Path) -> None:
     assert everything.value < 15
     assert everything.skipped["on a graphics processor"] > 0
     assert len({score.group for score in scores}) > 5
+
+
+def test_the_protocol_serves_any_family_whose_layers_add_up() -> None:
+    """A systolic array is predicted by counts and a rule over them; a placement, which is no sum, is refused."""
+    chip, space = device("systolic_edge"), nasbench201_space(CELLS[:60], "compiled")
+    hidden = chip.spec.model_copy(update={"dram_bytes_per_s": chip.spec.dram_bytes_per_s / 2})
+    measured = {"interval_s": predicted(chip.model, hidden, space, "interval_s")}
+    assert not np.array_equal(measured["interval_s"], predicted(chip.model, chip.spec, space, "interval_s"))
+    fitted = fit_rows(chip.model, hidden, space, measured, seen=np.arange(10), knobs=())
+    np.testing.assert_array_equal(predicted(chip.model, fitted, space, "interval_s"), measured["interval_s"])
+    with pytest.raises(SpecError, match="toy_placement is not of layers that add up"):
+        predicted(PLACEMENT, StageSpec(), space)
