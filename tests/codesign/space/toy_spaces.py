@@ -93,7 +93,7 @@ class AttentionSpace(ArchitectureSpace):
         for layer in range(2):
             there = layers > layer
             y = net.add(lambda: Norm("layer"), x, present=there)
-            y = lower_attention(net, y, self.column(genotypes, f"heads{layer}"), there)
+            y = lower_attention(net, y, self.column(genotypes, f"heads{layer}"), there, self.batch)
             x = net.add(lambda: Elementwise("add"), x, y, present=there)
             y = net.linear(net.add(lambda: Norm("layer"), x, present=there), width, present=there)
             y = net.linear(net.activation(y, "gelu", present=there), 8, present=there)
@@ -101,11 +101,13 @@ class AttentionSpace(ArchitectureSpace):
         return net.finish(net.linear(net.add(lambda: Norm("layer"), x), 3))
 
 
-def lower_attention(net: BatchGraph, x: Tensor, heads: npt.NDArray[np.int64], there: npt.NDArray[np.bool_]) -> Tensor:
+def lower_attention(
+    net: BatchGraph, x: Tensor, heads: npt.NDArray[np.int64], there: npt.NDArray[np.bool_], batch: int
+) -> Tensor:
     """`Builder.attention` of 6 tokens and 8 features in all networks at once."""
 
     def split(heads: int) -> Reshape:
-        return Reshape((1, 6, heads, 8 // heads))
+        return Reshape((batch, 6, heads, 8 // heads))
 
     query, key, value = (
         net.add(
@@ -119,7 +121,7 @@ def lower_attention(net: BatchGraph, x: Tensor, heads: npt.NDArray[np.int64], th
     scores = net.add(lambda: Softmax(), net.add(lambda: MatMul(), query, keys, present=there), present=there)
     mixed = net.add(lambda: MatMul(), scores, value, present=there)
     merged = net.add(lambda: Permute((0, 2, 1, 3)), mixed, present=there)
-    return net.linear(net.add(lambda: Reshape((1, 6, 8)), merged, present=there), 8, present=there)
+    return net.linear(net.add(lambda: Reshape((batch, 6, 8)), merged, present=there), 8, present=there)
 
 
 class PairSpace(ArchitectureSpace):
