@@ -47,15 +47,15 @@ import sys
 from codesign.executor.process import WorkerProcess
 from tests.codesign.kills import watch_writes
 
-start = WorkerProcess.__init__
+start, write, pids = WorkerProcess.__init__, int(sys.argv[1]), sys.argv[2]
 
 def noted(self, *arguments):
     start(self, *arguments)
-    with open(sys.argv[2], "a") as stream:
+    with open(pids, "a") as stream:
         print(self.process.pid, file=stream)
 
 WorkerProcess.__init__ = noted
-watch_writes(int(sys.argv[1]))
+watch_writes(write)
 del sys.argv[1:3]
 from codesign.cli import main
 main()
