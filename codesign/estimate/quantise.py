@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from types import MappingProxyType
 
 import torch
@@ -40,6 +40,7 @@ from hwmodels.numerics import Numerics
 from hwmodels.workload import ops
 from hwmodels.workload.formats import FLOATS, Format, format_of, held
 from hwmodels.workload.graph import Node
+from hwmodels.workload.ops import Precision
 
 __all__ = ["FLOAT_BITS", "QuantisedNetwork", "effective_bits", "effective_formats", "is_float32", "quantise"]
 
@@ -60,7 +61,12 @@ def effective_bits(node: Node, numerics: Numerics) -> tuple[int, int]:
 
 def effective_formats(node: Node, numerics: Numerics) -> tuple[Format, Format]:
     """Weight and activation formats of a layer: what the hardware makes of the network's."""
-    asked = node.precision
+    return _held_formats(node.precision, numerics)
+
+
+@lru_cache(maxsize=4096)
+def _held_formats(asked: Precision, numerics: Numerics) -> tuple[Format, Format]:
+    """The layers of a network share a few precisions; a search asks for each of them once a numerics."""
     return (
         held(format_of(asked.weight_bits, asked.weight_format), numerics.weight_format),
         held(format_of(asked.activation_bits, asked.activation_format), numerics.activation_format),

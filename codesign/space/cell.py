@@ -97,10 +97,8 @@ class CellSpace(ArchitectureSpace):
 
     def canonical(self, genotypes: Genotypes) -> Genotypes:
         """The first cell that is the same network without its dead branches; disconnected cells stay."""
-        code = genotypes @ self._weights
-        found = self._classes[code]
-        representative = np.where(found >= 0, found, code)
-        return representative[:, None] // self._weights % self.cardinalities
+        points: Genotypes = self._canonical_points[genotypes @ self._weights]
+        return points
 
     @property
     def representatives(self) -> npt.NDArray[np.int64]:
@@ -120,6 +118,13 @@ class CellSpace(ArchitectureSpace):
     def _weights(self) -> npt.NDArray[np.int64]:
         base = int(self.cardinalities[0])
         return base ** np.arange(len(EDGES) - 1, -1, -1, dtype=np.int64)
+
+    @cached_property
+    def _canonical_points(self) -> Genotypes:
+        """The canonical cell of every cell, by number."""
+        representative = np.where(self._classes >= 0, self._classes, np.arange(self.size))
+        points: Genotypes = representative[:, None] // self._weights % self.cardinalities
+        return points
 
     @cached_property
     def _classes(self) -> npt.NDArray[np.int64]:

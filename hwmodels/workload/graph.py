@@ -120,6 +120,18 @@ class Workload:
             graph.add_edges_from((source, node.name) for source in node.inputs)
         return graph
 
+    @cached_property
+    def _hash(self) -> int:
+        return hash((self.name, self.nodes, self.outputs))
+
+    def __hash__(self) -> int:
+        """Of its content, computed once: networks are keys of caches."""
+        return self._hash
+
+    def __getstate__(self) -> dict[str, object]:
+        """Without what was computed: a hash holds in its own process alone."""
+        return {"name": self.name, "nodes": self.nodes, "outputs": self.outputs}
+
     def __getitem__(self, name: str) -> Node:
         return self._by_name[name]
 

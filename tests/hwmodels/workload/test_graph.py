@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable
 
 import pytest
@@ -22,6 +23,7 @@ from hwmodels.workload.ops import (
     Reshape,
     Select,
 )
+from hwmodels.workload.zoo import network
 
 BITS = Precision()
 IMAGE = (1, 3, 8, 8)
@@ -120,3 +122,12 @@ def test_an_inner_output_crosses_the_chip_boundary_too() -> None:
     early = net.add(RELU, net.input)
     workload = net.finish(early, net.add(Activation("tanh"), early))
     assert [row.output_offchip for _, row in workload.rows()] == [1, 1]
+
+
+def test_a_network_travels_without_its_hash() -> None:
+    """Hashes of texts differ from process to process: one that travelled would find nothing there."""
+    workload = network("lenet5")
+    assert {workload: 1}[network("lenet5")] == 1
+    travelled = pickle.loads(pickle.dumps(workload))
+    assert "_hash" not in travelled.__dict__
+    assert (travelled, hash(travelled), travelled.macs) == (workload, hash(workload), workload.macs)
