@@ -140,9 +140,10 @@ def _headline(report: Report) -> str:
         return f'<dl class="numbers">{cards}</dl><p>No evaluated pair meets the constraints: there is no front.</p>'
     shown = ", ".join(spoken(name, value) for name, value in knee.objectives.items())
     knobs = ", ".join(f"{name} {value}" for name, value in knee.hardware.items())
+    on_design = f" on {escape(knobs)}" if knobs else ""
     return (
         f'<dl class="numbers">{cards}</dl><p>The knee of the front: {escape(shown)}.</p>'
-        f'<p class="note">Network <code>{escape(knee.architecture)}</code> on {escape(knobs)}. '
+        f'<p class="note">Network <code>{escape(knee.architecture)}</code>{on_design}. '
         "The knee is the pair nearest to the best value of every objective, each scaled to the span of the front.</p>"
     )
 

@@ -42,7 +42,7 @@ td.text { overflow-wrap: break-word; min-width: 9rem; }
 .sortable td.text { min-width: 24rem; overflow-wrap: anywhere; font: .75rem/1.4 ui-monospace, monospace; }
 tr.highlighted { background: var(--mark); }
 .sortable th button { font: inherit; font-weight: 600; color: inherit; background: none; border: 0; padding: 0;
-  max-width: 5.5rem; text-align: inherit; cursor: pointer; }
+  max-width: 5.5rem; white-space: normal; text-align: inherit; cursor: pointer; }
 .sortable th[aria-sort=ascending] button::after { content: " ▲"; }
 .sortable th[aria-sort=descending] button::after { content: " ▼"; }
 pre { overflow-x: auto; background: var(--card); padding: .8rem; border-radius: .5rem; font-size: .8rem; }
