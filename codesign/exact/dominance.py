@@ -25,15 +25,22 @@ __all__ = [
     "OVER",
     "SKIPPED_BEATEN",
     "SKIPPED_OVER",
+    "UNDECIDED",
     "Block",
+    "CandidatePairs",
+    "Descent",
+    "DesignMemory",
     "DesignTree",
-    "Found",
-    "Killers",
+    "Filtering",
+    "Float32Bounds",
+    "Networks",
+    "NodeMemory",
+    "PairMetrics",
     "PointTree",
-    "Single",
     "beaten",
     "descend",
     "filter_listed",
+    "filter_pairs",
     "filter_tile",
     "filter_values",
     "grow",
@@ -42,17 +49,20 @@ __all__ = [
 
 F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
+I32 = npt.NDArray[np.int32]
 I64 = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
 FAN = 8
 """Children of a node of the design tree: their costs fill one cache line, and vector instructions work on them."""
 OVER, BEATEN, SKIPPED_OVER, SKIPPED_BEATEN = 0, 1, 2, 3
-"""Counters of pairs: evaluated and over a limit, evaluated and dominated, the same of whole tiles by their bound."""
+"""Reasons why a pair is left out: a pair is evaluated and over a limit or dominated; a bound of its tile is."""
+UNDECIDED = -1
+"""No reason is known to leave the pair or tile out."""
 _TINY = 1e-30  # beside scaled values of about one: more than float32 loses by underflow
 _LEAF = 8  # points in a leaf of a PointTree
 _STACK = 512  # more than FAN times the depth of any tree
-_PATIENCE = 64  # a tile that its remembered points do not beat is held against the whole front this seldom
+_PATIENCE = 64  # attempts between two searches of the front for a point that dominates a tile
 
 
 class PointTree(NamedTuple):
@@ -93,24 +103,24 @@ class Block(NamedTuple):
     columns: F64
 
 
-class Single(NamedTuple):
+class Float32Bounds(NamedTuple):
     """How float32 stands for float64: a value times `scale` (M,), a power of two, is right within a relative margin.
 
-    perhaps, certain : (M,) scaled limits; a value above is perhaps, or certainly, over its limit. widen : a scaled
-    value above `widen` times another is the larger one.
+    possibly_over, certainly_over : (M,) scaled limits; a value above is possibly, or certainly, over its limit.
+    widen : a scaled value above `widen` times another is the larger one.
     """
 
     scale: F64
-    perhaps: F32
-    certain: F32
+    possibly_over: F32
+    certainly_over: F32
     widen: float
 
 
-class Killers(NamedTuple):
-    """K points a design that beat a pair of it before.
+class DesignMemory(NamedTuple):
+    """K points a design that dominated a pair of it before, infinite where there is none.
 
-    points : (1, H, K, O), infinite where there is none. pair : (K, P, H) their scaled and widened pair columns; rows :
-    (K, R, H) their network columns. Their design columns are no worse than the design's.
+    points : (1, H, K, O). pair : (K, P, H) their scaled and widened pair columns; rows : (K, R, H) their network
+    columns. Their design columns are no worse than the design's.
     """
 
     points: F64
@@ -118,12 +128,77 @@ class Killers(NamedTuple):
     rows: F64
 
 
-class Found(NamedTuple):
-    """Room for what a kernel cannot rule out: network and design positions (S,), objectives (S, O)."""
+class CandidatePairs(NamedTuple):
+    """Room for S pairs that a kernel cannot rule out: network and design positions (S,), objectives (S, O)."""
 
     network: I64
     design: I64
     values: F64
+
+
+class Networks(NamedTuple):
+    """N networks: counts (N, L), how often each runs each layer, and their network columns, rows (N, R)."""
+
+    counts: F64
+    rows: F64
+
+
+class PairMetrics(NamedTuple):
+    """Pair columns: is_max (M,), whether each is a max or a sum over layers; limits (M,), its largest allowed value."""
+
+    is_max: Mask
+    limits: F64
+
+
+class NodeMemory(NamedTuple):
+    """What past searches of the front say of each node of a design tree.
+
+    points : (G, FAN, K, O) points that dominated the node before, infinite where there is none. attempts : (G, FAN)
+    how often no remembered point dominated it, less the searches of the front that found one.
+    """
+
+    points: F64
+    attempts: I64
+
+
+class Descent(NamedTuple):
+    """Some networks against the designs of a tree and a front of proven pairs.
+
+    by_reason : (4,) counts of pairs by reason, added to.
+    """
+
+    networks: Networks
+    metrics: PairMetrics
+    tree: DesignTree
+    front: PointTree
+    memory: NodeMemory
+    candidates: CandidatePairs
+    by_reason: I64
+
+
+class Filtering(NamedTuple):
+    """Some networks against a block of neighbouring designs and a front of proven pairs.
+
+    bounds : by which the memory keeps points in float32. by_reason : (4,) counts of pairs by reason, added to.
+    """
+
+    networks: Networks
+    metrics: PairMetrics
+    block: Block
+    front: PointTree
+    memory: DesignMemory
+    bounds: Float32Bounds
+    candidates: CandidatePairs
+    by_reason: I64
+
+
+class _Scratch(NamedTuple):
+    """Arrays that a descent uses again: reduced costs (M, FAN), one point (O,), stacks of nodes of both trees."""
+
+    group_costs: F64
+    point: F64
+    stack: I64
+    query: I64
 
 
 @njit(cache=True, nogil=True)
@@ -222,80 +297,86 @@ def _remember(killers: F64, point: F64) -> None:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def descend(
-    counts: F64,
-    rows: F64,
-    tree: DesignTree,
-    is_max: Mask,
-    limits: F64,
-    front: PointTree,
-    killers: F64,
-    tries: I64,
-    found: Found,
-    enough: int,
-    tally: I64,
-) -> tuple[int, int]:
-    """All pairs of some networks with the designs of a tree, whole tiles ruled out by their bound.
+def descend(descent: Descent, enough: int) -> tuple[int, int]:
+    """All pairs of some networks with the designs of a tree; a bound rules out whole tiles.
 
     Parameters
     ----------
-    counts : (N, L). rows : (N, R) network columns. is_max, limits : (M,) how each pair column is reduced, and its
-        largest allowed value. front : proven pairs. killers : (G, FAN, K, O) points that beat each node before, and
-        tries : (G, FAN) how often they failed, both updated. enough : no further network once so many pairs are found.
-        tally : (4,) counters, added to.
+    descent : the memory, the candidates and the counts in it are updated. enough : no further network begins once so
+        many pairs are found.
 
     Returns networks done and pairs found.
     """
-    n_metrics, n_rows, n_columns = limits.size, rows.shape[1], tree.columns.shape[1]
-    n_pair = killers.shape[3] - n_rows - n_columns
-    leaves = tree.designs[-1].sum()
-    group_costs = np.empty((n_metrics, FAN))
-    point = np.empty(killers.shape[3])
-    stack, query = np.empty(_STACK, np.int64), np.empty(_STACK, np.int64)
+    n_networks, n_objectives = len(descent.networks.counts), descent.memory.points.shape[3]
+    n_designs = descent.tree.designs[-1].sum()
+    scratch = _Scratch(
+        np.empty((descent.metrics.limits.size, FAN)),
+        np.empty(n_objectives),
+        np.empty(_STACK, np.int64),
+        np.empty(_STACK, np.int64),
+    )
     size = 0
-    for n in range(len(counts)):
-        if size >= enough or size + leaves > found.network.size:
+    for n in range(n_networks):
+        if size >= enough or size + n_designs > descent.candidates.network.size:
             return n, size
-        point[n_pair : n_pair + n_rows] = rows[n]
-        stack[0], top = tree.level.size - 1, 1
-        while top > 0:
-            top -= 1
-            g = stack[top]
-            leaf = tree.level[g] == 0
-            _reduce_group(counts[n], tree.costs[g], is_max, group_costs)
-            for j in range(FAN):
-                below = tree.designs[g, j]
-                if below == 0:
-                    break
-                over = False
-                for m in range(n_metrics):
-                    over = over or group_costs[m, j] > limits[m]
-                if over:
-                    tally[OVER if leaf else SKIPPED_OVER] += below
-                    continue
-                for m in range(n_pair):
-                    point[m] = group_costs[m, j]
-                for a in range(n_columns):
-                    point[n_pair + n_rows + a] = tree.columns[g, a, j]
-                dead = _remembered(point, killers, g, j)
-                if not dead:
-                    tries[g, j] += 1
-                    if leaf or tries[g, j] % _PATIENCE == 1:
-                        at = _dominator(point, front, query)
-                        dead = at >= 0
-                        if dead:
-                            tries[g, j] -= 1
-                            _remember(killers[g, j], front.points[at])
-                if dead:
-                    tally[BEATEN if leaf else SKIPPED_BEATEN] += below
-                elif leaf:
-                    found.network[size], found.design[size] = n, tree.first[g] + j
-                    found.values[size] = point
-                    size += 1
-                else:
-                    stack[top] = tree.first[g] + j
-                    top += 1
-    return len(counts), size
+        size = _descend_network(descent, scratch, n, size)
+    return n_networks, size
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _descend_network(descent: Descent, scratch: _Scratch, n: int, size: int) -> int:
+    """The candidates among the pairs of network n, written from `size` on; returns the new size."""
+    tree, candidates, row = descent.tree, descent.candidates, descent.networks.rows[n]
+    n_pair = scratch.point.size - row.size - tree.columns.shape[1]
+    scratch.point[n_pair : n_pair + row.size] = row
+    scratch.stack[0], top = tree.level.size - 1, 1
+    while top > 0:
+        top -= 1
+        g = scratch.stack[top]
+        is_leaf = tree.level[g] == 0
+        _reduce_group(descent.networks.counts[n], tree.costs[g], descent.metrics.is_max, scratch.group_costs)
+        for j in range(FAN):
+            n_below = tree.designs[g, j]
+            if n_below == 0:
+                break
+            reason = _judge_node(descent, scratch, n_pair, g, j)
+            if reason == OVER:
+                descent.by_reason[OVER if is_leaf else SKIPPED_OVER] += n_below
+            elif reason == BEATEN:
+                descent.by_reason[BEATEN if is_leaf else SKIPPED_BEATEN] += n_below
+            elif is_leaf:
+                candidates.network[size], candidates.design[size] = n, tree.first[g] + j
+                candidates.values[size] = scratch.point
+                size += 1
+            else:
+                scratch.stack[top] = tree.first[g] + j
+                top += 1
+    return size
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _judge_node(descent: Descent, scratch: _Scratch, n_pair: int, g: int, j: int) -> int:
+    """OVER, BEATEN or UNDECIDED, by the least costs of a node; its objectives are in `scratch.point` afterwards."""
+    tree, memory, limits, point = descent.tree, descent.memory, descent.metrics.limits, scratch.point
+    for m in range(limits.size):
+        if scratch.group_costs[m, j] > limits[m]:
+            return OVER
+    for m in range(n_pair):
+        point[m] = scratch.group_costs[m, j]
+    n_columns = tree.columns.shape[1]
+    for a in range(n_columns):
+        point[point.size - n_columns + a] = tree.columns[g, a, j]
+    if _remembered(point, memory.points, g, j):
+        return BEATEN
+    memory.attempts[g, j] += 1
+    if tree.level[g] > 0 and memory.attempts[g, j] % _PATIENCE != 1:
+        return UNDECIDED
+    at = _dominator(point, descent.front, scratch.query)
+    if at < 0:
+        return UNDECIDED
+    memory.attempts[g, j] -= 1
+    _remember(memory.points[g, j], descent.front.points[at])
+    return BEATEN
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -331,111 +412,117 @@ def _remembered(point: F64, killers: F64, g: int, j: int) -> bool:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def filter_tile(
-    tile: F32,
-    counts: F64,
-    rows: F64,
-    block: Block,
-    is_max: Mask,
-    limits: F64,
-    single: Single,
-    front: PointTree,
-    killers: Killers,
-    found: Found,
-    size: int,
-    tally: I64,
-) -> int:
-    """Pairs of a float32 tile that no remembered point and then, in float64, no point of the front dominates.
+def filter_pairs(filtering: Filtering, n: int, reasons: I32, size: int) -> int:
+    """The candidates among the pairs of network n, reduced in float64 and written from `size` on.
 
     Parameters
     ----------
-    tile : (M, N, H) pair columns times `single.scale`, each within a relative margin. counts, rows : (N, L), (N, R) of
-        its networks. found, size : written from `size` on; room for the tile is the caller's affair.
+    reasons : (H,) OVER or BEATEN where that is proven already, UNDECIDED elsewhere.
 
-    Returns the new size.
+    Returns the new size; room for all pairs is up to the caller.
     """
-    n_designs = tile.shape[2]
-    n_pair, n_rows = killers.pair.shape[1], rows.shape[1]
-    state = np.empty(n_designs, np.int32)
-    point, exact = np.empty(killers.points.shape[3]), np.empty(limits.size)
+    block, candidates, row = filtering.block, filtering.candidates, filtering.networks.rows[n]
+    n_pair = filtering.memory.pair.shape[1]
+    point, reduced = np.empty(filtering.memory.points.shape[3]), np.empty(filtering.metrics.limits.size)
     query = np.empty(_STACK, np.int64)
-    for n in range(tile.shape[1]):
-        _decide(tile, n, rows[n], block.first, single, killers, state)
-        for j in range(n_designs):
-            if state[j] & _CERTAIN:
-                tally[OVER] += 1
-                continue
-            if state[j] == _KILLED:
-                tally[BEATEN] += 1
-                continue
-            _reduce_pair(counts[n], block.costs[j], is_max, exact)
-            if (exact > limits).any():
-                tally[OVER] += 1
-                continue
-            point[:n_pair] = exact[:n_pair]
-            point[n_pair : n_pair + n_rows] = rows[n]
-            point[n_pair + n_rows :] = block.columns[j]
-            design = block.first + j
-            if _remembered(point, killers.points, 0, design):
-                tally[BEATEN] += 1
-                continue
-            at = _dominator(point, front, query)
-            if at >= 0:
-                tally[BEATEN] += 1
-                _remember(killers.points[0, design], front.points[at])
-                _cast(killers, design, single)
-                continue
-            found.network[size], found.design[size] = n, design
-            found.values[size] = point
-            size += 1
+    for j in range(reasons.size):
+        reason = reasons[j]
+        if reason == UNDECIDED:
+            _reduce_pair(filtering.networks.counts[n], block.costs[j], filtering.metrics.is_max, reduced)
+            point[:n_pair] = reduced[:n_pair]
+            point[n_pair : n_pair + row.size] = row
+            point[n_pair + row.size :] = block.columns[j]
+            reason = _judge_pair(filtering, reduced, point, block.first + j, query)
+        if reason != UNDECIDED:
+            filtering.by_reason[reason] += 1
+            continue
+        candidates.network[size], candidates.design[size] = n, block.first + j
+        candidates.values[size] = point
+        size += 1
     return size
 
 
-_CERTAIN, _PERHAPS, _KILLED = 1, 2, 4
+@njit(cache=True, nogil=True, error_model="numpy")
+def _judge_pair(filtering: Filtering, reduced: F64, point: F64, design: int, query: I64) -> int:
+    """OVER, BEATEN or UNDECIDED, by the pair columns (M,) and objectives (O,) of a pair."""
+    memory = filtering.memory
+    if (reduced > filtering.metrics.limits).any():
+        return OVER
+    if _remembered(point, memory.points, 0, design):
+        return BEATEN
+    at = _dominator(point, filtering.front, query)
+    if at < 0:
+        return UNDECIDED
+    _remember(memory.points[0, design], filtering.front.points[at])
+    _set_thresholds(memory, design, filtering.bounds)
+    return BEATEN
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _decide(
-    tile: F32, n: int, row: F64, first: int, single: Single, killers: Killers, state: npt.NDArray[np.int32]
-) -> None:
-    """What float32 proves of one network's pairs: certainly or perhaps over a limit, certainly dominated."""
-    n_slots, n_pair, _ = killers.pair.shape
-    n_designs = state.size
-    here = np.empty(n_designs, np.int32)
-    state[:] = 0
-    for m in range(single.perhaps.size):
-        if np.isfinite(single.perhaps[m]):
-            for j in range(n_designs):
-                state[j] |= np.int32(tile[m, n, j] > single.perhaps[m]) * _PERHAPS
-                state[j] |= np.int32(tile[m, n, j] > single.certain[m]) * _CERTAIN
-    if n_pair == 0:
-        return  # only a pair column proves that one point is strictly better
+def filter_tile(filtering: Filtering, tile: F32, size: int) -> int:
+    """As `filter_pairs` for every network; float32 decides what it can prove, float64 the rest.
+
+    tile : (M, N, H) pair columns times `scale` of the bounds, each within a relative margin.
+    """
+    reasons = np.empty(tile.shape[2], np.int32)
+    for n in range(tile.shape[1]):
+        _prove(filtering, tile, n, reasons)
+        size = filter_pairs(filtering, n, reasons, size)
+    return size
+
+
+_CERTAINLY_OVER, _POSSIBLY_OVER, _DOMINATED = 1, 2, 4
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _prove(filtering: Filtering, tile: F32, n: int, reasons: I32) -> None:
+    """What float32 proves of the pairs of network n: OVER or BEATEN; a pair that may be over a limit is UNDECIDED."""
+    bounds, flags = filtering.bounds, reasons
+    flags[:] = 0
+    for m in range(bounds.possibly_over.size):
+        if np.isfinite(bounds.possibly_over[m]):
+            for j in range(flags.size):
+                flags[j] |= np.int32(tile[m, n, j] > bounds.possibly_over[m]) * _POSSIBLY_OVER
+                flags[j] |= np.int32(tile[m, n, j] > bounds.certainly_over[m]) * _CERTAINLY_OVER
+    if filtering.memory.pair.shape[1]:  # only a pair column proves that one point is strictly better
+        _flag_dominated(filtering, tile, n, flags)
+    for j in range(flags.size):
+        dominated = BEATEN if flags[j] == _DOMINATED else UNDECIDED
+        reasons[j] = OVER if flags[j] & _CERTAINLY_OVER else dominated
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _flag_dominated(filtering: Filtering, tile: F32, n: int, flags: I32) -> None:
+    """Flag the pairs of network n that a point remembered for their design certainly dominates."""
+    memory, row, first = filtering.memory, filtering.networks.rows[n], filtering.block.first
+    n_slots, n_pair, _ = memory.pair.shape
+    dominated = np.empty(flags.size, np.int32)
     for q in range(n_slots):
-        here[:] = _KILLED
+        dominated[:] = _DOMINATED
         for p in range(n_pair):
-            reach = killers.pair[q, p, first : first + n_designs]
+            threshold = memory.pair[q, p, first : first + flags.size]
             values = tile[p, n]
-            for j in range(n_designs):
-                here[j] = here[j] if values[j] > reach[j] else 0
+            for j in range(flags.size):
+                dominated[j] = dominated[j] if values[j] > threshold[j] else 0
         for r in range(row.size):
-            least, value = killers.rows[q, r, first : first + n_designs], row[r]
-            for j in range(n_designs):
-                here[j] = here[j] if least[j] <= value else 0
-        for j in range(n_designs):
-            state[j] |= here[j]
+            least, value = memory.rows[q, r, first : first + flags.size], row[r]
+            for j in range(flags.size):
+                dominated[j] = dominated[j] if least[j] <= value else 0
+        for j in range(flags.size):
+            flags[j] |= dominated[j]
 
 
 @njit(cache=True, nogil=True)
-def _cast(killers: Killers, design: int, single: Single) -> None:
-    """Thresholds in float32 of the points remembered for one design."""
-    n_slots, n_pair, _ = killers.pair.shape
-    n_rows = killers.rows.shape[1]
+def _set_thresholds(memory: DesignMemory, design: int, bounds: Float32Bounds) -> None:
+    """Set the float32 thresholds of the points remembered for one design."""
+    n_slots, n_pair, _ = memory.pair.shape
+    n_rows = memory.rows.shape[1]
     for q in range(n_slots):
         for p in range(n_pair):
-            reach = killers.points[0, design, q, p] * single.scale[p] * single.widen + _TINY
-            killers.pair[q, p, design] = np.float32(reach)
+            threshold = memory.points[0, design, q, p] * bounds.scale[p] * bounds.widen + _TINY
+            memory.pair[q, p, design] = np.float32(threshold)
         for r in range(n_rows):
-            killers.rows[q, r, design] = killers.points[0, design, q, n_pair + r]
+            memory.rows[q, r, design] = memory.points[0, design, q, n_pair + r]
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -463,7 +550,7 @@ def max_tile(counts: F64, costs: F32, out: F32) -> None:
 
 @njit(cache=True, nogil=True)
 def filter_values(
-    values: F64, allowed: Mask, first: int, front: PointTree, killers: F64, found: Found, size: int, tally: I64
+    values: F64, allowed: Mask, first: int, front: PointTree, killers: F64, found: CandidatePairs, size: int, tally: I64
 ) -> int:
     """Pairs of a tile of exact objectives that nothing known dominates.
 
@@ -495,9 +582,16 @@ def filter_values(
 
 @njit(cache=True, nogil=True)
 def filter_listed(
-    values: F64, allowed: Mask, network: I64, design: I64, front: PointTree, found: Found, size: int, tally: I64,
+    values: F64,
+    allowed: Mask,
+    network: I64,
+    design: I64,
+    front: PointTree,
+    found: CandidatePairs,
+    size: int,
+    tally: I64,
     ruled_out: int,
-) -> int:  # fmt: skip
+) -> int:
     """Listed pairs that no point of the front dominates; `ruled_out` more of their tile were by a bound.
 
     values : (S, O). allowed, network, design : (S,). Returns the new size of `found`.

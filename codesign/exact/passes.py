@@ -20,11 +20,16 @@ import numpy.typing as npt
 from codesign.exact.dominance import (
     FAN,
     Block,
+    CandidatePairs,
+    Descent,
+    DesignMemory,
     DesignTree,
-    Found,
-    Killers,
+    Filtering,
+    Float32Bounds,
+    Networks,
+    NodeMemory,
+    PairMetrics,
     PointTree,
-    Single,
     descend,
     filter_tile,
     filter_values,
@@ -73,14 +78,14 @@ class Problem:
 class Lane:
     """What one thread at a time works with: room for pairs, how many are enough, and what a pass remembers."""
 
-    found: Found
+    found: CandidatePairs
     tally: I64
     enough: int = 0
     memory: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
     def of(cls, room: int, n_objectives: int) -> Lane:
-        pairs = Found(np.empty(room, np.int64), np.empty(room, np.int64), np.empty((room, n_objectives)))
+        pairs = CandidatePairs(np.empty(room, np.int64), np.empty(room, np.int64), np.empty((room, n_objectives)))
         return cls(pairs, np.zeros(4, np.int64))
 
 
@@ -106,20 +111,12 @@ class Bounded:
     def run(self, lane: Lane, networks: I64, front: PointTree) -> tuple[int, int]:
         problem, nodes = self.problem, self.tree.designs.shape
         if not lane.memory:
-            lane.memory["killers"] = np.full((*nodes, _REMEMBERED_NODES, problem.n_objectives), np.inf)
-            lane.memory["tries"] = np.zeros(nodes, np.int64)
+            points = np.full((*nodes, _REMEMBERED_NODES, problem.n_objectives), np.inf)
+            lane.memory["nodes"] = NodeMemory(points, np.zeros(nodes, np.int64))
+        some = Networks(problem.dense_counts(networks), problem.rows[networks])
+        metrics = PairMetrics(problem.is_max, problem.limits)
         done, size = descend(
-            problem.dense_counts(networks),
-            problem.rows[networks],
-            self.tree,
-            problem.is_max,
-            problem.limits,
-            front,
-            lane.memory["killers"],
-            lane.memory["tries"],
-            lane.found,
-            lane.enough,
-            lane.tally,
+            Descent(some, metrics, self.tree, front, lane.memory["nodes"], lane.found, lane.tally), lane.enough
         )
         lane.found.design[:size] = self.order[lane.found.design[:size]]
         return done, size
@@ -136,7 +133,7 @@ class Tiled:
         margin = 2 * (n_layers + 8) * 2.0**-24
         with np.errstate(over="ignore"):
             limits = problem.limits * scale
-            self.single = Single(
+            self.bounds = Float32Bounds(
                 scale,
                 (limits * (1 - margin) - 1e-30).astype(np.float32),
                 (limits * (1 + margin) + 1e-30).astype(np.float32),
@@ -157,7 +154,7 @@ class Tiled:
         n_designs, height = len(problem.costs), min(_TILE[0], max(lane.found.network.size // len(problem.costs), 1))
         if not memory:
             shape = (_REMEMBERED_DESIGNS, problem.n_pair, n_designs)
-            memory["killers"] = Killers(
+            memory["designs"] = DesignMemory(
                 np.full((1, n_designs, _REMEMBERED_DESIGNS, problem.n_objectives), np.inf),
                 np.full(shape, np.inf, np.float32),
                 np.full((_REMEMBERED_DESIGNS, problem.rows.shape[1], n_designs), np.inf),
@@ -177,6 +174,7 @@ class Tiled:
     def _block_row(self, lane: Lane, counts: F64, rows: F64, front: PointTree, size: int) -> int:
         """Some networks with all designs, tile by tile."""
         problem, single_counts = self.problem, counts.astype(np.float32)
+        some, metrics = Networks(counts, rows), PairMetrics(problem.is_max, problem.limits)
         for block, costs, room in zip(self.blocks, self.costs, lane.memory["tiles"], strict=True):
             tile = room[:, : len(counts)]
             for m, is_max in enumerate(problem.is_max):
@@ -184,10 +182,10 @@ class Tiled:
                     max_tile(counts, costs[m], tile[m])
                 else:
                     np.matmul(single_counts, costs[m], out=tile[m])
-            size = filter_tile(
-                tile, counts, rows, block, problem.is_max, problem.limits, self.single, front,
-                lane.memory["killers"], lane.found, size, lane.tally,
-            )  # fmt: skip
+            filtering = Filtering(
+                some, metrics, block, front, lane.memory["designs"], self.bounds, lane.found, lane.tally
+            )
+            size = filter_tile(filtering, tile, size)
         return size
 
 

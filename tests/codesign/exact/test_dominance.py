@@ -7,7 +7,23 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from codesign.exact.dominance import FAN, OVER, beaten, grow, max_tile
+from codesign.exact.dominance import (
+    BEATEN,
+    FAN,
+    OVER,
+    UNDECIDED,
+    Block,
+    CandidatePairs,
+    DesignMemory,
+    Filtering,
+    Networks,
+    PairMetrics,
+    beaten,
+    filter_pairs,
+    filter_tile,
+    grow,
+    max_tile,
+)
 from codesign.exact.passes import Bounded, Exact, Lane, Problem, Tiled, design_tree
 from codesign.exact.rounds import Front
 from hwmodels.compose import LayerCounts, reduce_block, reduce_pairs
@@ -125,6 +141,50 @@ def test_the_three_ways_keep_the_same_undominated_pairs(n: int, h: int, tied: bo
             assert np.array_equal(found, expected)
             assert np.array_equal(lane.found.values[:size], values[lane.found.network[:size], lane.found.design[:size]])
         assert way is not dense or lane.tally[OVER] == 2 * (~allowed).sum()
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(1, 30), st.integers(1, 150), st.booleans(), st.integers(0, 2**32 - 1))
+def test_float32_leaves_the_pairs_and_counts_that_float64_leaves(n: int, h: int, tied: bool, seed: int) -> None:
+    """`filter_tile` against `filter_pairs` with nothing decided before, which reduces every pair in float64."""
+    rng = np.random.default_rng(seed)
+    counts = rng.integers(0, 4, (n, 5)) * 1.0
+    costs = rng.integers(0, 3, (h, 5, 2)) * 0.1 if tied else rng.random((h, 5, 2))
+    rows, columns = rng.integers(0, 3, (n, 1)) * 1.0, rng.integers(0, 3, (h, 1)) * 1.0
+    is_max, limits = np.array([False, True]), np.array([np.quantile(costs, 0.7) * 10, np.inf])
+    problem = Problem(counts, rows, costs, columns, is_max, limits, 2)
+    bounds = Tiled(problem).bounds
+    values = np.concatenate(
+        [
+            reduced_plainly(counts, costs, is_max).reshape(-1, 2),
+            np.repeat(rows, h, axis=0),
+            np.tile(columns, (n, 1)),
+        ],
+        axis=1,
+    )
+    front = grow(values[rng.random(n * h) < 0.2])
+    tile = np.ascontiguousarray(reduced_plainly(counts, costs * bounds.scale, is_max).transpose(2, 0, 1), np.float32)
+
+    def filtering() -> Filtering:
+        memory = DesignMemory(
+            np.full((1, h, 2, 4), np.inf), np.full((2, 2, h), np.inf, np.float32), np.full((2, 1, h), np.inf)
+        )
+        candidates = CandidatePairs(np.zeros(n * h, np.int64), np.zeros(n * h, np.int64), np.zeros((n * h, 4)))
+        return Filtering(
+            Networks(counts, rows), PairMetrics(is_max, limits), Block(0, costs, columns), front, memory, bounds,
+            candidates, np.zeros(4, np.int64),
+        )  # fmt: skip
+
+    fast, plain = filtering(), filtering()
+    for _ in range(2):  # the second time with the points that the first remembered
+        found, expected = filter_tile(fast, tile, 0), 0
+        for one in range(n):
+            expected = filter_pairs(plain, one, np.full(h, UNDECIDED, np.int32), expected)
+        assert found == expected
+        for of_fast, of_plain in zip(fast.candidates, plain.candidates, strict=True):
+            assert np.array_equal(of_fast, of_plain)
+        assert np.array_equal(fast.by_reason, plain.by_reason)
+    assert plain.by_reason[[OVER, BEATEN]].sum() == 2 * (n * h - expected)
 
 
 def test_values_apart_by_less_than_a_float32_can_tell_are_told_apart() -> None:
