@@ -1,9 +1,9 @@
 """Predicted against published: every family's own sets and protocols, scored in one format.
 
-What a family is held against is a module with one function, ``validate(tables) -> list[Score]``: the one of the
-family's name in `hwmodels.validation`, or `validation` beside the spec of a plugged-in family. `tables` opens a
-reference file by its path under the reference folder, or the small table of the same name that ships in
-``hwmodels/reference``, or answers None where neither is there.
+A module with one function, ``validate(tables) -> list[Score]``, says what the families of a folder are held against:
+the module of the folder's name in `hwmodels.validation`, or `validation` in the folder of a plugged-in family. A folder
+without one has no scores. `tables` opens a reference file by its path under the reference folder, or the small table
+of the same name that ships in ``hwmodels/reference``, or answers None where neither is there.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hwmodels.errors import SpecError
-from hwmodels.families.base import families, family
+from hwmodels.families.base import families, folder_of
 
 __all__ = ["REFERENCE_VARIABLE", "ReferenceTables", "Score", "open_tables", "score", "validate"]
 
@@ -144,10 +144,10 @@ def open_tables(reference: Path | None = None) -> ReferenceTables:
 def validate(
     names: Iterable[str] | None = None, *, reference: Path | None = None, tables: ReferenceTables | None = None
 ) -> list[Score]:
-    """Scores of the named families ("workload" is one of them), or of all.
+    """Scores of the named families ("workload" counts as one), or of all.
 
-    `reference` replaces the variable CODESIGN_REFERENCE, never adds to it. `tables` are opened ones, which remember
-    the files that are missing.
+    A folder of several families is scored once and whole, whichever of them are named. `reference` replaces the
+    variable CODESIGN_REFERENCE, never adds to it. `tables` are opened ones, which remember the files that are missing.
     """
     known = ("workload", *families())
     chosen = tuple(names) if names else known
@@ -155,10 +155,15 @@ def validate(
         if name not in known:
             raise SpecError.unknown("family", name, known)
     tables = tables or open_tables(reference)
-    return [result for name in chosen for result in import_module(_validation_module(name)).validate(tables)]
+    modules = dict.fromkeys(found for name in chosen if (found := _validation_module(name)) is not None)
+    return [result for module in modules for result in import_module(module).validate(tables)]
 
 
-def _validation_module(name: str) -> str:
-    """Of a family that ships: in `hwmodels.validation`; of a plugged-in one: `validation` beside its spec."""
-    shipped = f"hwmodels.validation.{name}"
-    return shipped if find_spec(shipped) else family(name).spec.__module__.rpartition(".")[0] + ".validation"
+def _validation_module(name: str) -> str | None:
+    """The module in `hwmodels.validation` of a family that ships, `validation` in the folder of a plugged-in one."""
+    if name == "workload":
+        return "hwmodels.validation.workload"
+    folder = folder_of(name)
+    package, _, last = folder.rpartition(".")
+    module = f"hwmodels.validation.{last}" if package == "hwmodels.families" else f"{folder}.validation"
+    return module if folder and find_spec(module) else None

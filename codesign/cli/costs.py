@@ -54,6 +54,10 @@ def estimate(
     layer_bits: LayerBits = None,
     runtime: Runtime = "compiled",
     fuse_attention: FuseAttention = False,
+    explain: Annotated[
+        str | None,
+        typer.Option(help="Explain one layer too: its number in order, or a group as 'conv 3x3', its first layer."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Latency, energy, memory and binding limits of a network on a device: a published one, or your own."""
@@ -73,6 +77,7 @@ def estimate(
     unknown = [item._asdict() for item in unknown_operators(workload)]
     outside = _extrapolated(device, workload)
     formats = executed_formats(workload, chosen.spec)
+    explained = _explained(report, chosen.model, chosen.spec, explain)
     if as_json:
         told = {
             "default_bits": asked.precision.weight_bits,
@@ -81,7 +86,7 @@ def estimate(
             "runtime": str(semantics),
             "unknown_operators": unknown,
             "extrapolated": outside,
-        }
+        } | ({"explained": explained} if explained else {})
         return print_json(_estimate_record(report, chosen.model, chosen.spec, chosen.name) | told)
     for item in outside:
         print(f"EXTRAPOLATED: {item}")
@@ -89,6 +94,8 @@ def estimate(
         report, chosen.model, chosen.spec, chosen.name, precision=asked.words, formats=formats, runtime=str(semantics),
         unknown=unknown,
     )  # fmt: skip
+    if explained:
+        _print_explained(explained)
 
 
 @app.command()
@@ -226,6 +233,22 @@ def _extrapolated(device: str, workload: Workload) -> list[str]:
 
     coverage = read_coverage(Path(device)) if device.endswith((".yaml", ".yml")) else None
     return [] if coverage is None else coverage.outside(workload)
+
+
+def _explained(report: CostReport, model: CostModel, spec: Spec, layer: str | None) -> dict[str, Any]:
+    """What is known of the layer that `--explain` names; nothing where it names none."""
+    from hwmodels.explain import explain_layer
+
+    return {} if layer is None else explain_layer(report, model, spec, layer, where="--explain")
+
+
+def _print_explained(explained: Mapping[str, Any]) -> None:
+    title = f"layer {explained['layer']}: {explained['group']}"
+    told = {name: value for name, value in explained.items() if name not in ("layer", "group", "limit")}
+    if "limit" in explained:
+        told["binding limit"] = explained["limit"].removesuffix("_s")
+    names = (name.removesuffix("_s").removesuffix("_j").replace("_", " ") for name in told)
+    print_table((title, "value"), zip(names, pretty(told, list(told)), strict=True))
 
 
 def _estimate_record(report: CostReport, model: CostModel, spec: Spec, device: str) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.metadata import entry_points
 from itertools import product
+from operator import attrgetter
 from typing import Any, ClassVar, Literal, NamedTuple, Self, get_args, get_origin
 
 import numpy as np
@@ -21,6 +22,7 @@ from pydantic.fields import FieldInfo
 from hwmodels.errors import SpecError
 from hwmodels.numerics import Numerics
 from hwmodels.workload.formats import Format, held
+from hwmodels.workload.ops import Row
 
 __all__ = [
     "ALWAYS_FEASIBLE",
@@ -38,6 +40,7 @@ __all__ = [
     "columns_of",
     "families",
     "family",
+    "folder_of",
     "knob",
     "n_configs",
     "numerics_of",
@@ -425,6 +428,8 @@ class CostModel:
         up to the energy.
     config_metrics : table -> {metric: (C,)}, the metrics of the hardware alone.
     derived : metrics declared `rule`, each with its rule.
+    explain : (row, spec) -> what the kernel chose for a layer and keeps no record of, as the tile and the traffic by
+        level: plain values by name, the unit in the name. None says that the family explains nothing.
     infeasible : a rule that answers codes (P,) int8; 0 is feasible, code i means `infeasible_reasons[i - 1]`.
     objectives : what a search minimises or maximises where its user names nothing.
     """
@@ -446,6 +451,7 @@ class CostModel:
     derived: Mapping[str, PairRule] = field(default_factory=dict)
     infeasible: PairRule = ALWAYS_FEASIBLE
     infeasible_reasons: tuple[str, ...] = ()
+    explain: Callable[[Row, Spec], Mapping[str, Any]] | None = None
     model_version: int = 1
 
     def __post_init__(self) -> None:
@@ -545,14 +551,28 @@ def family(name: str) -> CostModel:
     ------
     SpecError : unknown name, with the nearest match.
     """
+    module, attribute = _place(name)
+    model: CostModel = attrgetter(attribute)(import_module(module))
+    return model
+
+
+def folder_of(name: str) -> str:
+    """The package of the module that declares the family; families of one folder share it.
+
+    >>> folder_of("cpu")
+    'hwmodels.families.cpu'
+    """
+    return _place(name)[0].rpartition(".")[0]
+
+
+def _place(name: str) -> tuple[str, str]:
+    """(module, attribute) of a family."""
     if name in _BUILT_IN:
-        module, attribute = _BUILT_IN[name].split(":")
-        model: CostModel = getattr(import_module(module), attribute)
-        return model
+        module, _, attribute = _BUILT_IN[name].partition(":")
+        return module, attribute
     for point in entry_points(group="hwmodels.families"):
         if point.name == name:
-            plugged: CostModel = point.load()
-            return plugged
+            return point.module, point.attr
     raise SpecError.unknown("family", name, families())
 
 

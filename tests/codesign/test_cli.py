@@ -34,6 +34,8 @@ executor: {name: serial}
         ("estimate", "resnet18", "--device", "isaac", "--input", "3x64x64", "--layer-bits", "first=16"),
         ("estimate", "bert_base", "--device", "tpu_v1", "--batch", "4", "--runtime", "eager", "--bits", "16"),
         ("estimate", "resnet18", "--device", "pixel2", "--format", "w4a16", "--layer-bits", "last=bf16"),
+        ("estimate", "resnet18", "--device", "pixel2", "--explain", "conv 3x3"),
+        ("estimate", "resnet18", "--device", "tpu_v1", "--explain", "2"),
         ("crossdevice", "resnet18", "--device", "pixel2", "--device", "isaac", "--format", "fp16"),
         ("sweep", "resnet18", "vgg16", "--family", "crossbar", "--set", "adc_bits=4,8", "--set", "array_rows=64,128"),
         ("validate", "crossbar"),
@@ -63,6 +65,18 @@ def test_estimate_names_what_a_user_asks_for(run):
     shown = run("estimate", "resnet50", "--device", "systolic_edge")[1]
     for word in ("latency", "energy", "memory", "binding limit", "assumptions used"):
         assert word in shown
+
+
+def test_an_estimate_explains_the_layer_that_is_named(run):
+    arguments = ("estimate", "resnet18", "--device", "tpu_v1", "--explain", "conv 3x3")
+    record = json.loads(run(*arguments, "--json")[1])
+    explained = record["explained"]
+    assert (explained["layer"], explained["group"]) == (3, "conv 3x3")
+    assert {"dataflow", "folds", "streamed", "blocks", "array_cycles", "latency_s", "limit"} <= set(explained)
+    shown = run(*arguments)[1]
+    assert "layer 3: conv 3x3" in shown
+    assert str(explained["array_cycles"]) in shown
+    assert "explained" not in json.loads(run(*arguments[:-2], "--json")[1])
 
 
 def test_networks_names_what_a_benchmark_needs(run):
@@ -218,6 +232,9 @@ def test_a_sweep_is_the_grid(run, tmp_path: Path):
         (("estimate", "resnet50", "--layer-bits", "conv=fp15", "--device", "isaac"), ["bits of conv: fp15", "fp16?"]),
         (("sweep", "vgg16", "--family", "spatial", "--set", "array_rows=8", "--format", "w4"), ["--format: w4"]),
         (("crossdevice", "vgg16", "--device", "isaac", "--format", "bf61"), ["--format: bf61", "did you mean bf16?"]),
+        (("estimate", "vgg16", "--device", "tpu_v1", "--explain", "conv 3x4"), ["--explain", "mean conv 3x3?"]),
+        (("estimate", "vgg16", "--device", "tpu_v1", "--explain", "99"), ["--explain: 99", "a layer from 1 to"]),
+        (("estimate", "vgg16", "--device", "isaac", "--explain", "1"), ["--explain: family crossbar", "spatial"]),
         (("estimate", "--torch", "no.such:model", "--device", "isaac"), ["no.such"]),
         (("estimate", "--onnx", "none.onnx", "--device", "isaac"), ["none.onnx"]),
         (("estimate", "--onnx", "none.onnx", "--input", "8", "--device", "isaac"), ["--input", "others bring theirs"]),

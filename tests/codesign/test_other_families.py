@@ -89,6 +89,22 @@ def test_one_network_and_a_grid_from_the_command_line(run, toys, family: str) ->
     assert run("sweep", "lenet5", "--family", family, *axes)[0] == 0
 
 
+def test_each_model_of_a_folder_is_listed_and_the_folder_is_validated_once(run, monkeypatch) -> None:
+    place = "tests.hwmodels.toy_folder.model"
+    names = {"toy_folder": "MODEL", "toy_folder_streaming": "STREAMING"}
+    places = {name: f"{place}:{model}" for name, model in names.items()}
+    monkeypatch.setattr(base, "_BUILT_IN", {**base._BUILT_IN, **places})
+    records = {record["name"]: record for record in json.loads(run("families", "--json")[1])}
+    assert set(names) <= set(records)
+    assert records["toy_folder_streaming"]["meaning"] == "two engines in a row, layer by layer"
+    listed = [(record["family"], record["name"]) for record in json.loads(run("assumptions", "--json")[1])]
+    assert ("toy_folder", "engines") in listed
+    assert ("toy_folder_streaming", "queue") in listed
+    assert ("toy_folder", "queue") not in listed
+    scores = json.loads(run("validate", *names, "--json")[1])
+    assert [record["family"] for record in scores] == list(names)
+
+
 @every_toy
 def test_a_search_and_its_report(run, toys, family: str) -> None:
     assert run("search", run_file(toys, family), "-o", toys / "out")[0] == 0

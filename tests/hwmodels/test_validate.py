@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 from scipy.stats import kendalltau, spearmanr
 
 from hwmodels.errors import SpecError
-from hwmodels.families.base import families
+from hwmodels.families import base
+from hwmodels.families.base import families, family, folder_of
 from hwmodels.validate import REFERENCE_VARIABLE, ReferenceTables, Score, score, validate
+from tests.hwmodels.toy_folder import model, validation
 
 PREDICTED, PUBLISHED = [90.0, 110.0, 200.0, 330.0, 400.0], [100.0, 100.0, 200.0, 300.0, 500.0]
 # errors in percent: -10, +10, 0, +10, -20
@@ -86,3 +88,32 @@ def test_every_family_scores_without_a_reference_folder(name: str, tmp_path: Pat
         assert 0 < found.rows <= found.rows_in_file
         assert np.isfinite(found.value)
         assert found.as_dict()["metric"] == found.metric
+
+
+@pytest.fixture
+def two_of_a_folder(monkeypatch: pytest.MonkeyPatch) -> None:
+    place = "tests.hwmodels.toy_folder.model"
+    added = {"toy_folder": f"{place}:MODEL", "toy_folder_streaming": f"{place}:STREAMING"}
+    monkeypatch.setattr(base, "_BUILT_IN", {**base._BUILT_IN, **added})
+    monkeypatch.setattr(validation, "opened", [])
+
+
+@pytest.mark.parametrize(
+    "names", [["toy_folder", "toy_folder_streaming"], ["toy_folder_streaming"], ["toy_folder", "toy_folder"]]
+)
+def test_a_folder_of_two_families_is_scored_once(two_of_a_folder: None, names: list[str], tmp_path: Path) -> None:
+    found = validate(names, reference=tmp_path)
+    assert len(validation.opened) == 1
+    assert [item.family for item in found] == ["toy_folder", "toy_folder_streaming"]
+
+
+def test_each_family_of_a_folder_is_found_by_its_own_name(two_of_a_folder: None) -> None:
+    assert (family("toy_folder"), family("toy_folder_streaming")) == (model.MODEL, model.STREAMING)
+    assert {"toy_folder", "toy_folder_streaming"} <= set(families())
+    assert folder_of("toy_folder") == folder_of("toy_folder_streaming") == "tests.hwmodels.toy_folder"
+
+
+def test_a_folder_without_published_figures_has_no_scores(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for place in ("hwmodels.families.none:NONE", "numpy.linalg:norm"):  # beside nothing, and in another package
+        monkeypatch.setattr(base, "_BUILT_IN", {**base._BUILT_IN, "toy": place})
+        assert validate(["toy"], reference=tmp_path) == []

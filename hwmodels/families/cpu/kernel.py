@@ -36,7 +36,7 @@ from hwmodels.families.kernel_parts import (
     touched_share,
 )
 
-__all__ = ["CHOICES", "Cost", "cost", "cost_at"]
+__all__ = ["CHOICES", "Cost", "Detail", "cost", "cost_at", "detail"]
 
 CHOICES = ("gemm", "gemv", "im2col", "direct", "winograd2", "winograd4", "winograd6", "depthwise", "stream")
 """Algorithms by the id that the kernel writes into `choice`."""
@@ -69,6 +69,24 @@ class Cost(NamedTuple):
     cache_bytes: float
     dram_bytes: float
     executed_macs: float
+
+
+class Detail(NamedTuple):
+    """What lies behind the cost of one layer under one algorithm.
+
+    work_shares : pieces of work that threads can take. one_thread_cycles : at full efficiency, 0 without MACs.
+    The bytes are those of `memory_s`, by the level that they come from or go to.
+    """
+
+    threads: float
+    lanes: float
+    work_shares: float
+    one_thread_cycles: float
+    l1_bytes: float
+    l2_bytes: float
+    l3_bytes: float
+    dram_bytes: float
+    flash_bytes: float
 
 
 # What a configuration is at its number of threads, beside its knobs; `_derive` writes it. Bandwidths are those of all
@@ -488,24 +506,35 @@ def _overhead(row: Any, device: Any) -> float:
 
 
 @inner
+def _run(row: Any, p: _Product, algorithm: int, device: Any) -> _Run:
+    """One algorithm on a layer with MACs."""
+    if algorithm in (_GEMM, _IM2COL):
+        return _gemm(row, p, algorithm == _IM2COL, device)
+    if algorithm == _GEMV:
+        return _gemv(row, p, device)
+    if algorithm == _DIRECT:
+        return _direct(row, p, device)
+    if algorithm == _DEPTHWISE:
+        return _depthwise(row, p, device)
+    return _winograd(row, p, algorithm - _WINOGRAD, device)
+
+
+@inner
 def _product_cost(row: Any, p: _Product, algorithm: int, device: Any) -> Cost:
     """One algorithm's cost on a layer with MACs."""
-    efficiency = device.gemm_efficiency
-    if algorithm in (_GEMM, _IM2COL):
-        run = _gemm(row, p, algorithm == _IM2COL, device)
-    elif algorithm == _GEMV:
-        run = _gemv(row, p, device)
-    elif algorithm == _DIRECT:
-        run = _direct(row, p, device)
-    elif algorithm == _DEPTHWISE:
-        run = _depthwise(row, p, device)
-        efficiency = device.depthwise_efficiency
-    else:
-        run = _winograd(row, p, algorithm - _WINOGRAD, device)
+    run = _run(row, p, algorithm, device)
+    efficiency = device.depthwise_efficiency if algorithm == _DEPTHWISE else device.gemm_efficiency
     compute_s = _parallel(run.cycles / device.used_clock_hz / efficiency, run.shares, device)
     ops = run.transform_ops + row.vector_ops
     vector_s = ops / device.vector_ops_per_s
     return _cost(row, compute_s, vector_s, run.layout_s, ops, run.executed_macs, run.traffic, device)
+
+
+@inner
+def _grains(row: Any, device: Any) -> float:
+    """Shares of work of a layer without MACs: as many as it has grains of elements."""
+    grains: float = max(1.0, np.ceil(max(row.input_elements, row.output_elements) / device.grain_elements))
+    return grains
 
 
 @inner
@@ -514,13 +543,10 @@ def _stream_cost(row: Any, device: Any) -> Cost:
     p = _product(row, device)
     if row.vector_ops == 0 and row.input_elements == 0 and row.output_elements == 0:
         return Cost(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
-    traffic = _stream(_Traffic(0.0, 0.0, 0.0, 0.0, 0.0), p.input_bytes, p.input_bytes, device)
-    traffic = _stream(traffic, 2.0 * p.output_bytes, p.output_bytes, device)
     per_s = device.pool_ops_per_s if row.kind == POOL else device.vector_ops_per_s
     compute_s = row.vector_ops / per_s * device.speed
-    shares = max(1.0, np.ceil(max(row.input_elements, row.output_elements) / device.grain_elements))
-    compute_s = _parallel(compute_s, shares, device)
-    return _cost(row, compute_s, 0.0, 0.0, float(row.vector_ops), 0.0, traffic, device)
+    compute_s = _parallel(compute_s, _grains(row, device), device)
+    return _cost(row, compute_s, 0.0, 0.0, float(row.vector_ops), 0.0, _compulsory(p, device), device)
 
 
 @inner
@@ -561,8 +587,25 @@ def _best(row: Any, device: Any) -> tuple[int, Cost]:
     return chosen, least
 
 
-def _compiled(stamp: int) -> tuple[Any, Any]:
-    """The loops over all and over listed pairs; `stamp` of their sources enters the key of numba's cache."""
+@inner
+def _detail(row: Any, algorithm: int, device: Any) -> Detail:
+    """What lies behind the cost of a layer under an algorithm that fits it."""
+    p = _product(row, device)
+    shares, cycles, traffic = _grains(row, device), 0.0, _compulsory(p, device)
+    if algorithm != _STREAM:
+        run = _run(row, p, algorithm, device)
+        shares, cycles, traffic = run.shares, run.cycles, run.traffic
+    return Detail(
+        float(device.used_threads), float(p.lanes), shares, cycles, traffic.l1, traffic.l2, traffic.l3, traffic.far,
+        traffic.flash,
+    )  # fmt: skip
+
+
+def _compiled(stamp: int) -> tuple[Any, Any, Any]:
+    """The loops over all and over listed pairs, and the detail of one layer.
+
+    `stamp` of their sources enters the key of numba's cache.
+    """
 
     @entry
     def all_pairs(rows: Any, configs: Any, out: Any, choice: Any) -> None:
@@ -593,10 +636,18 @@ def _compiled(stamp: int) -> tuple[Any, Any]:
                 for metric, value in enumerate(metrics):
                     out[q, metric] = value
 
-    return all_pairs, listed_pairs
+    @entry
+    def one_detail(rows: Any, configs: Any, algorithm: Any, out: Any) -> None:
+        if stamp == 0:
+            return
+        _derive(configs[0])
+        for field, value in enumerate(_detail(rows[0], algorithm, configs[0])):
+            out[field] = value
+
+    return all_pairs, listed_pairs, one_detail
 
 
-_all_pairs, _listed_pairs = _compiled(source_stamp(__file__))
+_all_pairs, _listed_pairs, _one_detail = _compiled(source_stamp(__file__))
 
 
 def cost(layers: Any, configs: Any, scratch: Any, out: Any, choice: Any) -> None:
@@ -615,3 +666,10 @@ def cost_at(
     pairs = listed(layers, configs, layer_index, config_index)
     rows, devices = records(pairs.layers), records(pairs.configs, _DERIVED)
     _listed_pairs(rows, devices, pairs.layer, pairs.run_config, pairs.run_start, out, choice)
+
+
+def detail(layers: Any, configs: Any, algorithm: int) -> Detail:
+    """What lies behind the cost of the first layer on the first configuration under the algorithm that it takes."""
+    out = np.empty(len(Detail._fields))
+    _one_detail(records(layers), records(configs, _DERIVED), algorithm, out)
+    return Detail(*out.tolist())

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from hwmodels.compose import summed
 from hwmodels.families.base import Assumption, CostModel, Layerwise, Metric, PairRule, Reference
+from hwmodels.families.cpu.explain import explain
 from hwmodels.families.cpu.kernel import CHOICES, Cost, cost, cost_at
 from hwmodels.families.cpu.spec import CpuSpec, CpuTable
 
@@ -88,6 +89,7 @@ MODEL = CostModel(
     ),
     compose=summed(_LAYERWISE),
     layerwise=_LAYERWISE,
+    explain=explain,
     objectives=("energy_j", "latency_s"),
     time_terms=_TIME_TERMS,
     energy_terms=_ENERGY_TERMS,

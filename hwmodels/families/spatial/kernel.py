@@ -33,7 +33,7 @@ from hwmodels.families.kernel_parts import (
     touched_share,
 )
 
-__all__ = ["VECTOR", "Cost", "accesses", "area_mm2", "cost", "cost_at"]
+__all__ = ["VECTOR", "Cost", "Detail", "accesses", "area_mm2", "cost", "cost_at", "detail"]
 
 # Codes of the Spec's choices; a test holds them to their definitions.
 _OS, _WS, _IS, _BEST = 0, 1, 2, 3
@@ -65,6 +65,30 @@ class Cost(NamedTuple):
     sram_bytes: float
     array_cycles: float
     executed_macs: float
+
+
+class Detail(NamedTuple):
+    """What lies behind the cost of one layer on the array under one dataflow.
+
+    m, n, k : the product of one group and step. folds : of all groups in one step, each of `streamed` elements in
+    `blocks` blocks, after `load_cycles`. input_passes, weight_passes : how often an operand comes from DRAM where it
+    does not stay on the chip.
+    """
+
+    groups: float
+    steps: float
+    m: float
+    n: float
+    k: float
+    folds: float
+    streamed: float
+    load_cycles: float
+    blocks: float
+    input_passes: float
+    weight_passes: float
+    input_dram_bytes: float
+    weight_dram_bytes: float
+    output_dram_bytes: float
 
 
 # What follows from the knobs of a configuration; `_derive` writes it. Energies are those of its own node.
@@ -361,6 +385,16 @@ def _register_bits(dataflow: int, p: _Product, blocks: int, macs: float, device:
 
 
 @inner
+def _folds(dataflow: int, p: _Product, device: Any) -> tuple[int, int, int]:
+    """(folds of all groups, streamed length, load cycles) of one sequential step."""
+    if dataflow == _OS:
+        return p.groups * p.m_rows * p.n_cols, p.k, 0
+    if dataflow == _WS:
+        return p.groups * p.k_rows * p.n_cols, p.m, device.array_rows
+    return p.groups * p.k_rows * p.m_cols, p.n, device.array_rows
+
+
+@inner
 def _array_layer(dataflow: int, p: _Product, device: Any) -> Cost:
     """A matrix product on the array under one dataflow.
 
@@ -370,13 +404,7 @@ def _array_layer(dataflow: int, p: _Product, device: Any) -> Cost:
     nothing overlaps, with many it vanishes.
     energy = macs (multiply w a/64 + add acc/32) + registers + buffers + dram + vector + leakage latency
     """
-    if dataflow == _OS:
-        folds, streamed, load = p.m_rows * p.n_cols, p.k, 0
-    elif dataflow == _WS:
-        folds, streamed, load = p.k_rows * p.n_cols, p.m, device.array_rows
-    else:
-        folds, streamed, load = p.k_rows * p.m_cols, p.n, device.array_rows
-    folds *= p.groups
+    folds, streamed, load = _folds(dataflow, p, device)
     blocks = _blocks(dataflow, p, device)
     cycles = float(p.steps * _cycles(folds, blocks, streamed, load, device))
     if device.rules == _COMPAT:
@@ -466,8 +494,25 @@ def _layer(row: Any, device: Any) -> tuple[int, Cost]:
     return chosen, least
 
 
-def _compiled(stamp: int) -> tuple[Any, Any, Any]:
-    """The loops over all pairs, listed pairs and areas; `stamp` of their sources enters the key of numba's cache."""
+@inner
+def _detail(row: Any, dataflow: int, device: Any) -> Detail:
+    """What lies behind the cost of a layer with MACs under a dataflow."""
+    p = _product(row, device)
+    folds, streamed, load = _folds(dataflow, p, device)
+    blocks = _blocks(dataflow, p, device)
+    input_passes, weight_passes = _refills(dataflow, p, blocks, device)
+    dram_in, dram_w, dram_out = _dram(dataflow, p, blocks, device)
+    return Detail(
+        float(p.groups), float(p.steps), float(p.m), float(p.n), float(p.k), float(folds), float(streamed),
+        float(load), float(blocks), float(input_passes), float(weight_passes), dram_in, dram_w, dram_out,
+    )  # fmt: skip
+
+
+def _compiled(stamp: int) -> tuple[Any, Any, Any, Any]:
+    """The loops over all pairs, listed pairs and areas, and the detail of one layer.
+
+    `stamp` of their sources enters the key of numba's cache.
+    """
 
     @entry
     def all_pairs(rows: Any, configs: Any, out: Any, choice: Any) -> None:
@@ -505,10 +550,18 @@ def _compiled(stamp: int) -> tuple[Any, Any, Any]:
         for c in range(configs.size):
             out[c] = _area(configs[c])
 
-    return all_pairs, listed_pairs, areas
+    @entry
+    def one_detail(rows: Any, configs: Any, dataflow: Any, out: Any) -> None:
+        if stamp == 0:
+            return
+        _derive(configs[0])
+        for field, value in enumerate(_detail(rows[0], dataflow, configs[0])):
+            out[field] = value
+
+    return all_pairs, listed_pairs, areas, one_detail
 
 
-_all_pairs, _listed_pairs, _areas = _compiled(source_stamp(__file__))
+_all_pairs, _listed_pairs, _areas, _one_detail = _compiled(source_stamp(__file__))
 
 
 def cost(layers: Any, configs: Any, scratch: Any, out: Any, choice: Any) -> None:
@@ -534,3 +587,10 @@ def area_mm2(configs: Any) -> npt.NDArray[np.float64]:
     out = np.empty(configs.array_rows.size)
     _areas(records(configs), out)
     return out
+
+
+def detail(layers: Any, configs: Any, dataflow: int) -> Detail:
+    """What lies behind the cost of the first layer, one with MACs, on the first configuration under a dataflow."""
+    out = np.empty(len(Detail._fields))
+    _one_detail(records(layers), records(configs, _DERIVED), dataflow, out)
+    return Detail(*out.tolist())

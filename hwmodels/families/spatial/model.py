@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from hwmodels.compose import summed
 from hwmodels.families.base import Assumption, CostModel, Layerwise, Metric, PairRule, Reference
+from hwmodels.families.spatial.explain import explain
 from hwmodels.families.spatial.kernel import Cost, area_mm2, cost, cost_at
 from hwmodels.families.spatial.spec import DATAFLOWS, SpatialSpec, SpatialTable
 
@@ -79,6 +80,7 @@ MODEL = CostModel(
     ),
     compose=summed(_LAYERWISE),
     layerwise=_LAYERWISE,
+    explain=explain,
     objectives=("energy_j", "latency_s", "area_mm2"),
     time_terms=_TIME_TERMS,
     energy_terms=_ENERGY_TERMS,

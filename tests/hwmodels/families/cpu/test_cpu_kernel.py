@@ -460,3 +460,47 @@ def test_listed_pairs_equal_all_pairs() -> None:
     MODEL.layerwise.cost_at(Layers.of(rows), CpuSpec.to_table(variants), layer, config, np.zeros(1), listed, chosen)
     assert (listed == out.reshape(listed.shape)).all()
     assert (chosen == choice.ravel()).all()
+
+
+@settings(max_examples=30, deadline=None)
+@given(specs())
+def test_an_explained_layer_is_the_one_of_the_twin(spec: CpuSpec) -> None:
+    """Cycles, shares of work and traffic by level of the chosen algorithm, from the equations."""
+    machine, rows = Machine(spec), bank()
+    out, choice = evaluate(rows, [spec])
+    for index, row in enumerate(rows):
+        found = MODEL.explain(row, spec)
+        assert found["algorithm"] == kernel.CHOICES[choice[0, index]]
+        assert found["threads"] == machine.p
+        works = [Work(row, machine, columns_first) for columns_first in (False, True)]
+        if row.macs == 0:
+            assert "one_thread_cycles" not in found
+            assert "tile_rows" not in found
+            elements = max(row.input_elements, row.output_elements)
+            expected = [(None, max(1, ceil(elements / spec.grain_elements)), works[0].base)]
+        else:
+            function = dict(algorithms(row, spec))[found["algorithm"]]
+            expected = [(answer[0], answer[1], answer[5]) for answer in map(function, works)]
+            assert found["one_thread_cycles"] == pytest.approx(expected[0][0], rel=1e-12)
+        assert found["work_shares"] == expected[0][1]
+        levels = [found[f"{level}_bytes"] for level in ("l1", "l2", "l3", "dram", "flash")]
+        # Blockings that take the same time but for rounding may be chosen either way.
+        assert any(
+            np.allclose(levels, [traffic[level] for level in ("l1", "l2", "l3", "far", "flash")], rtol=1e-9, atol=1e-6)
+            for *_, traffic in expected
+        ), (index, found)
+        if (row.macs, row.vector_ops, row.input_elements, row.output_elements) != (0, 0, 0, 0):
+            metrics = dict(zip(NAMES, out[0, index], strict=True))
+            assert metrics["cache_bytes"] == found["l2_bytes"] + found["l3_bytes"]
+            assert metrics["dram_bytes"] == found["dram_bytes"] + found["flash_bytes"]
+
+
+def test_a_tile_is_explained_where_the_algorithm_has_one() -> None:
+    spec = CpuSpec(threads=1, tile_rows=6, tile_vectors=2, simd_bits=256)
+    found = MODEL.explain(row_of(Linear(70), (40, 90)), spec)
+    assert (found["algorithm"], found["tile_rows"], found["tile_vectors"], found["lanes"]) == ("gemm", 6, 2, 8)
+    found = MODEL.explain(row_of(Linear(70), (40, 90), bits=8), spec)
+    assert found["lanes"] == 8
+    alone = MODEL.explain(row_of(Conv2d.square(24, 5, groups=24), (1, 24, 15, 14)), spec)
+    assert alone["algorithm"] == "depthwise"
+    assert not {"tile_rows", "tile_vectors", "lanes"} & set(alone)

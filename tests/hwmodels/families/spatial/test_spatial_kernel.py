@@ -375,3 +375,42 @@ def test_buffers_that_cannot_feed_an_edge_are_infeasible() -> None:
     codes = MODEL.infeasible.function({}, table._asdict())
     assert codes.dtype == np.int8
     np.testing.assert_array_equal(codes, [0, 1])
+
+
+@settings(max_examples=200, deadline=None)
+@given(row=rows(), spec=specs())
+def test_an_explained_layer_is_the_one_of_the_twin(row: Row, spec: SpatialSpec) -> None:
+    found = MODEL.explain(row, spec)
+    _, choice = evaluate([row], [spec])
+    if row.macs == 0:
+        assert found == {"dataflow": "vector", "array_cycles": 0}
+        return
+    dataflow = DATAFLOWS[choice[0, 0]]
+    g, m, n, k = product(row, spec)
+    s, r, c = row.sequential_steps, spec.array_rows, spec.array_cols
+    b = blocks(dataflow, spec, row, m, n, k)
+    spent, folds = cycles(dataflow, spec, g, s, b, m, n, k)
+    streamed, load = {"os": (k, 0), "ws": (m, r), "is": (n, r)}[dataflow]
+    counts = {"groups": g, "steps": s, "m": m, "n": n, "k": k, "folds": folds // s, "streamed": streamed}
+    expected = {"dataflow": dataflow, "array_cycles": spent, **counts, "load_cycles": load, "blocks": b}
+    assert {name: found[name] for name in expected} == expected
+    a = width(row.activation_bits, spec)
+    byte = (a, a if row.dynamic_operand else width(row.weight_bits, spec), row.accumulator_bits / 8)
+    _, dram = traffic(dataflow, spec, row, g, s, b, m, n, k, byte)
+    operands = ("input", "weight", "output")
+    assert [found[f"{name}_dram_bytes"] for name in operands] == pytest.approx(dram, rel=1e-12)
+    passes = refills(dataflow, spec, b, m, n, k, byte, input_bytes(row, a) / (g * s))
+    moved = input_bytes(row, a) / (g * s), k * n * byte[1]
+    weighed = found["input_passes"] * moved[0] + found["weight_passes"] * moved[1]
+    assert weighed == pytest.approx(passes[0] * moved[0] + passes[1] * moved[1], rel=1e-12)
+    if spec.fold_overlap == "none" and spec.rules == "correct":
+        assert spent == s * found["folds"] * (b * (load + r + c - 2) + streamed)
+
+
+def test_an_explained_layer_by_hand() -> None:
+    """96 x 40 times 40 x 70 on 32 x 32, weights still: 2 x 3 folds of 96 lines, 32 cycles to load, 62 of skew."""
+    row = Linear(70).row(((96, 40),), (96, 70))._replace(weight_bits=8, activation_bits=8)
+    found = MODEL.explain(row, SpatialSpec(array_rows=32, array_cols=32, dataflow="ws", fold_overlap="none"))
+    assert (found["folds"], found["streamed"], found["load_cycles"], found["blocks"]) == (6, 96, 32, 1)
+    assert found["array_cycles"] == 6 * (32 + 62 + 96)
+    assert (found["m"], found["n"], found["k"]) == (96, 70, 40)

@@ -1,0 +1,1 @@
+"""A folder that registers two cost models, which it is held against together."""
