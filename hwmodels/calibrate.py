@@ -5,9 +5,9 @@ Knobs move in logarithms, within their plausible ranges, through the family's ow
     minimise  sum_i rho((log predicted_i - log measured_i) / sigma_i) + sum_j ((log knob_j - log start_j) / width_j)^2
     rho(r) = 2 (sqrt(1 + r^2) - 1)     width = log(high / low) / 4     sigma_i^2 = 0.1^2 + spread_i^2
 
-so that a knob which no measurement shows keeps its value, ten measurements suffice, and nothing leaves physics. The
-error is that of networks which the fit has not seen, never of layers of a network that it has. `Coverage` records
-what was measured; `outside` says what a later prediction extrapolates.
+A knob that no measurement shows keeps its value, ten measurements suffice, and nothing leaves physics. The error comes
+from networks that the fit has not seen, never from layers of a network that it has. `Coverage` records what was
+measured; `outside` says what a later prediction extrapolates.
 
 The search is local: a knob whose slope is zero where the fit starts stays there, even if it would show farther away.
 Not modelled: drift, other load on the machine, systematic differences between measured and real use.
@@ -48,14 +48,14 @@ Predict = Callable[[Any, Mapping[str, F64]], F64]
 _SIGMA = 0.1  # ASSUMED: the model's own error on a layer, relative; plausible 0.05 to 0.3
 _FOLDS = 5
 _LEAST_EFFECT = 1e-3
-"""Knobs that move no prediction by this share, over their plausible range, are left alone."""
+"""The fit leaves knobs alone that move no prediction by this share over their plausible range."""
 _ROUNDS = 40
 _STEP = 1e-3  # of a knob's logarithm, in differences
 
 
 @dataclass(frozen=True)
 class FitError:
-    """Errors of predictions, percent; `before` those of the device that the fit started from, on the same rows."""
+    """Errors of predictions in percent; `before` are those of the device that the fit started from, same rows."""
 
     protocol: str
     rows: int
@@ -160,12 +160,12 @@ class _Problem:
         return predicted
 
     def at(self, spec: Spec) -> F64:
-        """The same of one device, (R + E,)."""
+        """Logarithms of the seconds and joules of one device, (R + E,)."""
         found: F64 = self.predict(spec, {})[0]
         return found
 
     def only(self, rows: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-        """Which entries of `predict` belong to the chosen rows, (R + E,)."""
+        """Mark the entries of `predict` that belong to the chosen rows, (R + E,)."""
         chosen: npt.NDArray[np.bool_] = np.concatenate([rows, rows[self.energy_rows]])
         return chosen
 

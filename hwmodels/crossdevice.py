@@ -37,7 +37,7 @@ class CrossTable:
 
     @property
     def best(self) -> tuple[str, ...]:
-        """The best network of each device."""
+        """Name of the best network of each device."""
         return tuple(self.networks[i] for i in self.values.argmin(axis=0))
 
     def agreement(self) -> F64:

@@ -1,11 +1,11 @@
 """Time layers and networks in torch on this machine, as rows for `hwmodels.calibrate`.
 
-A row is timed call by call, after warming up, until it has used its seconds; it reports the median and the spread.
-On one thread the clock is the thread's own, so that other load on the machine counts only by what it does to caches
-and clocks; on several threads it is the wall's, on a GPU the device's events.
+Each row warms up, then times call after call until it has used its seconds, and reports median and spread. One thread
+is timed by its own clock, so other load on the machine counts only through caches and clocks; several threads by the
+wall clock, a GPU by its events.
 
-A layer in a `hot` context runs in a loop of its own. In a `cold` one the caches are swept by `SWEEP_BYTES` and the
-input is touched again before each call, as the layer before would leave it. A network is its own context. `compiled`
+A layer in a `hot` context runs in a loop of its own. In a `cold` context each call starts after a sweep of the caches
+by `SWEEP_BYTES` and a touch of the input, as the layer before would leave it. A network is its own context. `compiled`
 is torch's traced, frozen and fused graph; `eager` runs operator by operator.
 
 Not measured: energy. torch is imported when something is timed.
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["LAYERS", "SWEEP_BYTES", "measure", "plan"]
 
 SWEEP_BYTES = 32 * MB
-"""Read and written between cold calls: more than the caches of a core's share."""
+"""Bytes read and written between cold calls: more than a core's share of the caches."""
 _WARM_UP = 3
 _FEWEST, _MOST = 5, 2000
 _BLOCK_S = 50e-6
@@ -95,7 +95,7 @@ def plan(
     runtimes: Sequence[str] = ("eager",),
     contexts: Sequence[str] = ("hot", "cold"),
 ) -> tuple[Measurement, ...]:
-    """Rows to be timed: every network and layer under every combination; networks are their own context.
+    """Plan the rows to time: every network and layer under every combination; networks are their own context.
 
     >>> len(plan(["resnet18"], ["linear 1x512 out=10"], threads=(1, 2)))
     6
@@ -125,7 +125,7 @@ def measure(
     Parameters
     ----------
     rows : what to time; `threads` 0 becomes torch's own number. module_of : builds the torch module of a workload.
-    accelerator : cpu or cuda. seconds : of timed calls a row, at least five calls.
+    accelerator : cpu or cuda. seconds : of timed calls a row; every row gets at least five calls.
 
     Raises
     ------
@@ -215,7 +215,7 @@ def _gpu_seconds(call: Callable[[], Any], block: int) -> float:
 
 
 def _inputs(workload: Workload, accelerator: str) -> list[torch.Tensor]:
-    """A random tensor for each input, token numbers where an embedding reads it; the same ones every time."""
+    """Draw a random tensor for each input, token numbers where an embedding reads it, the same ones every time."""
     import torch
 
     generator = torch.Generator().manual_seed(0)

@@ -1,4 +1,4 @@
-"""Measured latencies as rows: what was run, how, and how long it took; read from and written to CSV.
+"""Measured latencies as rows in CSV: what ran, how, and how long it took.
 
 A row's `network` is a name of the zoo, with another input behind an @ (``resnet18@3x160x160``), or one layer in words
 (`layer`): its operator, its input without the batch, and its options::
@@ -71,7 +71,7 @@ class Measurement:
 
     @property
     def is_layer(self) -> bool:
-        """Whether one layer was run, not a network."""
+        """Whether the row is one layer, not a network."""
         return " " in self.network.strip()
 
 
@@ -144,7 +144,7 @@ def workload_of(measurement: Measurement) -> Workload:
 
 
 def written_workload(measurement: Measurement) -> Workload:
-    """The same as it was written, before its runtime rewrites it."""
+    """The network or layer of a row before its runtime rewrites it."""
     return _written(measurement.network, measurement.batch, measurement.precision)
 
 

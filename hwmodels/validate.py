@@ -42,7 +42,7 @@ MetricName = Literal[
 
 @dataclass(frozen=True)
 class Score:
-    """One measured agreement; errors in percent.
+    """One agreement of predicted with published figures; errors in percent.
 
     set : name of the reference file without its ending. group : device, network or condition, or "all".
     protocol : frozen (nothing fitted now), few-shot-N or leave-one-out. rows : rows scored; rows_in_file : all;
@@ -100,7 +100,7 @@ def score(
 class ReferenceTables:
     """Opens reference tables: the file under `folder` first, else the shipped table of the same name.
 
-    missing : the files that were asked for and are in neither place, in the order asked.
+    missing : the files that callers asked for and neither place has, in the order of asking.
     """
 
     def __init__(self, folder: Path | None) -> None:

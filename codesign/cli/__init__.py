@@ -1,7 +1,7 @@
 """The command line: the only package that prints or exits.
 
 Exit codes: 0 done, 1 interrupted or failed, 2 bad input (one line on standard error, nothing written). Heavy imports
-stay inside the commands, so that ``codesign --help`` answers at once. With ``--json`` standard output is JSON alone.
+stay inside the commands, so ``codesign --help`` answers at once. With ``--json`` standard output is JSON alone.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Commands about accuracy on hardware: what ADC bits and array size cost and what they save."""
+"""Commands about accuracy on hardware: how ADC bits and array size change accuracy and energy."""
 
 from __future__ import annotations
 
@@ -28,9 +28,7 @@ def tradeoff(
         ),
     ],
     device: Annotated[str, typer.Option(help="Crossbar device: name or YAML file.")] = "rram_edge",
-    data: Annotated[
-        str, typer.Option(help="Images that a small network is trained on: digits or noisy-digits.")
-    ] = "digits",
+    data: Annotated[str, typer.Option(help="Images to train a small network on: digits or noisy-digits.")] = "digits",
     array_rows: Annotated[str, typer.Option(help="Sizes of square arrays.")] = "32,64,128,256",
     adc_bits: Annotated[str, typer.Option(help="Resolutions of the ADCs.")] = "3,4,5,6,7,8",
     tiles: Annotated[
@@ -38,12 +36,12 @@ def tradeoff(
     ] = 4,
     draws: Annotated[int, typer.Option(help="Programmings of a varying crossbar.", min=1)] = 10,
     statistical: Annotated[
-        bool, typer.Option("--statistical", help="Read by the statistical shortcut, several times faster.")
+        bool, typer.Option("--statistical", help="Use the statistical shortcut for reads: several times faster.")
     ] = False,
-    seed: Annotated[int, typer.Option(help="Of the training and of the draws.", min=0)] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the training and of the draws.", min=0)] = 0,
     as_json: Json = False,
 ) -> None:
-    """Accuracy against energy of one trained network over ADC bits and array size: picture and table."""
+    """Plot accuracy against energy of one trained network over ADC bits and array size, and write the table."""
     from codesign.executor.portable import pin_instruction_set
 
     pin_instruction_set()
@@ -77,7 +75,7 @@ def tradeoff(
 
 
 def _write(found: Tradeoff, output: Path) -> Path:
-    """The picture and, beside it, the table; returns the table's path."""
+    """Write the picture and the table beside it; return the table's path."""
     from codesign.report.tradeoff import save_tradeoff
 
     save_tradeoff(found, output)

@@ -71,7 +71,7 @@ def new(
     like: Annotated[str, typer.Option(help="Device to start from: name or YAML file.", show_default=False)],
     output: Annotated[Path, typer.Option("-o", "--output", help="Device file, new: .yaml.", show_default=False)],
 ) -> None:
-    """Write a device file with every knob, its meaning, unit and source, to be filled in."""
+    """Write a device file to fill in, with every knob, its meaning, unit and source."""
     from hwmodels.catalog import device, device_template
 
     if output.exists() or output.suffix not in (".yaml", ".yml") or not output.parent.is_dir():
@@ -117,11 +117,11 @@ def show(
     layer_bits: LayerBits = None,
     runtime: Runtime = "eager",
     fuse_attention: FuseAttention = False,
-    view: Annotated[str, typer.Option(help="What -o draws: the layer profile or the graph.")] = "profile",
+    view: Annotated[str, typer.Option(help="Picture that -o draws: the layer profile or the graph.")] = "profile",
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Picture: .png, .svg or .pdf.")] = None,
     as_json: Json = False,
 ) -> None:
-    """One network by kinds of layers, or layer by layer with --json; -o draws its profile or its graph."""
+    """Show a network by kinds of layers, or layer by layer with --json; -o draws its profile or its graph."""
     from codesign.report.network import figure_of, layer_records, summary_record
     from hwmodels.units import format_quantity
 
@@ -176,7 +176,7 @@ def validate(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Predicted against published: the error of every family on every known set."""
+    """Compare predicted with published figures: the error of every family on every known set."""
     from codesign.estimate.validation import validate as scores_of_simulation
     from hwmodels.validate import open_tables
     from hwmodels.validate import validate as scores_of
@@ -217,7 +217,7 @@ def validate(
 def assumptions(
     family: Annotated[str | None, typer.Option(help="Only this family.")] = None, as_json: Json = False
 ) -> None:
-    """Every modelling choice and default without a source, with its plausible range."""
+    """List every modelling choice and default without a source, with its plausible range."""
     from hwmodels.families.base import assumptions_of, families
     from hwmodels.families.base import family as find
 

@@ -60,7 +60,7 @@ def estimate(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Latency, energy, memory and binding limits of a network on a device: a published one, or your own."""
+    """Estimate latency, energy, memory and binding limits of a network, published or your own, on a device."""
     from hwmodels.catalog import device as load
     from hwmodels.evaluate import evaluate
     from hwmodels.executed_formats import executed_formats
@@ -103,7 +103,7 @@ def sweep(
     network: Annotated[list[str], typer.Argument(help="Published networks.")],
     family: Annotated[str, typer.Option(help="Hardware family.")],
     knobs: Annotated[list[str], typer.Option("--set", help="knob=value,value,... (repeatable): the grid.")],
-    device: Annotated[str | None, typer.Option(help="Device whose other knobs are kept.")] = None,
+    device: Annotated[str | None, typer.Option(help="Device that sets the other knobs.")] = None,
     batch: Batch = None,
     bits: Bits = None,
     number_format: NumberFormat = None,
@@ -113,7 +113,7 @@ def sweep(
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Write the whole table as CSV.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Cost of networks over a grid of hardware knobs."""
+    """Estimate the cost of networks over a grid of hardware knobs."""
     from hwmodels.catalog import device as load
     from hwmodels.evaluate import sweep as evaluate_grid
     from hwmodels.families.base import family as find
@@ -161,7 +161,7 @@ def crossdevice(
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Write the table as CSV.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Every network on every device: which is fastest where, and whether the devices agree on the order."""
+    """Compare networks across devices: which is fastest where, and whether the devices agree on the order."""
     from hwmodels.catalog import device as load
     from hwmodels.crossdevice import cross_devices
     from hwmodels.units import format_quantity, split_unit
@@ -207,7 +207,7 @@ def crossdevice(
 
 
 def _device_names(device: list[str] | None, family: str | None) -> list[str]:
-    """The devices that are named, and all of a family."""
+    """Devices by name, then all devices of a family."""
     from hwmodels.catalog import device as load
     from hwmodels.catalog import device_names
     from hwmodels.families.base import families
@@ -228,7 +228,7 @@ def _mean_apart(correlations: Sequence[float], own: int) -> str:
 
 
 def _extrapolated(device: str, workload: Workload) -> list[str]:
-    """What of a network lies outside the measurements that a device file was calibrated on."""
+    """List what the measurements behind a calibrated device file do not cover of a network."""
     from hwmodels.calibrate import read_coverage
 
     coverage = read_coverage(Path(device)) if device.endswith((".yaml", ".yml")) else None
@@ -236,7 +236,7 @@ def _extrapolated(device: str, workload: Workload) -> list[str]:
 
 
 def _explained(report: CostReport, model: CostModel, spec: Spec, layer: str | None) -> dict[str, Any]:
-    """What is known of the layer that `--explain` names; nothing where it names none."""
+    """Explain the layer that `--explain` names; empty without one."""
     from hwmodels.explain import explain_layer
 
     return {} if layer is None else explain_layer(report, model, spec, layer, where="--explain")

@@ -26,7 +26,7 @@ _NETWORKS = (
     "mobilenet_v3_small", "mobilenet_v3_large", "mnasnet1_0", "efficientnet_b0", "densenet121",
     "regnet_y_400mf", "googlenet", "inception_v3", "convnext_tiny", "vit_b_16", "bert_base",
 )  # fmt: skip
-"""What `measure` times where no network is named."""
+"""Networks that `measure` times by default."""
 
 
 @app.command()
@@ -35,13 +35,15 @@ def measure(
         list[str] | None, typer.Argument(help="Published networks; eighteen of them by default.")
     ] = None,
     output: Annotated[Path, typer.Option("-o", "--output", help="CSV file, new.", show_default=False)] = ...,  # type: ignore[assignment]
-    layers: Annotated[bool, typer.Option(help="Time single layers, too: they tell most about a machine.")] = True,
+    layers: Annotated[bool, typer.Option(help="Time single layers too: they show most about a machine.")] = True,
     batch: Annotated[str, typer.Option(help="Batch sizes, as 1,8.")] = "1",
     threads: Annotated[str, typer.Option(help="Numbers of threads, as 1,2,4; 0 is torch's own.")] = "1",
     runtime: Annotated[str, typer.Option(help="eager, compiled or both: eager,compiled.")] = "eager",
-    context: Annotated[str, typer.Option(help="Of layers: hot, cold or both.")] = "hot,cold",
+    context: Annotated[str, typer.Option(help="Contexts of layers: hot, cold or both.")] = "hot,cold",
     accelerator: Annotated[str, typer.Option(help="cpu, or cuda where torch has a device.")] = "cpu",
-    seconds: Annotated[float, typer.Option(help="Of timed calls a row, at least five calls.", min=0.001)] = 0.3,
+    seconds: Annotated[
+        float, typer.Option(help="Seconds of timed calls a row; every row gets at least five calls.", min=0.001)
+    ] = 0.3,
     as_json: Json = False,
 ) -> None:
     """Time layers and networks in torch on this machine, into a CSV that `calibrate` reads."""
@@ -86,14 +88,14 @@ def calibrate(
     ] = ...,  # type: ignore[assignment]
     output: Annotated[Path, typer.Option("-o", "--output", help="Device file, new: .yaml.", show_default=False)] = ...,  # type: ignore[assignment]
     networks: Annotated[
-        str | None, typer.Option(help="Fit on these networks (and all layers) alone, as a,b,c; predict the others.")
+        str | None, typer.Option(help="Fit only on these networks (and all layers), as a,b,c; predict the others.")
     ] = None,
     knob: Annotated[
         list[str] | None, typer.Option(help="Fit this knob (repeatable); all that matter by default.")
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Fit a device to measurements, ten or more; its error is that on networks which the fit did not see."""
+    """Fit a device to ten or more measurements, and report its error on networks that the fit did not see."""
     from hwmodels.calibrate import calibrate as fit
     from hwmodels.calibrate import error_on, write_device
     from hwmodels.catalog import device as load
@@ -117,7 +119,7 @@ def calibrate(
 
 
 def _split(rows: Sequence[Measurement], networks: str | None) -> tuple[list[Measurement], list[Measurement]]:
-    """Rows to fit on and rows apart."""
+    """Split rows into those to fit on and the others."""
     if networks is None:
         return list(rows), []
     wanted = [name.strip() for name in networks.split(",")]

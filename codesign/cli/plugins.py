@@ -13,31 +13,31 @@ __all__: list[str] = []
 
 @app.command()
 def strategies(as_json: Json = False) -> None:
-    """Strategies of a search, each with its settings, their bounds and meaning."""
+    """List strategies of a search, each with its settings, their bounds and meaning."""
     _list("strategies", as_json=as_json)
 
 
 @app.command()
 def spaces(as_json: Json = False) -> None:
-    """Spaces of networks, each with its settings, their bounds and meaning."""
+    """List spaces of networks, each with its settings, their bounds and meaning."""
     _list("spaces", as_json=as_json)
 
 
 @app.command()
 def estimators(as_json: Json = False) -> None:
-    """Estimators of accuracy, each with its settings, their bounds and meaning."""
+    """List estimators of accuracy, each with its settings, their bounds and meaning."""
     _list("estimators", as_json=as_json)
 
 
 @app.command()
 def executors(as_json: Json = False) -> None:
-    """Where trainings can run, each with its settings, their bounds and meaning."""
+    """List executors, which run trainings, each with its settings, their bounds and meaning."""
     _list("executors", as_json=as_json)
 
 
 @app.command()
 def families(as_json: Json = False) -> None:
-    """Hardware families: meaning, number of knobs, and metrics with unit and the direction that is better."""
+    """List hardware families: meaning, number of knobs, and metrics with unit and the direction that is better."""
     from codesign.app.listing import family_record
     from hwmodels.families.base import families as names
     from hwmodels.families.base import family

@@ -13,11 +13,11 @@ from typing import Any
 __all__ = ["console", "pretty", "print_json", "print_table", "print_unknown", "printable_anywhere"]
 
 _PLAIN = {"µ": "u", "μ": "u", "²": "2", "³": "3", "×": "x", "…": ".", "–": "-", "—": "-", "≤": "<", "≥": ">"}
-"""What stands for a character that the encoding of a stream lacks."""
+"""Replacements for characters that the encoding of a stream lacks."""
 
 
 def print_unknown(unknown: Sequence[Mapping[str, Any]]) -> None:
-    """Operators that are counted as data movement, if any."""
+    """Print the operators that count as data movement alone, if any."""
     for item in unknown:
         share = f"{100 * item['share']:.3g} % of the data moved"
         print(f"  UNKNOWN operator {item['operator']} x{item['count']}: counted as data movement alone, {share}")
@@ -54,7 +54,7 @@ def pretty(row: Mapping[Any, Any], columns: Sequence[str]) -> list[str]:
 
 
 def print_json(value: Any) -> None:
-    """JSON by RFC 8259: numbers that are not finite are null."""
+    """Print JSON by RFC 8259; numbers that are not finite become null."""
     print(json.dumps(_finite(value), indent=2, default=str, allow_nan=False))
 
 

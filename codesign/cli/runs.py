@@ -31,14 +31,14 @@ def enumerate_whole(
         Path | None, typer.Option(help="Accuracy of each network: a CSV (genotype, accuracy) or NAS-Bench-201 .npz.")
     ] = None,
     score: Annotated[
-        str | None, typer.Option(help="In place of accuracies, more is better: macs or parameters.")
+        str | None, typer.Option(help="Score in place of accuracies, more is better: macs or parameters.")
     ] = None,
     no_bounds: Annotated[bool, typer.Option("--no-bounds", help="Cost every pair, rule none out by bounds.")] = False,
     survivors: Annotated[bool, typer.Option("--survivors", help="Write the front of each round as Parquet.")] = False,
     all_pairs: Annotated[bool, typer.Option("--all-pairs", help="Write every pair as Parquet.")] = False,
     as_json: Json = False,
 ) -> None:
-    """The exact front of a whole joint space: every network on every design, without training."""
+    """Find the exact front of a whole joint space: every network on every design, without training."""
     from codesign.app.config import load_config
     from codesign.app.enumerate_run import enumerate_run
 
@@ -93,11 +93,12 @@ def search(
 def resume(
     folder: Annotated[Path, typer.Argument(help="Folder of a run.")],
     workers: Annotated[
-        int | None, typer.Option(help="Train in this many processes from now on; as it began by default.", min=1)
+        int | None,
+        typer.Option(help="Train in this many processes from now on; by default in as many as before.", min=1),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Go on with a run that was interrupted; it ends as an uninterrupted one would."""
+    """Continue an interrupted run; it ends as an uninterrupted one would."""
     from codesign.app.run import reopen
 
     _run(reopen(folder, executor=None if workers is None else {"workers": workers}), as_json=as_json)
@@ -105,7 +106,7 @@ def resume(
 
 @app.command()
 def report(folder: Annotated[Path, typer.Argument(help="Folder of a run.")], as_json: Json = False) -> None:
-    """Tables, pictures and the interactive page of a run."""
+    """Write tables, pictures and the interactive page of a run."""
     from codesign.store import RunStore
 
     _report(RunStore.open(folder), as_json=as_json)

@@ -1,4 +1,4 @@
-"""Networks, runtimes and grids as they are named on the command line."""
+"""Networks, runtimes and grids as the command line names them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Source(NamedTuple):
 def workload_from(
     source: Source, *, batch: int | None, asked: Asked, layer_bits: list[str] | None, semantics: Semantics
 ) -> Workload:
-    """The network that a user names, with its bits and formats, as its runtime executes it.
+    """Read the network that a user names, with its bits and formats, as its runtime executes it.
 
     A torch module in half precision keeps it unless the user states another; an ONNX file keeps what it says.
     """

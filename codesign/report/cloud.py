@@ -1,7 +1,7 @@
 """The cloud: a stated random sample of the pairs that have costs but no accuracy, pruned and deferred.
 
-Pairs pruned before their full cost was known (duplicates, bounds, constraints on one side alone) cannot be drawn
-anywhere; they are only counted. The sample follows from the seed of the run, so a report is the same each time.
+Pairs pruned before their full cost was known (duplicates, bounds, constraints on one side alone) have no place in a
+picture; the report only counts them. The sample follows from the seed of the run, so a report is the same each time.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Cloud(NamedTuple):
 
     @property
     def note(self) -> str:
-        """What is drawn and what is not, in one sentence."""
+        """One sentence that says which pairs the pictures draw and which they do not."""
         return (
             f"Drawn: a random sample of {self.pruned_drawn:,} of {self.pruned_known:,} pruned pairs with known costs "
             f"and of {self.deferred_drawn:,} of {self.deferred_known:,} deferred pairs, and every evaluated pair. "
@@ -107,7 +107,7 @@ _PURPOSE = 7_001  # keeps this stream apart from those of the search
 def _deferred(
     store: RunStore, space: JointSpace, summary: Summary, kept: npt.NDArray[np.int64]
 ) -> npt.NDArray[np.int64]:
-    """Rows of `kept` that no evaluated pair stands for."""
+    """Rows of `kept` without an evaluated pair."""
     names = [f"gene_{i}" for i in range(space.n_genes)]
     genes = store.read_fast(names)
     survivors = np.stack([genes[name][kept] for name in names], axis=1).astype(np.int64)

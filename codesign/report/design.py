@@ -76,7 +76,7 @@ def design_of(pair: Pair, config: RunConfig, space: JointSpace) -> Design:
 
 
 def layer_bars(design: Design, *, least: float = 0.005, most_terms: int = 7) -> Bars:
-    """What to draw of each layer.
+    """The rows to draw.
 
     Layers with less than `least` of both latency and energy make one last row; terms after `most_terms` are "other".
     """

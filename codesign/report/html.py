@@ -31,7 +31,7 @@ __all__ = ["Report", "page", "read_report", "write_report"]
 
 @dataclass(frozen=True, eq=False)
 class Report:
-    """All that the page and the figures show. design : the knee layer by layer, None without a front."""
+    """Content of the page and the figures. design : the knee layer by layer, None without a front."""
 
     manifest: dict[str, Any]
     config: RunConfig

@@ -1,4 +1,4 @@
-"""The figures of the page, with plotly: the same data as in `plots`, with what a pair is when the pointer is on it.
+"""The figures of the page, with plotly: the data of `plots`, and a description of each pair under the pointer.
 
 Each function returns a plain figure as JSON text; colours of text and grid are left to the page, which knows whether
 it is light or dark.

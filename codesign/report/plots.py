@@ -1,7 +1,7 @@
 """Figures of a run with matplotlib: each function takes data and `ax`, and returns the axes.
 
-Without `ax` a function makes its own figure. Nothing is shown, saved or set globally. Pruned pairs have no accuracy, so
-they are drawn only against costs.
+Without `ax` a function makes its own figure. No function shows or saves a figure, or sets a global style. Pruned pairs
+have no accuracy, so pictures against costs alone show them.
 """
 
 from __future__ import annotations

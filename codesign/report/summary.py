@@ -1,4 +1,4 @@
-"""The summary of a run, read from its store: the ledger, the front with its knee, and how both came about.
+"""The summary of a run, read from its store: the ledger, the front with its knee, and the generations that led to both.
 
 Hypervolume is given as the share of a reference box: the box from the origin to the reference point, which is error 1
 and `REFERENCE_MARGIN` times the worst evaluated value of each cost objective. The rule is fixed, the point depends on
@@ -74,7 +74,7 @@ class Progress(NamedTuple):
 class Summary:
     """What came out of a run.
 
-    evaluated : pairs with an accuracy, in the order told. front : those on the front, by falling accuracy.
+    evaluated : pairs with an accuracy, in the order of evaluation. front : those on the front, by falling accuracy.
     knee : position in `front`, None where it is empty. reference : objective -> reference value of the hypervolume.
     """
 

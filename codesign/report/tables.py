@@ -142,7 +142,7 @@ def pareto_table(summary: Summary) -> Table:
 
 
 def ledger_table(summary: Summary) -> Table:
-    """What became of all pairs, in total and by generation."""
+    """Count pairs by outcome, in total and by generation."""
     parts = [summary.ledger, *summary.generations]
     counts = {"considered": [float(one.considered) for one in parts]}
     for reason in summary.ledger.pruned:

@@ -20,7 +20,7 @@ _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 
 
 def plot_tradeoff(tradeoff: Tradeoff, ax: Axes | None = None) -> Axes:
-    """A line an array size through its ADC resolutions, each point labelled in bits; bars are the spread over draws.
+    """One line for each array size through its ADC resolutions, points labelled in bits; bars show the spread.
 
     Designs that cannot run the network are left out.
     """

@@ -8,7 +8,7 @@ A device file names a family and its knobs::
     knobs:
       array_rows: {value: 128, source: "[ISAAC] Table I", verified: true}
 
-Knobs that are not named keep the default of the family's Spec, whose source stands there.
+A knob that the file does not name keeps the default of the family's Spec, which states its source.
 """
 
 from __future__ import annotations

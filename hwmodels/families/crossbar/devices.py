@@ -27,7 +27,7 @@ class CellDevice(NamedTuple):
 
 
 class CellColumns(NamedTuple):
-    """The same of every configuration, (C,) each."""
+    """Constants of the cell of every configuration, (C,) each."""
 
     area_f2: F64
     write_j: F64
