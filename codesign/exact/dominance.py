@@ -192,15 +192,6 @@ class Filtering(NamedTuple):
     by_reason: I64
 
 
-class _Scratch(NamedTuple):
-    """Arrays that a descent uses again: reduced costs (M, FAN), one point (O,), stacks of nodes of both trees."""
-
-    group_costs: F64
-    point: F64
-    stack: I64
-    query: I64
-
-
 @njit(cache=True, nogil=True)
 def grow(points: F64) -> PointTree:
     """The tree of `points` (F, O), finite."""
@@ -307,76 +298,78 @@ def descend(descent: Descent, enough: int) -> tuple[int, int]:
 
     Returns networks done and pairs found.
     """
-    n_networks, n_objectives = len(descent.networks.counts), descent.memory.points.shape[3]
-    n_designs = descent.tree.designs[-1].sum()
-    scratch = _Scratch(
-        np.empty((descent.metrics.limits.size, FAN)),
-        np.empty(n_objectives),
-        np.empty(_STACK, np.int64),
-        np.empty(_STACK, np.int64),
-    )
-    size = 0
+    n_networks, n_designs, size = len(descent.networks.counts), descent.tree.designs[-1].sum(), 0
     for n in range(n_networks):
         if size >= enough or size + n_designs > descent.candidates.network.size:
             return n, size
-        size = _descend_network(descent, scratch, n, size)
+        size = _descend_network(descent, n, size)
     return n_networks, size
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _descend_network(descent: Descent, scratch: _Scratch, n: int, size: int) -> int:
+def _descend_network(descent: Descent, n: int, size: int) -> int:
     """The candidates among the pairs of network n, written from `size` on; returns the new size."""
-    tree, candidates, row = descent.tree, descent.candidates, descent.networks.rows[n]
-    n_pair = scratch.point.size - row.size - tree.columns.shape[1]
-    scratch.point[n_pair : n_pair + row.size] = row
-    scratch.stack[0], top = tree.level.size - 1, 1
+    # Records are taken apart once a network: to do so at each node, or to hand them on, costs more than the node.
+    tree, memory, front, candidates = descent.tree, descent.memory, descent.front, descent.candidates
+    is_max, limits, by_reason = descent.metrics.is_max, descent.metrics.limits, descent.by_reason
+    points, attempts = memory.points, memory.attempts
+    costs, point = np.empty((limits.size, FAN)), np.empty(points.shape[3])
+    stack, query = np.empty(_STACK, np.int64), np.empty(_STACK, np.int64)
+    counts, row, n_columns = descent.networks.counts[n], descent.networks.rows[n], tree.columns.shape[1]
+    n_pair = point.size - row.size - n_columns
+    point[n_pair : n_pair + row.size] = row
+    stack[0], top = tree.level.size - 1, 1
     while top > 0:
         top -= 1
-        g = scratch.stack[top]
+        g = stack[top]
         is_leaf = tree.level[g] == 0
-        _reduce_group(descent.networks.counts[n], tree.costs[g], descent.metrics.is_max, scratch.group_costs)
+        _reduce_group(counts, tree.costs[g], is_max, costs)
         for j in range(FAN):
             n_below = tree.designs[g, j]
             if n_below == 0:
                 break
-            reason = _judge_node(descent, scratch, n_pair, g, j)
-            if reason == OVER:
-                descent.by_reason[OVER if is_leaf else SKIPPED_OVER] += n_below
-            elif reason == BEATEN:
-                descent.by_reason[BEATEN if is_leaf else SKIPPED_BEATEN] += n_below
+            if _is_over(costs, limits, j):
+                by_reason[OVER if is_leaf else SKIPPED_OVER] += n_below
+                continue
+            for m in range(n_pair):
+                point[m] = costs[m, j]
+            for a in range(n_columns):
+                point[n_pair + row.size + a] = tree.columns[g, a, j]
+            is_beaten = _remembered(point, points, g, j)
+            if not is_beaten:
+                attempts[g, j] += 1
+                if is_leaf or attempts[g, j] % _PATIENCE == 1:
+                    is_beaten = _search_front(point, memory, front, query, g, j)
+            if is_beaten:
+                by_reason[BEATEN if is_leaf else SKIPPED_BEATEN] += n_below
             elif is_leaf:
                 candidates.network[size], candidates.design[size] = n, tree.first[g] + j
-                candidates.values[size] = scratch.point
+                candidates.values[size] = point
                 size += 1
             else:
-                scratch.stack[top] = tree.first[g] + j
+                stack[top] = tree.first[g] + j
                 top += 1
     return size
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _judge_node(descent: Descent, scratch: _Scratch, n_pair: int, g: int, j: int) -> int:
-    """OVER, BEATEN or UNDECIDED, by the least costs of a node; its objectives are in `scratch.point` afterwards."""
-    tree, memory, limits, point = descent.tree, descent.memory, descent.metrics.limits, scratch.point
+def _is_over(costs: F64, limits: F64, j: int) -> bool:
+    """Whether a pair column of node j, costs (M, FAN), is over its limit."""
+    over = False
     for m in range(limits.size):
-        if scratch.group_costs[m, j] > limits[m]:
-            return OVER
-    for m in range(n_pair):
-        point[m] = scratch.group_costs[m, j]
-    n_columns = tree.columns.shape[1]
-    for a in range(n_columns):
-        point[point.size - n_columns + a] = tree.columns[g, a, j]
-    if _remembered(point, memory.points, g, j):
-        return BEATEN
-    memory.attempts[g, j] += 1
-    if tree.level[g] > 0 and memory.attempts[g, j] % _PATIENCE != 1:
-        return UNDECIDED
-    at = _dominator(point, descent.front, scratch.query)
+        over = over or costs[m, j] > limits[m]
+    return over
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _search_front(point: F64, memory: NodeMemory, front: PointTree, query: I64, g: int, j: int) -> bool:
+    """Whether a point of the front dominates the least objectives of node j; it is remembered then."""
+    at = _dominator(point, front, query)
     if at < 0:
-        return UNDECIDED
+        return False
     memory.attempts[g, j] -= 1
-    _remember(memory.points[g, j], descent.front.points[at])
-    return BEATEN
+    _remember(memory.points[g, j], front.points[at])
+    return True
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -421,20 +414,27 @@ def filter_pairs(filtering: Filtering, n: int, reasons: I32, size: int) -> int:
 
     Returns the new size; room for all pairs is up to the caller.
     """
-    block, candidates, row = filtering.block, filtering.candidates, filtering.networks.rows[n]
-    n_pair = filtering.memory.pair.shape[1]
-    point, reduced = np.empty(filtering.memory.points.shape[3]), np.empty(filtering.metrics.limits.size)
+    block, memory, front, bounds = filtering.block, filtering.memory, filtering.front, filtering.bounds
+    is_max, limits, by_reason = filtering.metrics.is_max, filtering.metrics.limits, filtering.by_reason
+    counts, row, candidates = filtering.networks.counts[n], filtering.networks.rows[n], filtering.candidates
+    n_pair, points = memory.pair.shape[1], memory.points
+    point, reduced = np.empty(points.shape[3]), np.empty(limits.size)
     query = np.empty(_STACK, np.int64)
     for j in range(reasons.size):
-        reason = reasons[j]
-        if reason == UNDECIDED:
-            _reduce_pair(filtering.networks.counts[n], block.costs[j], filtering.metrics.is_max, reduced)
-            point[:n_pair] = reduced[:n_pair]
-            point[n_pair : n_pair + row.size] = row
-            point[n_pair + row.size :] = block.columns[j]
-            reason = _judge_pair(filtering, reduced, point, block.first + j, query)
-        if reason != UNDECIDED:
-            filtering.by_reason[reason] += 1
+        if reasons[j] != UNDECIDED:
+            by_reason[reasons[j]] += 1
+            continue
+        _reduce_pair(counts, block.costs[j], is_max, reduced)
+        if (reduced > limits).any():
+            by_reason[OVER] += 1
+            continue
+        point[:n_pair] = reduced[:n_pair]
+        point[n_pair : n_pair + row.size] = row
+        point[n_pair + row.size :] = block.columns[j]
+        if _remembered(point, points, 0, block.first + j) or _search_front_of_pair(
+            point, memory, front, bounds, query, block.first + j
+        ):
+            by_reason[BEATEN] += 1
             continue
         candidates.network[size], candidates.design[size] = n, block.first + j
         candidates.values[size] = point
@@ -443,19 +443,16 @@ def filter_pairs(filtering: Filtering, n: int, reasons: I32, size: int) -> int:
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
-def _judge_pair(filtering: Filtering, reduced: F64, point: F64, design: int, query: I64) -> int:
-    """OVER, BEATEN or UNDECIDED, by the pair columns (M,) and objectives (O,) of a pair."""
-    memory = filtering.memory
-    if (reduced > filtering.metrics.limits).any():
-        return OVER
-    if _remembered(point, memory.points, 0, design):
-        return BEATEN
-    at = _dominator(point, filtering.front, query)
+def _search_front_of_pair(
+    point: F64, memory: DesignMemory, front: PointTree, bounds: Float32Bounds, query: I64, design: int
+) -> bool:
+    """Whether a point of the front dominates a pair; it is remembered for the pair's design then."""
+    at = _dominator(point, front, query)
     if at < 0:
-        return UNDECIDED
-    _remember(memory.points[0, design], filtering.front.points[at])
-    _set_thresholds(memory, design, filtering.bounds)
-    return BEATEN
+        return False
+    _remember(memory.points[0, design], front.points[at])
+    _set_thresholds(memory, design, bounds)
+    return True
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
