@@ -22,7 +22,7 @@ from hwmodels.workload.table import Layers
 __all__ = ["Draws", "few_shot", "fit_rows", "predicted"]
 
 F64 = npt.NDArray[np.float64]
-S = TypeVar("S", bound=Spec)
+_S = TypeVar("_S", bound=Spec)
 
 _SIGMA = 0.05  # ASSUMED: spread of a published median, relative; plausible 0.01 to 0.1
 
@@ -84,9 +84,9 @@ def few_shot(
 
 
 def fit_rows(
-    model: CostModel, spec: S, counted: Counted, measured: Mapping[str, F64], *, seen: npt.NDArray[np.int64],
+    model: CostModel, spec: _S, counted: Counted, measured: Mapping[str, F64], *, seen: npt.NDArray[np.int64],
     knobs: Sequence[str],
-) -> S:  # fmt: skip
+) -> _S:  # fmt: skip
     """`spec` fitted to the networks `seen`, (S,) positions; only their rows are evaluated."""
     counts = counted.counts[seen]
     used = np.flatnonzero(counts.any(axis=0))
@@ -99,5 +99,5 @@ def fit_rows(
 
     targets = np.log(np.concatenate([values[seen] for values in measured.values()]))
     found = fit_knobs(predict, spec, knobs, measured=targets, sigma=np.full(targets.size, _SIGMA))
-    fitted: S = spec.changed({name: found.values()[name] for name in knobs})
+    fitted: _S = spec.changed({name: found.values()[name] for name in knobs})
     return fitted
