@@ -245,7 +245,7 @@ def measure_cells(repeats: int, lanes: int) -> dict[str, Any]:
 
 
 def _enumerate(tables: PairTables, lanes: int, *, bounds: bool, grouped: bool) -> tuple[float, Enumeration]:
-    settings = Settings(lanes=lanes)
+    settings = Settings(threads=lanes)
     objectives = [name for name in OBJECTIVES if name in tables.names]  # CPUs have no area
     return _seconds(
         lambda: enumerate_pairs(tables, objectives=objectives, bounds=bounds, grouped=grouped, settings=settings)

@@ -110,7 +110,7 @@ def enumerate_run(
         score_name=name,
         bounds=bounds,
         settings=Settings(
-            lanes=lanes,
+            threads=lanes,
             progress=progress,
             checkpoint=folder / _CHECKPOINT,
             sink=PairParts(folder / "pairs", _objective_names(config, minimised, name)) if survivors else None,

@@ -280,11 +280,11 @@ def beaten(points: F64, tree: PointTree) -> Mask:
 
 
 @njit(cache=True, nogil=True)
-def _remember(killers: F64, point: F64) -> None:
+def _remember(dominating: F64, point: F64) -> None:
     """Put a dominating point in front of the remembered ones, (K, O)."""
-    for q in range(len(killers) - 1, 0, -1):
-        killers[q] = killers[q - 1]
-    killers[0] = point
+    for q in range(len(dominating) - 1, 0, -1):
+        dominating[q] = dominating[q - 1]
+    dominating[0] = point
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
@@ -390,15 +390,15 @@ def _reduce_group(counts: F64, costs: F64, is_max: Mask, out: F64) -> None:
 
 
 @njit(cache=True, nogil=True)
-def _remembered(point: F64, killers: F64, g: int, j: int) -> bool:
+def _remembered(point: F64, dominating: F64, g: int, j: int) -> bool:
     """Whether a point remembered at [g, j] dominates `point`; indices, for a view would cost more than the loop."""
-    for q in range(killers.shape[2]):
+    for q in range(dominating.shape[2]):
         no_worse, better = True, False
         for o in range(point.size):
-            if killers[g, j, q, o] > point[o]:
+            if dominating[g, j, q, o] > point[o]:
                 no_worse = False
                 break
-            better = better or killers[g, j, q, o] < point[o]
+            better = better or dominating[g, j, q, o] < point[o]
         if no_worse and better:
             return True
     return False
@@ -547,29 +547,36 @@ def max_tile(counts: F64, costs: F32, out: F32) -> None:
 
 @njit(cache=True, nogil=True)
 def filter_values(
-    values: F64, allowed: Mask, first: int, front: PointTree, killers: F64, found: CandidatePairs, size: int, tally: I64
+    values: F64,
+    allowed: Mask,
+    first: int,
+    front: PointTree,
+    dominating: F64,
+    found: CandidatePairs,
+    size: int,
+    by_reason: I64,
 ) -> int:
     """Pairs of a tile of exact objectives that nothing known dominates.
 
-    values : (O, N, H). allowed : (N, H), others are counted as over a limit. killers : (1, H', K, O) points remembered
-    for each design, of which the tile's are those from `first` on. Returns the new size of `found`.
+    values : (O, N, H). allowed : (N, H), others are counted as over a limit. dominating : (1, H', K, O) points
+    remembered for each design, of which the tile's are those from `first` on. Returns the new size of `found`.
     """
     query = np.empty(_STACK, np.int64)
     point = np.empty(len(values))
     for n in range(values.shape[1]):
         for j in range(values.shape[2]):
             if not allowed[n, j]:
-                tally[OVER] += 1
+                by_reason[OVER] += 1
                 continue
             for o in range(point.size):
                 point[o] = values[o, n, j]
-            if _remembered(point, killers, 0, first + j):
-                tally[BEATEN] += 1
+            if _remembered(point, dominating, 0, first + j):
+                by_reason[BEATEN] += 1
                 continue
             at = _dominator(point, front, query)
             if at >= 0:
-                tally[BEATEN] += 1
-                _remember(killers[0, first + j], front.points[at])
+                by_reason[BEATEN] += 1
+                _remember(dominating[0, first + j], front.points[at])
                 continue
             found.network[size], found.design[size] = n, first + j
             found.values[size] = point
@@ -586,7 +593,7 @@ def filter_listed(
     front: PointTree,
     found: CandidatePairs,
     size: int,
-    tally: I64,
+    by_reason: I64,
     ruled_out: int,
 ) -> int:
     """Listed pairs that no point of the front dominates; `ruled_out` more of their tile were by a bound.
@@ -594,12 +601,12 @@ def filter_listed(
     values : (S, O). allowed, network, design : (S,). Returns the new size of `found`.
     """
     query = np.empty(_STACK, np.int64)
-    tally[SKIPPED_BEATEN] += ruled_out
+    by_reason[SKIPPED_BEATEN] += ruled_out
     for i in range(len(values)):
         if not allowed[i]:
-            tally[OVER] += 1
+            by_reason[OVER] += 1
         elif _dominator(values[i], front, query) >= 0:
-            tally[BEATEN] += 1
+            by_reason[BEATEN] += 1
         else:
             found.network[size], found.design[size] = network[i], design[i]
             found.values[size] = values[i]

@@ -24,9 +24,9 @@ import numpy.typing as npt
 
 from codesign.exact.dominance import BEATEN, OVER, SKIPPED_BEATEN, SKIPPED_OVER
 from codesign.exact.pairs import PairTables, design_columns, is_infeasible, listed_columns
-from codesign.exact.passes import Bounded, Evaluator, Exact, Pass, Problem, Tiled
+from codesign.exact.passes import Bounded, Evaluator, Exact, PairFilter, Problem, Tiled
 from codesign.exact.roles import Roles, original_name
-from codesign.exact.rounds import Checkpoint, Front, Progress, Sink, Sweep
+from codesign.exact.rounds import BlockLoop, Checkpoint, Front, Progress, Sink
 from codesign.exact.screened import BlockObjectives, Screened
 from codesign.executor.base import cores
 from codesign.objectives import Limit, Objective
@@ -40,19 +40,19 @@ Mask = npt.NDArray[np.bool_]
 _SLAB_VALUES = 1 << 25
 """Layer costs held at once, float64: 256 MB."""
 _COUNTS = 1 << 23
-"""Counts that a lane holds in float64 at once: 64 MB."""
+"""Counts that a thread holds in float64 at once: 64 MB."""
 _SAMPLE = 8  # networks whose costs decide which designs are alike
 
 
 class Settings(NamedTuple):
     """How an enumeration runs; its front does not depend on them.
 
-    lanes : threads, all cores by default. room : pairs a lane may find in a round. slab : layer costs held at once.
-    progress : told after each round. checkpoint : where an interruption leaves its state, and where the next call finds
-    it. sink : told the pairs that each round adds, positions of group representatives.
+    threads : their number, all cores by default. room : pairs a thread may find in a round. slab : layer costs held
+    at once. progress : called after each round. checkpoint : where an interruption leaves its state, and
+    where the next call finds it. sink : takes the pairs that each round adds, positions of group representatives.
     """
 
-    lanes: int | None = None
+    threads: int | None = None
     room: int = 1 << 20
     slab: int = _SLAB_VALUES
     progress: Callable[[Progress], None] | None = None
@@ -169,21 +169,21 @@ def enumerate_blocks(
         several threads. fingerprint : of what it depends on, for the checkpoint. order : (N,) networks, best first.
     """
     settings = settings or Settings()
-    way = Exact(evaluate, n_designs, len(objectives))
-    sweep = Sweep(
+    pair_filter = Exact(evaluate, n_designs, len(objectives))
+    loop = BlockLoop(
         order=np.arange(n_networks) if order is None else order,
         designs_of=(0, n_designs),
-        pass_of=lambda slab: way,
+        filter_of=lambda slab: pair_filter,
         n_objectives=len(objectives),
-        lanes=settings.lanes or cores(),
+        threads=settings.threads or cores(),
         checkpoint=Checkpoint(settings.checkpoint, fingerprint),
         progress=settings.progress,
         sink=settings.sink,
         room=settings.room,
     )
-    sweep.run()
-    front = sweep.front.ordered()
-    pairs, over = n_networks * n_designs, int(sweep.tally[OVER])
+    loop.run()
+    front = loop.front.ordered()
+    pairs, over = n_networks * n_designs, int(loop.by_reason[OVER])
     counts = {"over a limit": over, "dominated": pairs - over - front.network.size, "front": front.network.size}
     return Enumeration(tuple(objectives), *front, pairs, n_networks, counts, pairs - over)
 
@@ -219,12 +219,12 @@ class _Enumerator:
         per_design = max(self.tables.counts.shape[1] * len(self.tables.metrics), 1)
         starts = [*range(0, self.designs.size, max(self.settings.slab // per_design, 1)), self.designs.size]
         settings = self.settings
-        sweep = Sweep(
+        loop = BlockLoop(
             order=self._order(),
             designs_of=starts,
-            pass_of=lambda slab: self._pass(starts[slab], starts[slab + 1]),
+            filter_of=lambda slab: self._pass(starts[slab], starts[slab + 1]),
             n_objectives=len(self.roles.names),
-            lanes=settings.lanes or cores(),
+            threads=settings.threads or cores(),
             checkpoint=Checkpoint(settings.checkpoint, "" if settings.checkpoint is None else self._fingerprint()),
             confirm=self._runs if self.late else None,
             progress=settings.progress,
@@ -233,8 +233,8 @@ class _Enumerator:
             longest=max(_COUNTS // max(self.tables.counts.shape[1], 1), 1),
         )
         if self.networks.size:
-            sweep.run()
-        return self._result(sweep)
+            loop.run()
+        return self._result(loop)
 
     def _groups(self) -> Groups:
         tables, limits = self.tables, self.roles.limits
@@ -255,7 +255,7 @@ class _Enumerator:
         first = self.rows[self.networks, 0] if self.rows.shape[1] else cheap
         return self.networks[np.lexsort((cheap, first))]
 
-    def _pass(self, first: int, after: int) -> Pass:
+    def _pass(self, first: int, after: int) -> PairFilter:
         """The way through one slab of designs, whose layer costs stay until the next."""
         tables, designs = self.tables, self.designs[first:after]
         self.costs, self.first = tables.costs_of(designs), first
@@ -276,7 +276,7 @@ class _Enumerator:
         return Bounded(problem, sample) if self.bounds else Tiled(problem)
 
     def _runs(self, network: I64, design: I64) -> Mask:
-        """Which pairs the design can run; `design` in the order of the sweep, all of the slab at hand."""
+        """Which pairs the design can run; `design` in the order of the loop, all of the slab at hand."""
         place = design - self.first
         columns = listed_columns(self.tables, network, self.designs[design], self.costs, place)
         return ~is_infeasible(self.tables, columns, network.size)
@@ -290,16 +290,20 @@ class _Enumerator:
         order = [self.roles.names.index(name) for name in self.roles.shown]
         return Front(pairs.network, self.designs[pairs.design], pairs.values[:, order] * self.roles.signs)
 
-    def _result(self, sweep: Sweep) -> Enumeration:
-        front, tables = self._shown(sweep.front), self.tables
-        tally, met = sweep.tally, self.networks.size * self.designs.size
-        counts = {**self.counts, "over a limit": int(tally[OVER]), "bound over a limit": int(tally[SKIPPED_OVER])}
-        counts["infeasible"] += int(tally[4])
-        counts["bound dominated"] = int(tally[SKIPPED_BEATEN])
-        counts["dominated"] = met - int(tally.sum()) + int(tally[BEATEN]) - front.network.size
+    def _result(self, loop: BlockLoop) -> Enumeration:
+        front, tables = self._shown(loop.front), self.tables
+        by_reason, met = loop.by_reason, self.networks.size * self.designs.size
+        counts = {
+            **self.counts,
+            "over a limit": int(by_reason[OVER]),
+            "bound over a limit": int(by_reason[SKIPPED_OVER]),
+        }
+        counts["infeasible"] += int(by_reason[4])
+        counts["bound dominated"] = int(by_reason[SKIPPED_BEATEN])
+        counts["dominated"] = met - int(by_reason.sum()) + int(by_reason[BEATEN]) - front.network.size
         counts["front"] = front.network.size
         pairs = self.groups.first.size * tables.n_designs
-        seen_all = not self.late and not (tally[SKIPPED_OVER] or tally[SKIPPED_BEATEN])
+        seen_all = not self.late and not (by_reason[SKIPPED_OVER] or by_reason[SKIPPED_BEATEN])
         feasible = counts["dominated"] + counts["front"] if seen_all else None
         whole = _with_members(front, self.groups, tables.score).ordered()
         names = tuple(original_name(name) for name in self.roles.shown)

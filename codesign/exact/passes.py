@@ -5,7 +5,7 @@ counts and costs in float32 tiles (BLAS) and looks at every pair. `Exact` asks f
 metrics that are functions of reduced columns, and for families whose layers do not add up.
 
 A pass knows positions of networks and designs, never what they are; what it remembers from one call to the next belongs
-to a lane, and a lane is one thread's at a time.
+to a ThreadState, which one thread at a time has.
 """
 
 from __future__ import annotations
@@ -36,7 +36,17 @@ from codesign.exact.dominance import (
     max_tile,
 )
 
-__all__ = ["Bounded", "Evaluator", "Exact", "Lane", "Pass", "Problem", "Tiled", "design_tree", "similar_designs"]
+__all__ = [
+    "Bounded",
+    "Evaluator",
+    "Exact",
+    "PairFilter",
+    "Problem",
+    "ThreadState",
+    "Tiled",
+    "design_tree",
+    "similar_designs",
+]
 
 F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
@@ -75,25 +85,25 @@ class Problem:
 
 
 @dataclass
-class Lane:
+class ThreadState:
     """What one thread at a time works with: room for pairs, how many are enough, and what a pass remembers."""
 
-    found: CandidatePairs
-    tally: I64
+    candidates: CandidatePairs
+    by_reason: I64
     enough: int = 0
     memory: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, room: int, n_objectives: int) -> Lane:
+    def of(cls, room: int, n_objectives: int) -> ThreadState:
         pairs = CandidatePairs(np.empty(room, np.int64), np.empty(room, np.int64), np.empty((room, n_objectives)))
         return cls(pairs, np.zeros(4, np.int64))
 
 
-class Pass(Protocol):
+class PairFilter(Protocol):
     """One way through the pairs."""
 
-    def run(self, lane: Lane, networks: I64, front: PointTree) -> tuple[int, int]:
-        """Pairs of `networks` with all designs into `lane.found`: networks done from the first on, pairs found.
+    def run(self, thread: ThreadState, networks: I64, front: PointTree) -> tuple[int, int]:
+        """Pairs of `networks` with all designs into `thread.candidates`: networks done from the first on, pairs found.
 
         Positions written are those within `networks`, and of designs in the problem's order.
         """
@@ -108,17 +118,18 @@ class Bounded:
         self.order = similar_designs(problem, problem.dense_counts(sample))
         self.tree = design_tree(problem.costs[self.order], problem.columns[self.order])
 
-    def run(self, lane: Lane, networks: I64, front: PointTree) -> tuple[int, int]:
+    def run(self, thread: ThreadState, networks: I64, front: PointTree) -> tuple[int, int]:
         problem, nodes = self.problem, self.tree.designs.shape
-        if not lane.memory:
+        if not thread.memory:
             points = np.full((*nodes, _REMEMBERED_NODES, problem.n_objectives), np.inf)
-            lane.memory["nodes"] = NodeMemory(points, np.zeros(nodes, np.int64))
+            thread.memory["nodes"] = NodeMemory(points, np.zeros(nodes, np.int64))
         some = Networks(problem.dense_counts(networks), problem.rows[networks])
         metrics = PairMetrics(problem.is_max, problem.limits)
         done, size = descend(
-            Descent(some, metrics, self.tree, front, lane.memory["nodes"], lane.found, lane.tally), lane.enough
+            Descent(some, metrics, self.tree, front, thread.memory["nodes"], thread.candidates, thread.by_reason),
+            thread.enough,
         )
-        lane.found.design[:size] = self.order[lane.found.design[:size]]
+        thread.candidates.design[:size] = self.order[thread.candidates.design[:size]]
         return done, size
 
 
@@ -149,9 +160,12 @@ class Tiled:
             np.ascontiguousarray(scaled[block.first : block.first + width].transpose(2, 1, 0)) for block in self.blocks
         ]
 
-    def run(self, lane: Lane, networks: I64, front: PointTree) -> tuple[int, int]:
-        problem, memory = self.problem, lane.memory
-        n_designs, height = len(problem.costs), min(_TILE[0], max(lane.found.network.size // len(problem.costs), 1))
+    def run(self, thread: ThreadState, networks: I64, front: PointTree) -> tuple[int, int]:
+        problem, memory = self.problem, thread.memory
+        n_designs, height = (
+            len(problem.costs),
+            min(_TILE[0], max(thread.candidates.network.size // len(problem.costs), 1)),
+        )
         if not memory:
             shape = (_REMEMBERED_DESIGNS, problem.n_pair, n_designs)
             memory["designs"] = DesignMemory(
@@ -163,19 +177,19 @@ class Tiled:
         size = 0
         for at in range(0, networks.size, height):
             part = networks[at : at + height]
-            if at and (size >= lane.enough or size + part.size * n_designs > lane.found.network.size):
+            if at and (size >= thread.enough or size + part.size * n_designs > thread.candidates.network.size):
                 return at, size
             counts, rows = problem.dense_counts(part), problem.rows[part]
             before = size
-            size = self._block_row(lane, counts, rows, front, size)
-            lane.found.network[before:size] += at
+            size = self._block_row(thread, counts, rows, front, size)
+            thread.candidates.network[before:size] += at
         return networks.size, size
 
-    def _block_row(self, lane: Lane, counts: F64, rows: F64, front: PointTree, size: int) -> int:
+    def _block_row(self, thread: ThreadState, counts: F64, rows: F64, front: PointTree, size: int) -> int:
         """Some networks with all designs, tile by tile."""
         problem, single_counts = self.problem, counts.astype(np.float32)
         some, metrics = Networks(counts, rows), PairMetrics(problem.is_max, problem.limits)
-        for block, costs, room in zip(self.blocks, self.costs, lane.memory["tiles"], strict=True):
+        for block, costs, room in zip(self.blocks, self.costs, thread.memory["tiles"], strict=True):
             tile = room[:, : len(counts)]
             for m, is_max in enumerate(problem.is_max):
                 if is_max:
@@ -183,7 +197,7 @@ class Tiled:
                 else:
                     np.matmul(single_counts, costs[m], out=tile[m])
             filtering = Filtering(
-                some, metrics, block, front, lane.memory["designs"], self.bounds, lane.found, lane.tally
+                some, metrics, block, front, thread.memory["designs"], self.bounds, thread.candidates, thread.by_reason
             )
             size = filter_tile(filtering, tile, size)
         return size
@@ -201,20 +215,22 @@ class Exact:
         self.width = min(n_designs, _EXACT_PAIRS)
         self.height = max(_EXACT_PAIRS // max(n_designs, 1), 1)
 
-    def run(self, lane: Lane, networks: I64, front: PointTree) -> tuple[int, int]:
-        killers = lane.memory.setdefault(
-            "killers", np.full((1, self.n_designs, _REMEMBERED_DESIGNS, self.n_objectives), np.inf)
+    def run(self, thread: ThreadState, networks: I64, front: PointTree) -> tuple[int, int]:
+        dominating = thread.memory.setdefault(
+            "dominating", np.full((1, self.n_designs, _REMEMBERED_DESIGNS, self.n_objectives), np.inf)
         )
-        size, height = 0, min(self.height, max(lane.found.network.size // max(self.n_designs, 1), 1))
+        size, height = 0, min(self.height, max(thread.candidates.network.size // max(self.n_designs, 1), 1))
         for at in range(0, networks.size, height):
             part = networks[at : at + height]
-            if at and (size >= lane.enough or size + part.size * self.n_designs > lane.found.network.size):
+            if at and (size >= thread.enough or size + part.size * self.n_designs > thread.candidates.network.size):
                 return at, size
             before = size
             for first in range(0, self.n_designs, self.width):
                 values, allowed = self.evaluate(part, first, min(first + self.width, self.n_designs))
-                size = filter_values(values, allowed, first, front, killers, lane.found, size, lane.tally)
-            lane.found.network[before:size] += at
+                size = filter_values(
+                    values, allowed, first, front, dominating, thread.candidates, size, thread.by_reason
+                )
+            thread.candidates.network[before:size] += at
         return networks.size, size
 
 

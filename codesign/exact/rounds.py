@@ -1,7 +1,7 @@
 """The block loop of an enumeration: rounds of networks over all designs, threads side by side, the front after each.
 
-A round's lanes work against the front of the round before; what they find is merged between rounds, so the front after
-any round depends on the input alone and not on which thread was faster. Best networks come first, and rounds grow while
+Threads work against the front of the round before; what they find is merged between rounds, so the front after any
+round depends on the input alone and not on which thread was faster. Best networks come first, and rounds grow while
 they find little: the front is strong before most pairs are met.
 """
 
@@ -20,21 +20,21 @@ import numpy as np
 import numpy.typing as npt
 
 from codesign.exact.dominance import beaten, grow
-from codesign.exact.passes import Lane, Pass
+from codesign.exact.passes import PairFilter, ThreadState
 from hwmodels.errors import SpecError
 
-__all__ = ["Checkpoint", "Front", "Progress", "Sink", "Sweep", "write_whole"]
+__all__ = ["BlockLoop", "Checkpoint", "Front", "Progress", "Sink", "write_whole"]
 
 F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
 _ROOM = 1 << 20
-"""Pairs that a lane may find in a round."""
+"""Pairs that a thread may find in a round."""
 _LONGEST = 1 << 28
-"""Pairs a lane meets in a round at most: a fraction of a second, so that progress and interruption are felt."""
+"""Pairs a thread meets in a round at most: a fraction of a second, so that progress and interruption are felt."""
 _ENOUGH = 1000
-"""Pairs found by a lane that end its round, or an eighth of the front if that is more: what is merged soon prunes."""
+"""Pairs found by a thread that end its round, or an eighth of the front if that is more: what is merged soon prunes."""
 
 
 class Front(NamedTuple):
@@ -133,19 +133,19 @@ def _save(path: Path, state: dict[str, npt.NDArray[Any]]) -> None:
 
 
 @dataclass
-class Sweep:
+class BlockLoop:
     """One enumeration under way.
 
-    order : (N,) networks, best first. designs_of : first design of each slab, and at the end their number. pass_of :
+    order : (N,) networks, best first. designs_of : first design of each slab, and at the end their number. filter_of :
     the pass over one slab. confirm : (networks, designs) -> which of these pairs count; None where all do. longest :
-    networks a lane meets in a round at most.
+    networks a thread meets in a round at most.
     """
 
     order: I64
     designs_of: Sequence[int]
-    pass_of: Callable[[int], Pass]
+    filter_of: Callable[[int], PairFilter]
     n_objectives: int
-    lanes: int
+    threads: int
     checkpoint: Checkpoint
     confirm: Callable[[I64, I64], Mask] | None = None
     progress: Callable[[Progress], None] | None = None
@@ -153,13 +153,13 @@ class Sweep:
     room: int = _ROOM
     longest: int = 1 << 20
     front: Front = field(init=False)
-    tally: I64 = field(init=False)
+    by_reason: I64 = field(init=False)
 
     def __post_init__(self) -> None:
         self.front = Front.empty(self.n_objectives)
-        self.tally = np.zeros(5, np.int64)
+        self.by_reason = np.zeros(5, np.int64)
         self._slab, self._round, self._step = 0, 0, 1
-        self._at: I64 = np.zeros(self.lanes, np.int64)
+        self._at: I64 = np.zeros(self.threads, np.int64)
 
     @property
     def total(self) -> int:
@@ -168,13 +168,13 @@ class Sweep:
     def run(self) -> None:
         """To the end, or to a KeyboardInterrupt, which leaves a checkpoint.
 
-        `tally` counts pairs as `codesign.exact.dominance` does, and then those that `confirm` refused.
+        `by_reason` counts pairs as `codesign.exact.dominance` does, and then those that `confirm` refused.
         """
         state = self.checkpoint.load()
         if state is not None:
             self._resume(state)
         try:
-            with ThreadPoolExecutor(self.lanes) as pool, _one_blas_thread():
+            with ThreadPoolExecutor(self.threads) as pool, _one_blas_thread():
                 self._slabs(pool)
         except KeyboardInterrupt:
             self.checkpoint.save(self._state())
@@ -184,39 +184,45 @@ class Sweep:
     def _slabs(self, pool: ThreadPoolExecutor) -> None:
         began, met = perf_counter(), self._met()
         while self._slab < len(self.designs_of) - 1:
-            way = self.pass_of(self._slab)
+            pair_filter = self.filter_of(self._slab)
             n_designs = self.designs_of[self._slab + 1] - self.designs_of[self._slab]
-            lanes = [Lane.of(max(self.room, n_designs), self.n_objectives) for _ in range(self.lanes)]
+            threads = [ThreadState.of(max(self.room, n_designs), self.n_objectives) for _ in range(self.threads)]
             while (self._at < self._shares()).any():
-                self._one_round(pool, way, lanes, n_designs)
+                self._one_round(pool, pair_filter, threads, n_designs)
                 seconds, now = perf_counter() - began, self._met()
                 if self.progress is not None:
                     self.progress(Progress(now, self.total, seconds * (self.total - now) / max(now - met, 1)))
                 if self.checkpoint.every and self._round % self.checkpoint.every == 0:
                     self.checkpoint.save(self._state())
-            self._slab, self._at, self._step = self._slab + 1, np.zeros(self.lanes, np.int64), 1
+            self._slab, self._at, self._step = self._slab + 1, np.zeros(self.threads, np.int64), 1
 
-    def _one_round(self, pool: ThreadPoolExecutor, way: Pass, lanes: list[Lane], n_designs: int) -> None:
+    def _one_round(
+        self, pool: ThreadPoolExecutor, pair_filter: PairFilter, threads: list[ThreadState], n_designs: int
+    ) -> None:
         tree, offset = grow(self.front.values), self.designs_of[self._slab]
-        parts = [self.order[k :: self.lanes][at : at + self._step] for k, at in enumerate(self._at.tolist())]
-        for lane in lanes:
-            lane.tally[:] = 0
-            lane.enough = max(_ENOUGH, len(self.front.values) // 8)
-        tasks = [pool.submit(way.run, lane, part, tree) for lane, part in zip(lanes, parts, strict=True)]
+        parts = [self.order[k :: self.threads][at : at + self._step] for k, at in enumerate(self._at.tolist())]
+        for thread in threads:
+            thread.by_reason[:] = 0
+            thread.enough = max(_ENOUGH, len(self.front.values) // 8)
+        tasks = [pool.submit(pair_filter.run, thread, part, tree) for thread, part in zip(threads, parts, strict=True)]
         counted = [task.result() for task in tasks]
-        tally = self.tally.copy()
+        by_reason = self.by_reason.copy()
         found = []
-        for lane, part, (_, size) in zip(lanes, parts, counted, strict=True):
-            pairs = Front(part[lane.found.network[:size]], lane.found.design[:size] + offset, lane.found.values[:size])
+        for thread, part, (_, size) in zip(threads, parts, counted, strict=True):
+            pairs = Front(
+                part[thread.candidates.network[:size]],
+                thread.candidates.design[:size] + offset,
+                thread.candidates.values[:size],
+            )
             found.append(pairs)
-            tally[:4] += lane.tally
+            by_reason[:4] += thread.by_reason
         front, refused = self._merge(found)
-        tally[4] += refused
+        by_reason[4] += refused
         whole = all(done == part.size for (done, _), part in zip(counted, parts, strict=True))
         step = min(self._step * 2, self.longest, max(_LONGEST // n_designs, 1)) if whole else max(self._step // 2, 1)
         at: I64 = self._at + np.array([done for done, _ in counted], np.int64)
         # One assignment: an interruption finds the state before the round or after it.
-        self.front, self.tally, self._at, self._step, self._round = front, tally, at, step, self._round + 1
+        self.front, self.by_reason, self._at, self._step, self._round = front, by_reason, at, step, self._round + 1
 
     def _merge(self, found: Iterable[Front]) -> tuple[Front, int]:
         new = Front(*(np.concatenate(columns) for columns in zip(*found, strict=True)))
@@ -232,8 +238,8 @@ class Sweep:
         return self.front.join(new), refused
 
     def _shares(self) -> I64:
-        """Networks of each lane."""
-        return np.array([self.order[k :: self.lanes].size for k in range(self.lanes)])
+        """Networks of each thread."""
+        return np.array([self.order[k :: self.threads].size for k in range(self.threads)])
 
     def _met(self) -> int:
         if self._slab >= len(self.designs_of) - 1:
@@ -243,17 +249,17 @@ class Sweep:
 
     def _state(self) -> dict[str, npt.NDArray[Any]]:
         scalars = np.array([self._slab, self._round, self._step])
-        return {**self.front._asdict(), "tally": self.tally, "at": self._at, "scalars": scalars}
+        return {**self.front._asdict(), "tally": self.by_reason, "at": self._at, "scalars": scalars}
 
     def _resume(self, state: dict[str, npt.NDArray[Any]]) -> None:
         self.front = Front(state["network"], state["design"], state["values"])
-        self.tally, self._at = state["tally"], state["at"]
-        self.lanes = self._at.size
+        self.by_reason, self._at = state["tally"], state["at"]
+        self.threads = self._at.size
         self._slab, self._round, self._step = (int(value) for value in state["scalars"])
 
 
 def _one_blas_thread() -> AbstractContextManager[Any]:
-    """The lanes are the threads: BLAS must not start its own."""
+    """Every core has its thread already: BLAS must not start its own."""
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
     limits: AbstractContextManager[Any] = threadpool_limits(1, user_api="blas")

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from codesign.exact.dominance import SKIPPED_BEATEN, SKIPPED_OVER, PointTree, beaten, filter_listed, max_tile
 from codesign.exact.pairs import PairTables, dense_columns, is_infeasible, listed_columns
-from codesign.exact.passes import Lane, Problem, similar_designs
+from codesign.exact.passes import Problem, ThreadState, similar_designs
 from codesign.exact.roles import Roles
 from hwmodels.compose import Gathered, PairColumns, leaves
 
@@ -99,22 +99,22 @@ class Screened:
         # Rounded count, cost and product, and one rounding an addition, whatever the order.
         self._lowered = 1.0 - 2 * (costs.shape[1] + 8) * 2.0**-24
 
-    def run(self, lane: Lane, networks: I64, front: PointTree) -> tuple[int, int]:
-        """As `codesign.exact.passes.Pass` says."""
+    def run(self, thread: ThreadState, networks: I64, front: PointTree) -> tuple[int, int]:
+        """As `codesign.exact.passes.PairFilter` says."""
         size, n_designs = 0, self.designs.size
-        height = max(min(_HEIGHT, lane.found.network.size // max(n_designs, 1)), 1)
+        height = max(min(_HEIGHT, thread.candidates.network.size // max(n_designs, 1)), 1)
         for at in range(0, networks.size, height):
             part = networks[at : at + height]
-            if at and (size >= lane.enough or size + part.size * n_designs > lane.found.network.size):
+            if at and (size >= thread.enough or size + part.size * n_designs > thread.candidates.network.size):
                 return at, size
             before = size
-            for first, after, alive in self._tiles_left(lane, part, front):
-                size = self._tile(lane, part, alive, slice(first, after), front, size)
-            lane.found.network[before:size] += at
-            lane.found.design[before:size] = self.order[lane.found.design[before:size]]
+            for first, after, alive in self._tiles_left(thread, part, front):
+                size = self._tile(thread, part, alive, slice(first, after), front, size)
+            thread.candidates.network[before:size] += at
+            thread.candidates.design[before:size] = self.order[thread.candidates.design[before:size]]
         return networks.size, size
 
-    def _tiles_left(self, lane: Lane, networks: I64, front: PointTree) -> list[tuple[int, int, I64]]:
+    def _tiles_left(self, thread: ThreadState, networks: I64, front: PointTree) -> list[tuple[int, int, I64]]:
         """(first design, the one after, positions of networks) of what the bounds of tiles leave."""
         n = self.designs.size
         starts = range(0, n, _TILE)
@@ -123,8 +123,8 @@ class Screened:
         values, allowed = self.tiles(networks, 0, len(starts))
         dominated = beaten(np.ascontiguousarray(values.reshape(len(values), -1).T), front).reshape(allowed.shape)
         sizes = np.minimum(np.arange(len(starts)) * _TILE + _TILE, n) - np.arange(len(starts)) * _TILE
-        lane.tally[SKIPPED_OVER] += int((~allowed * sizes).sum())
-        lane.tally[SKIPPED_BEATEN] += int(((allowed & dominated) * sizes).sum())
+        thread.by_reason[SKIPPED_OVER] += int((~allowed * sizes).sum())
+        thread.by_reason[SKIPPED_BEATEN] += int(((allowed & dominated) * sizes).sum())
         alive = allowed & ~dominated
         return [
             (first, min(first + _TILE, n), np.flatnonzero(alive[:, t]))
@@ -132,8 +132,8 @@ class Screened:
             if alive[:, t].any()
         ]
 
-    def _tile(self, lane: Lane, networks: I64, alive: I64, designs: slice, front: PointTree, size: int) -> int:
-        """Pairs of some networks with one tile of designs into `lane.found`, from `size` on."""
+    def _tile(self, thread: ThreadState, networks: I64, alive: I64, designs: slice, front: PointTree, size: int) -> int:
+        """Pairs of some networks with one tile of designs into `thread.candidates`, from `size` on."""
         which, at = self._undecided(networks[alive], designs, front)
         network, place = networks[alive[which]], designs.start + at
         columns = listed_columns(self.tables, network, self.designs[place], self.costs, place)
@@ -143,8 +143,8 @@ class Screened:
         ruled_out = alive.size * (designs.stop - designs.start) - network.size
         return int(
             filter_listed(
-                np.ascontiguousarray(values.T), allowed, alive[which], place, front, lane.found, size, lane.tally,
-                ruled_out,
+                np.ascontiguousarray(values.T), allowed, alive[which], place, front,
+                thread.candidates, size, thread.by_reason, ruled_out,
             )
         )  # fmt: skip
 

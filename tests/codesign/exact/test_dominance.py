@@ -24,7 +24,7 @@ from codesign.exact.dominance import (
     grow,
     max_tile,
 )
-from codesign.exact.passes import Bounded, Exact, Lane, Problem, Tiled, design_tree
+from codesign.exact.passes import Bounded, Exact, Problem, ThreadState, Tiled, design_tree
 from codesign.exact.rounds import Front
 from hwmodels.compose import LayerCounts, reduce_block, reduce_pairs
 
@@ -130,17 +130,20 @@ def test_the_three_ways_keep_the_same_undominated_pairs(n: int, h: int, tied: bo
     front = grow(known)
     expected = allowed & ~beaten(values.reshape(-1, 3), front).reshape(n, h)
     dense = Exact(lambda which, a, b: (values[which, a:b].transpose(2, 0, 1).copy(), allowed[which, a:b]), h, 3)
-    for way in (Bounded(problem, np.arange(min(n, 3))), Tiled(problem), dense):
-        lane = Lane.of(n * h, 3)
-        lane.enough = n * h
+    for pair_filter in (Bounded(problem, np.arange(min(n, 3))), Tiled(problem), dense):
+        thread = ThreadState.of(n * h, 3)
+        thread.enough = n * h
         for _ in range(2):  # the second time with what the first remembered
-            done, size = way.run(lane, np.arange(n), front)
+            done, size = pair_filter.run(thread, np.arange(n), front)
             found = np.zeros((n, h), bool)
-            found[lane.found.network[:size], lane.found.design[:size]] = True
+            found[thread.candidates.network[:size], thread.candidates.design[:size]] = True
             assert done == n
             assert np.array_equal(found, expected)
-            assert np.array_equal(lane.found.values[:size], values[lane.found.network[:size], lane.found.design[:size]])
-        assert way is not dense or lane.tally[OVER] == 2 * (~allowed).sum()
+            assert np.array_equal(
+                thread.candidates.values[:size],
+                values[thread.candidates.network[:size], thread.candidates.design[:size]],
+            )
+        assert pair_filter is not dense or thread.by_reason[OVER] == 2 * (~allowed).sum()
 
 
 @settings(deadline=None, max_examples=40)
@@ -193,11 +196,11 @@ def test_values_apart_by_less_than_a_float32_can_tell_are_told_apart() -> None:
     problem = Problem(
         np.ones((1, 1)), np.zeros((1, 0)), costs, np.zeros((3, 0)), np.array([False]), np.full(1, np.inf), 1
     )
-    lane = Lane.of(3, 1)
-    lane.enough = 3
+    thread = ThreadState.of(3, 1)
+    thread.enough = 3
     for _ in range(2):
-        assert Tiled(problem).run(lane, np.zeros(1, np.int64), grow(np.array([[1.0]]))) == (1, 2)
-        assert sorted(lane.found.design[:2].tolist()) == [0, 1]
+        assert Tiled(problem).run(thread, np.zeros(1, np.int64), grow(np.array([[1.0]]))) == (1, 2)
+        assert sorted(thread.candidates.design[:2].tolist()) == [0, 1]
 
 
 def test_rounding_in_float32_never_drops_a_pair() -> None:
@@ -206,26 +209,26 @@ def test_rounding_in_float32_never_drops_a_pair() -> None:
     counts = np.concatenate([np.full((1, 40), 99), rng.integers(0, 9, (300, 40))])
     costs = rng.random((1, 40, 1))
     problem = Problem(counts, np.zeros((301, 0)), costs, np.zeros((1, 0)), np.array([False]), np.full(1, np.inf), 1)
-    way = Tiled(problem)
+    pair_filter = Tiled(problem)
     single = counts.astype(np.float32) @ costs[0].astype(np.float32)
     values = reduced_plainly(counts * 1.0, costs, problem.is_max)[:, 0, 0]
     assert (single[1:, 0] > (values[1:] * (1 + 1e-9)).astype(np.float32)).sum() > 10
     for n in range(1, 301):
-        lane = Lane.of(4, 1)
-        lane.enough = 4
+        thread = ThreadState.of(4, 1)
+        thread.enough = 4
         front = grow(np.array([[values[n] * (1 + 1e-9)]]))
-        assert way.run(lane, np.array([0]), front) == (1, 0)
-        assert way.run(lane, np.array([n]), front) == (1, 1)
+        assert pair_filter.run(thread, np.array([0]), front) == (1, 0)
+        assert pair_filter.run(thread, np.array([n]), front) == (1, 1)
 
 
 def test_a_limit_holds_to_the_bit() -> None:
     costs = np.array([1.0, np.nextafter(1.0, 2), np.nextafter(1.0, 0)]).reshape(3, 1, 1)
     problem = Problem(np.ones((1, 1)), np.zeros((1, 0)), costs, np.zeros((3, 0)), np.array([False]), np.ones(1), 1)
-    for way in (Tiled(problem), Bounded(problem, np.zeros(1, np.int64))):
-        lane = Lane.of(3, 1)
-        lane.enough = 3
-        assert way.run(lane, np.zeros(1, np.int64), grow(np.zeros((0, 1))))[1] == 2
-        assert sorted(lane.found.design[:2].tolist()) == [0, 2]
+    for pair_filter in (Tiled(problem), Bounded(problem, np.zeros(1, np.int64))):
+        thread = ThreadState.of(3, 1)
+        thread.enough = 3
+        assert pair_filter.run(thread, np.zeros(1, np.int64), grow(np.zeros((0, 1))))[1] == 2
+        assert sorted(thread.candidates.design[:2].tolist()) == [0, 2]
 
 
 def test_a_front_joins_what_beats_it() -> None:

@@ -114,7 +114,7 @@ def test_random_problems(n, h, n_layers, objectives, constraints, tied, scored, 
     tables = random_tables(n, h, n_layers, np.random.default_rng(seed), tied=tied, scored=scored)
     found = enumerate_pairs(
         tables, objectives=objectives, constraints=constraints, grouped=grouped, bounds=bounds,
-        settings=Settings(lanes=1 + seed % 2),
+        settings=Settings(threads=1 + seed % 2),
     )  # fmt: skip
     assert_front(tables, objectives, constraints, found, every_pair=not bounds)
 
@@ -152,7 +152,7 @@ def test_rules_of_pairs(n: int, h: int, bounds: bool, ruled: bool, monotone: boo
     )
     objectives = ["energy_j", "pace_s", "sum"] if ruled else ["energy_j", "area_mm2"]
     constraints = {"idle_j": 0.4, "latency_s": 0.9} if ruled and seed % 2 else {}
-    settings_ = Settings(lanes=1, room=64)
+    settings_ = Settings(threads=1, room=64)
     found = enumerate_pairs(tables, objectives=objectives, constraints=constraints, bounds=bounds, settings=settings_)
     assert_front(tables, objectives, constraints, found, every_pair=ruled and not monotone)
 
@@ -279,7 +279,7 @@ def test_interrupted_anywhere_it_ends_the_same(tmp_path, bounds: bool) -> None:
     tables = random_tables(300, 60, 5, np.random.default_rng(6), tied=False, scored=True)
     objectives = ["latency_s", "energy_j", "area_mm2"]
     # Four slabs of designs, and room for a few rounds each.
-    settings_ = Settings(lanes=2, room=400, slab=15 * 5 * 3)
+    settings_ = Settings(threads=2, room=400, slab=15 * 5 * 3)
     whole = enumerate_pairs(tables, objectives=objectives, bounds=bounds, settings=settings_)
     assert_front(tables, objectives, {}, whole, every_pair=not bounds)
     rounds = []
@@ -333,7 +333,7 @@ def test_costs_made_slab_by_slab_give_the_same_front() -> None:
 
     computed = replace(tables, layer_costs=some, n_designs=150)
     objectives = ["latency_s", "energy_j", "interval_s"]
-    small = Settings(lanes=2, room=64, slab=20 * 5 * 3)
+    small = Settings(threads=2, room=64, slab=20 * 5 * 3)
     found = enumerate_pairs(computed, objectives=objectives, settings=small)
     assert front_of(found) == front_of(enumerate_pairs(tables, objectives=objectives))
     assert max(asked[1:]) <= 20  # the first one is a sample for the order
