@@ -18,7 +18,7 @@ from hwmodels.cost import CostReport
 from hwmodels.errors import SpecError
 from hwmodels.evaluate import evaluate
 from hwmodels.evaluate import sweep as evaluate_grid
-from hwmodels.families.base import Spec
+from hwmodels.families.spec import Spec
 from hwmodels.workload.formats import precision_named
 from hwmodels.workload.graph import Workload
 from hwmodels.workload.ops import Precision

@@ -29,7 +29,8 @@ from hwmodels.catalog import Device
 from hwmodels.cost import kind_of
 from hwmodels.errors import SpecError
 from hwmodels.evaluate import evaluate_pairs
-from hwmodels.families.base import CostModel, Knob, Spec, stack
+from hwmodels.families.base import CostModel
+from hwmodels.families.spec import Knob, Spec, stack
 from hwmodels.measurements import Measurement, workload_of
 from hwmodels.validate import score
 from hwmodels.workload.graph import Workload

@@ -20,7 +20,8 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
-from hwmodels.families.base import Column, Composition, Layerwise, PairRule, n_configs, take
+from hwmodels.families.base import Composition, Layerwise, PairRule
+from hwmodels.families.spec import Column, n_configs, take
 from hwmodels.workload.table import I64, Layers, LayerTable
 
 __all__ = [

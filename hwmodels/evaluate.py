@@ -17,7 +17,8 @@ from hwmodels.compose import Gathered, PairColumns, tensor_of
 from hwmodels.cost import CostReport, CostTensor
 from hwmodels.errors import SpecError
 from hwmodels.families import base
-from hwmodels.families.base import CostModel, Layerwise, PairRule, Spec, columns_of
+from hwmodels.families.base import CostModel, Layerwise, PairRule
+from hwmodels.families.spec import Spec, columns_of
 from hwmodels.workload.graph import Workload
 from hwmodels.workload.memory import kv_cache_bytes, peak_activation_bytes, weight_bytes
 from hwmodels.workload.table import I64, LayerTable, layer_table

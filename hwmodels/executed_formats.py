@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
-from hwmodels.families.base import Spec
+from hwmodels.families.spec import Spec
 from hwmodels.workload.formats import Format, format_of
 from hwmodels.workload.graph import Workload
 

@@ -7,7 +7,8 @@ from typing import Any
 
 from hwmodels.cost import CostReport, kind_of
 from hwmodels.errors import SpecError
-from hwmodels.families.base import CostModel, Spec, families, family
+from hwmodels.families.base import CostModel, families, family
+from hwmodels.families.spec import Spec
 
 __all__ = ["explain_layer"]
 

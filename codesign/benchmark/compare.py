@@ -31,7 +31,7 @@ from codesign.two_level.ledger import Ledger
 from codesign.two_level.loop import Search, run_search
 from codesign.two_level.slow import SlowLevel
 from hwmodels.evaluate import evaluate_pairs
-from hwmodels.families.base import numerics_of
+from hwmodels.families.spec import numerics_of
 
 __all__ = ["NOTHING_MET", "Effort", "Recall", "StrategySection", "Trace", "in_turn", "one_level", "two_level"]
 

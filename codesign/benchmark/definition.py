@@ -20,7 +20,8 @@ from codesign.space.hardware import DEVICE, HardwareSpace
 from codesign.space.joint import JointSpace
 from hwmodels.catalog import device
 from hwmodels.errors import SpecError
-from hwmodels.families.base import CostModel, Spec
+from hwmodels.families.base import CostModel
+from hwmodels.families.spec import Spec
 from hwmodels.workload.ops import Precision
 
 __all__ = ["BENCHMARKS", "PairsBenchmark", "benchmark"]

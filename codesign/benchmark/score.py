@@ -25,7 +25,7 @@ from codesign.exact.listing import (
 from codesign.pareto import hypervolume, non_dominated
 from codesign.space.base import Genotypes
 from codesign.space.joint import JointSpace
-from hwmodels.families.base import numerics_of
+from hwmodels.families.spec import numerics_of
 from hwmodels.workload.rewrite import RUNTIMES, Semantics
 
 __all__ = ["COMPILED", "Fronts", "TrueFront"]

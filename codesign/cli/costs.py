@@ -31,7 +31,8 @@ from hwmodels.errors import SpecError
 if TYPE_CHECKING:
     from hwmodels.cost import CostReport
     from hwmodels.executed_formats import ExecutedFormat
-    from hwmodels.families.base import CostModel, Spec
+    from hwmodels.families.base import CostModel
+    from hwmodels.families.spec import Spec
     from hwmodels.workload.graph import Workload
 
 __all__: list[str] = []

@@ -16,7 +16,8 @@ import numpy.typing as npt
 
 from codesign.estimate.base import Estimator, Request
 from hwmodels.evaluate import evaluate_pairs
-from hwmodels.families.base import CostModel, Spec
+from hwmodels.families.base import CostModel
+from hwmodels.families.spec import Spec
 from hwmodels.workload.graph import Builder, Workload
 from hwmodels.workload.ops import Pool2d, Precision
 from hwmodels.workload.table import layer_table

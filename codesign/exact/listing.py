@@ -25,7 +25,8 @@ from codesign.space.joint import JointSpace
 from hwmodels.compose import tensor_of
 from hwmodels.errors import SpecError
 from hwmodels.evaluate import evaluate_pairs, layerwise_of, network_metrics
-from hwmodels.families.base import Layerwise, columns_of, n_configs, take
+from hwmodels.families.base import Layerwise
+from hwmodels.families.spec import columns_of, n_configs, take
 from hwmodels.workload.ops import Row
 from hwmodels.workload.rewrite import Semantics
 from hwmodels.workload.table import Layers

@@ -19,7 +19,8 @@ from codesign.report.summary import Pair
 from codesign.space.joint import JointSpace
 from hwmodels.cost import CostReport
 from hwmodels.evaluate import evaluate
-from hwmodels.families.base import CostModel, Spec
+from hwmodels.families.base import CostModel
+from hwmodels.families.spec import Spec
 from hwmodels.workload.rewrite import RUNTIMES, rewrite
 
 __all__ = ["Bars", "Design", "Roofline", "design_of", "layer_bars", "roofline_of", "term"]

@@ -10,7 +10,8 @@ import numpy.typing as npt
 
 from codesign.space.base import Gene, Genotypes, Space
 from hwmodels.errors import SpecError
-from hwmodels.families.base import CostModel, Spec, columns_of
+from hwmodels.families.base import CostModel
+from hwmodels.families.spec import Spec, columns_of
 
 __all__ = ["DEVICE", "HardwareSpace"]
 

@@ -38,7 +38,7 @@ from codesign.two_level.prune import (
 from codesign.two_level.verdicts import CostColumns, Known, Verdicts
 from hwmodels.compose import Gathered, LayerCounts, PairColumns, leaves, reduce_pairs
 from hwmodels.evaluate import evaluate_pairs, network_metrics
-from hwmodels.families.base import columns_of, take
+from hwmodels.families.spec import columns_of, take
 from hwmodels.workload.rewrite import Semantics
 from hwmodels.workload.table import LayerTable
 

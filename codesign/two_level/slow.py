@@ -19,7 +19,7 @@ from codesign.estimate.base import CarriedWeights, Estimate, Estimator, Request,
 from codesign.executor.base import Executor
 from codesign.executor.serial import SerialExecutor
 from codesign.space.architecture import ArchitectureSpace
-from hwmodels.families.base import numerics_of
+from hwmodels.families.spec import numerics_of
 from hwmodels.workload.graph import Workload
 from hwmodels.workload.rewrite import prune_dead_branches
 

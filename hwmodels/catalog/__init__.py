@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from hwmodels.errors import SpecError
-from hwmodels.families.base import CostModel, Spec, families, family
+from hwmodels.families.base import CostModel, families, family
+from hwmodels.families.spec import Spec
 
 __all__ = ["Device", "device", "device_names", "device_template", "load_device"]
 

@@ -1,27 +1,24 @@
-"""What a hardware family is: knobs (Spec), how layers cost and compose, metrics, and where to find it (registry).
+"""What a hardware family is: how layers cost and compose, metrics, rules, and where to find it (registry).
 
-A family is a `CostModel` record of functions and declarations; there is nothing to inherit from but `Spec`.
-Third parties register theirs under the entry-point group ``hwmodels.families``; one folder may register several.
+A family is a `CostModel` record of functions and declarations; there is nothing to inherit from but `Spec`, its knobs
+(`hwmodels.families.spec`). Third parties register theirs under the entry-point group ``hwmodels.families``; one folder
+may register several.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.metadata import entry_points
-from itertools import product
 from operator import attrgetter
-from typing import Any, ClassVar, Literal, NamedTuple, Self, get_args, get_origin
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from pydantic.fields import FieldInfo
 
 from hwmodels.errors import SpecError
-from hwmodels.numerics import Numerics
-from hwmodels.workload.formats import Format, held
+from hwmodels.families.spec import Column, Spec
 from hwmodels.workload.ops import Row
 
 __all__ = [
@@ -30,269 +27,18 @@ __all__ = [
     "Assumption",
     "Composition",
     "CostModel",
-    "Knob",
     "Layerwise",
     "Metric",
     "PairRule",
     "Reference",
-    "Spec",
     "assumptions_of",
-    "columns_of",
     "families",
     "family",
     "folder_of",
-    "knob",
-    "n_configs",
-    "numerics_of",
-    "stack",
-    "take",
 ]
 
 F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
-Column = npt.NDArray[Any]
-
-
-class Knob(NamedTuple):
-    """One field of a Spec, as shown to the user and sampled by a space."""
-
-    name: str
-    unit: str
-    low: float
-    high: float
-    choices: tuple[Any, ...]
-    default: Any
-    meaning: str
-    source: str
-    plausible: tuple[float, float] | None
-    """The plausible range of a default that has no source (ASSUMED); None when it has one."""
-
-
-def knob(
-    default: Any,
-    meaning: str,
-    *,
-    source: str,
-    unit: str = "",
-    ge: float | None = None,
-    gt: float | None = None,
-    le: float | None = None,
-    plausible: tuple[float, float] | None = None,
-) -> Any:
-    """A Spec field: default, what it means, bounds, unit, source.
-
-    `source` starting with "ASSUMED" needs a `plausible` range; both are listed by ``codesign assumptions``.
-    """
-    if source.startswith("ASSUMED") and plausible is None:
-        raise TypeError(f"knob {meaning!r}: an assumed default needs a plausible range")
-    extra: Any = {"unit": unit, "source": source, "plausible": plausible}
-    return Field(default, description=meaning, ge=ge, gt=gt, le=le, json_schema_extra=extra)
-
-
-class Spec(BaseModel):
-    """Knobs of one family: frozen, unknown keys are errors, the unit is in the name.
-
-    Subclasses set `table_type`, a NamedTuple with one field a knob in the same order, and define `numerics_table`.
-    A field whose type is another family's Spec is a part: its knobs appear as ``part.knob``, and its field of the
-    table is the table of that family.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-    table_type: ClassVar[type[Any]]
-
-    @classmethod
-    def parts(cls) -> dict[str, type[Spec]]:
-        """The Specs of other families that this one holds, by prefix."""
-        return {
-            name: field_.annotation
-            for name, field_ in cls.model_fields.items()
-            if isinstance(field_.annotation, type) and issubclass(field_.annotation, Spec)
-        }
-
-    @classmethod
-    def knobs(cls) -> dict[str, Knob]:
-        """Every knob by name, those of a part as ``part.knob``."""
-        found: dict[str, Knob] = {}
-        parts = cls.parts()
-        for name, field_ in cls.model_fields.items():
-            if name in parts:
-                for inner, knob_ in parts[name].knobs().items():
-                    found[f"{name}.{inner}"] = knob_._replace(name=f"{name}.{inner}")
-            else:
-                found[name] = _knob_of(name, field_)
-        return found
-
-    @classmethod
-    def parse(cls, values: Mapping[str, Any], *, where: str) -> Self:
-        """Validate user input; knobs of a part are given as ``part.knob`` or as a mapping below the part.
-
-        Raises
-        ------
-        SpecError : unknown knob (with the nearest match), wrong type, or out of bounds.
-        """
-        parts = cls.parts()
-        nested: dict[str, Any] = {}
-        for name, value in values.items():
-            prefix, dot, inner = name.partition(".")
-            if dot and prefix in parts:
-                nested.setdefault(prefix, {})[inner] = value
-            elif name in parts:
-                given = value.values() if isinstance(value, Spec) else value
-                nested[name] = {**dict(given), **nested.get(name, {})}
-            else:
-                nested[name] = value
-        made = {
-            name: part.parse(nested[name], where=f"{where}: {name}") for name, part in parts.items() if name in nested
-        }
-        try:
-            return cls(**{**nested, **made})
-        except ValidationError as error:
-            raise _first_error(error, where, cls.knobs()) from None
-
-    def values(self) -> dict[str, Any]:
-        """Every knob's value by name, those of a part as ``part.knob``."""
-        found: dict[str, Any] = {}
-        for name in type(self).model_fields:
-            value = getattr(self, name)
-            if isinstance(value, Spec):
-                found |= {f"{name}.{inner}": of_part for inner, of_part in value.values().items()}
-            else:
-                found[name] = value
-        return found
-
-    def changed(self, values: Mapping[str, Any]) -> Self:
-        """This spec with some knobs replaced, not validated."""
-        parts = type(self).parts()
-        own = {name: value for name, value in values.items() if name.partition(".")[0] not in parts}
-        for prefix in parts:
-            inner = {
-                name.removeprefix(f"{prefix}."): value
-                for name, value in values.items()
-                if name.startswith(f"{prefix}.")
-            }
-            if inner:
-                own[prefix] = getattr(self, prefix).changed(inner)
-        return self.model_copy(update=own)
-
-    @classmethod
-    def to_table(cls, specs: Sequence[Self]) -> Any:
-        """Specs as columns: a `table_type` of arrays (C,); a choice is stored as its position."""
-        parts, knobs = cls.parts(), cls.knobs()
-        columns = []
-        for name in cls.model_fields:
-            values = [getattr(spec, name) for spec in specs]
-            if name in parts:
-                columns.append(parts[name].to_table(values))
-            else:
-                columns.append(_stored(np.array([_code(knobs[name], value) for value in values])))
-        return cls.table_type(*columns)
-
-    @classmethod
-    def table_from(cls, base: Self, columns: Mapping[str, Column]) -> Any:
-        """`base` with some knobs replaced by columns (C,), without a Spec per configuration.
-
-        Choice knobs take codes (positions), the others values. Bounds are checked on the extremes.
-        """
-        return cls._table_of(base, columns, len(next(iter(columns.values()))) if columns else 1)
-
-    @classmethod
-    def _table_of(cls, base: Self, columns: Mapping[str, Column], size: int) -> Any:
-        parts, knobs = cls.parts(), cls.knobs()
-        out: list[Any] = []
-        for name, field_ in cls.model_fields.items():
-            if name in parts:
-                inner = {
-                    key.removeprefix(f"{name}."): column
-                    for key, column in columns.items()
-                    if key.startswith(f"{name}.")
-                }
-                out.append(parts[name]._table_of(getattr(base, name), inner, size))
-                continue
-            knob_ = knobs[name]
-            if name in columns:
-                column = np.asarray(columns[name])
-                if column.size and (column.min() < knob_.low or column.max() > knob_.high):
-                    worst = column.min() if column.min() < knob_.low else column.max()
-                    raise SpecError(name, worst, f"in [{knob_.low:g}, {knob_.high:g}]")
-            else:
-                column = np.full(size, _code(knob_, getattr(base, name)))
-            # A whole number given for a real knob is stored as real, or the kernel would be compiled once more.
-            is_real = field_.annotation is float
-            out.append(_stored(column.astype(np.float64) if is_real else column))
-        return cls.table_type(*out)
-
-    def grid(self, values: Mapping[str, Sequence[Any]]) -> Iterator[Self]:
-        """Every combination of the listed knob values over this spec; the last knob varies fastest."""
-        self._check_names(values)
-        for combination in product(*values.values()):
-            yield self.parse({**self.values(), **dict(zip(values, combination, strict=True))}, where="grid")
-
-    def sample(self, values: Mapping[str, Sequence[Any]], rng: np.random.Generator) -> Self:
-        """One uniform draw from the listed knob values."""
-        self._check_names(values)
-        drawn = {name: options[int(rng.integers(len(options)))] for name, options in values.items()}
-        return self.parse({**self.values(), **drawn}, where="sample")
-
-    @classmethod
-    def numerics_table(cls, table: Any) -> F64:
-        """The `Numerics` of each configuration as (C, len(Numerics._fields))."""
-        raise NotImplementedError
-
-    def numerics(self) -> Numerics:
-        return numerics_of(type(self).numerics_table(type(self).to_table([self]))[0])
-
-    def computed(self, weight: Format, activation: Format) -> tuple[Format, Format]:
-        """The formats in which a product of such operands is computed: here, what the numerics leave of them."""
-        numerics = self.numerics()
-        return held(weight, numerics.weight_format), held(activation, numerics.activation_format)
-
-    @classmethod
-    def _check_names(cls, values: Mapping[str, Any]) -> None:
-        known = cls.knobs()
-        for name in values:
-            if name not in known:
-                raise SpecError.unknown("knob", name, known)
-
-
-def n_configs(table: Any) -> int:
-    """How many configurations a table has."""
-    first = table[0]
-    return n_configs(first) if isinstance(first, tuple) else int(first.size)
-
-
-def take(table: Any, which: I64) -> Any:
-    """Some rows of a configuration table, those of its parts with them."""
-    return type(table)(
-        *(take(column, which) if isinstance(column, tuple) else np.ascontiguousarray(column[which]) for column in table)
-    )
-
-
-def stack(tables: Sequence[Any]) -> Any:
-    """Configuration tables of one family, one below the other."""
-    first = tables[0]
-    return type(first)(
-        *(
-            stack(columns) if isinstance(columns[0], tuple) else np.concatenate(columns)
-            for columns in zip(*tables, strict=True)
-        )
-    )
-
-
-def columns_of(table: Any) -> dict[str, Column]:
-    """The columns of a configuration table by knob, those of a part as ``part.knob``."""
-    found: dict[str, Column] = {}
-    for name, column in table._asdict().items():
-        if isinstance(column, tuple):
-            found |= {f"{name}.{inner}": values for inner, values in columns_of(column).items()}
-        else:
-            found[name] = column
-    return found
-
-
-def numerics_of(row: F64) -> Numerics:
-    """One row of a numerics table as the record; a row that ends early is ideal in what it does not say."""
-    kinds = [type(default) for default in Numerics._field_defaults.values()]
-    return Numerics(*(kind(value) for kind, value in zip(kinds, row.tolist(), strict=False)))
 
 
 class Metric(NamedTuple):
@@ -574,57 +320,3 @@ def _place(name: str) -> tuple[str, str]:
         if point.name == name:
             return point.module, point.attr
     raise SpecError.unknown("family", name, families())
-
-
-def _knob_of(name: str, field: FieldInfo) -> Knob:
-    extra: dict[str, Any] = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
-    choices = get_args(field.annotation) if get_origin(field.annotation) is Literal else ()
-    low, high = (0.0, float(len(choices) - 1)) if choices else (-np.inf, np.inf)
-    if field.annotation is bool:
-        low, high = 0.0, 1.0
-    for limit in field.metadata:
-        low = max(low, getattr(limit, "ge", low))
-        low = max(low, np.nextafter(limit.gt, np.inf)) if hasattr(limit, "gt") else low
-        high = min(high, getattr(limit, "le", high))
-    return Knob(
-        name,
-        str(extra.get("unit", "")),
-        float(low),
-        float(high),
-        choices,
-        field.default,
-        field.description or "",
-        str(extra.get("source", "")),
-        extra.get("plausible"),
-    )
-
-
-def _code(knob_: Knob, value: Any) -> Any:
-    return knob_.choices.index(value) if knob_.choices else value
-
-
-def _stored(column: Column) -> Column:
-    """int64 or float64, contiguous: the two types every kernel is compiled for."""
-    return np.ascontiguousarray(column, dtype=np.float64 if column.dtype.kind == "f" else np.int64)
-
-
-def _first_error(error: ValidationError, where: str, fields: Mapping[str, Any]) -> SpecError:
-    detail = error.errors()[0]
-    key = ".".join(str(part) for part in detail["loc"])
-    if detail["type"] == "extra_forbidden":
-        return SpecError.unknown(where, key, fields)
-    context = detail.get("ctx", {})
-    for name, sign in (("gt", ">"), ("ge", ">="), ("le", "<="), ("lt", "<")):
-        if name in context:
-            return SpecError(f"{where}: {key}", detail["input"], f"{sign} {context[name]:g}")
-    if detail["type"] == "literal_error":
-        return SpecError(f"{where}: {key}", detail["input"], f"one of {context['expected']}")
-    expected = {
-        "int_type": "a whole number",
-        "int_parsing": "a whole number",
-        "int_from_float": "a whole number",
-    }
-    kind = detail["type"]
-    if kind in ("float_type", "float_parsing"):
-        return SpecError(f"{where}: {key}", detail["input"], "a number in the unit of the name")
-    return SpecError(f"{where}: {key}", detail["input"], expected.get(kind, detail["msg"]))

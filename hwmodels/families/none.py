@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from hwmodels.families.base import Composition, CostModel, Spec, knob, n_configs
+from hwmodels.families.base import Composition, CostModel
+from hwmodels.families.spec import Spec, knob, n_configs
 from hwmodels.numerics import Numerics
 from hwmodels.workload.table import I64, LayerTable
 

@@ -22,7 +22,8 @@ import pytest
 
 from hwmodels.compose import leaves
 from hwmodels.evaluate import NETWORK_METRICS, PairCosts, evaluate_pairs, layer_costs
-from hwmodels.families.base import CostModel, Spec
+from hwmodels.families.base import CostModel
+from hwmodels.families.spec import Spec
 from hwmodels.workload.graph import Builder, Workload
 from hwmodels.workload.ops import Activation, Conv2d, MatMul, Pool2d, Recurrent, Row
 from hwmodels.workload.table import LayerTable, layer_table

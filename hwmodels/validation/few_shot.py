@@ -15,7 +15,8 @@ import numpy.typing as npt
 from hwmodels.calibrate import fit_knobs
 from hwmodels.compose import Gathered, LayerCounts, PairColumns, reduce_pairs, tensor_of
 from hwmodels.evaluate import design_metrics, layerwise_of
-from hwmodels.families.base import CostModel, Spec, columns_of, n_configs
+from hwmodels.families.base import CostModel
+from hwmodels.families.spec import Spec, columns_of, n_configs
 from hwmodels.validation.spaces import Counted
 from hwmodels.workload.table import Layers
 

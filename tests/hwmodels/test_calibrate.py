@@ -14,8 +14,9 @@ from hwmodels.calibrate import calibrate, coverage_of, error_on, fit_knobs, read
 from hwmodels.catalog import Device, load_device
 from hwmodels.errors import SpecError
 from hwmodels.evaluate import evaluate
-from hwmodels.families.base import Spec, family
+from hwmodels.families.base import family
 from hwmodels.families.cpu.spec import CpuSpec
+from hwmodels.families.spec import Spec
 from hwmodels.measurements import Measurement, workload_of
 
 CPU = family("cpu")

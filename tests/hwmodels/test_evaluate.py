@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 import hwmodels.compose as module
 from hwmodels.catalog import device, device_names
 from hwmodels.evaluate import NETWORK_METRICS, PairCosts, evaluate, evaluate_pairs, layer_costs, network_metrics, sweep
-from hwmodels.families.base import CostModel, Spec, families, family
+from hwmodels.families.base import CostModel, families, family
+from hwmodels.families.spec import Spec
 from hwmodels.testing.family import example_networks
 from hwmodels.workload.graph import Workload
 from hwmodels.workload.table import LayerTable, layer_table

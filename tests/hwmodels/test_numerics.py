@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from hwmodels.families.base import numerics_of
 from hwmodels.families.crossbar.spec import CrossbarSpec
+from hwmodels.families.spec import numerics_of
 from hwmodels.numerics import FLOAT, Numerics
 
 

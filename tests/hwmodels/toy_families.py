@@ -9,9 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from hwmodels.compose import LayerCounts
-from hwmodels.families.base import Composition, CostModel, Metric, PairRule, Spec, knob
+from hwmodels.families.base import Composition, CostModel, Metric, PairRule
 from hwmodels.families.spatial.model import MODEL as SPATIAL
 from hwmodels.families.spatial.spec import SpatialSpec
+from hwmodels.families.spec import Spec, knob
 from hwmodels.numerics import Numerics
 from hwmodels.workload.table import I64, LayerTable
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from hwmodels.families.base import Spec
 from hwmodels.families.cpu.kernel import CHOICES, Cost, cost, detail
+from hwmodels.families.spec import Spec
 from hwmodels.workload.ops import Row
 from hwmodels.workload.table import Layers
 

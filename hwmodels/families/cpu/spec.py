@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from hwmodels.families.base import Spec, knob
+from hwmodels.families.spec import Spec, knob
 from hwmodels.numerics import Numerics
 from hwmodels.units import GB, GHZ, GIB, KIB, MB, MIB, MW, PJ, US
 from hwmodels.workload.formats import FLOATS, Format, integer

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from hwmodels.families.base import Spec, knob
+from hwmodels.families.spec import Spec, knob
 from hwmodels.numerics import DRIFT_START_S, Numerics, lossless_adc_bits
 from hwmodels.units import FJ, GB, GHZ, MW, NS, PJ
 

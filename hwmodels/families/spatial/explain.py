@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from hwmodels.families.base import Spec
 from hwmodels.families.spatial.kernel import VECTOR, Cost, cost, detail
 from hwmodels.families.spatial.spec import DATAFLOWS
+from hwmodels.families.spec import Spec
 from hwmodels.workload.ops import Row
 from hwmodels.workload.table import Layers
 

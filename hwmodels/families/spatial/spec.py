@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from hwmodels.families.base import Spec, knob
+from hwmodels.families.spec import Spec, knob
 from hwmodels.numerics import Numerics
 from hwmodels.units import GB, KIB, MHZ, MW, PJ, UM2
 from hwmodels.workload.formats import Format, integer

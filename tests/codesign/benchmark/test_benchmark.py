@@ -16,7 +16,7 @@ from codesign.registry import STRATEGIES
 from hwmodels.catalog import device
 from hwmodels.errors import SpecError
 from hwmodels.evaluate import evaluate_pairs
-from hwmodels.families.base import numerics_of
+from hwmodels.families.spec import numerics_of
 from hwmodels.numerics import FLOAT
 
 

@@ -19,7 +19,7 @@ from codesign.two_level.prune import KEPT, Reasons, dominated_at_capacity, domin
 from codesign.two_level.slow import AccuracyClass
 from hwmodels.catalog import device
 from hwmodels.evaluate import evaluate
-from hwmodels.families.base import numerics_of
+from hwmodels.families.spec import numerics_of
 from hwmodels.workload.rewrite import COMPILED, EAGER, prune_dead_branches, rewrite
 from tests.codesign.toys import FormulaEstimator, toy_space
 

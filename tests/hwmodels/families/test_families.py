@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from hwmodels.catalog import device, device_names
-from hwmodels.families.base import Composition, Layerwise, PairRule, Spec, families, family
+from hwmodels.families.base import Composition, Layerwise, PairRule, families, family
+from hwmodels.families.spec import Spec
 from hwmodels.testing.family import FamilySuite
 from hwmodels.workload.ops import Row
 from tests.hwmodels.toy_families import PIPELINE, PLACEMENT, TWO_ARRAYS, PairSpec, StageSpec
