@@ -26,7 +26,7 @@ from codesign.exact.dominance import BEATEN, OVER, SKIPPED_BEATEN, SKIPPED_OVER
 from codesign.exact.pairs import PairTables, design_columns, is_infeasible, listed_columns
 from codesign.exact.passes import Bounded, Evaluator, Exact, PairFilter, Problem, Tiled
 from codesign.exact.roles import Roles, original_name
-from codesign.exact.rounds import BlockLoop, Checkpoint, Front, Progress, Sink
+from codesign.exact.rounds import BlockLoop, Blocks, Checkpoint, Front, Progress, Sink
 from codesign.exact.screened import BlockObjectives, Screened
 from codesign.executor.base import cores
 from codesign.objectives import Limit, Objective
@@ -170,7 +170,7 @@ def enumerate_blocks(
     """
     settings = settings or Settings()
     pair_filter = Exact(evaluate, n_designs, len(objectives))
-    loop = BlockLoop(
+    blocks = Blocks(
         order=np.arange(n_networks) if order is None else order,
         designs_of=(0, n_designs),
         filter_of=lambda slab: pair_filter,
@@ -181,6 +181,7 @@ def enumerate_blocks(
         sink=settings.sink,
         room=settings.room,
     )
+    loop = BlockLoop(blocks)
     loop.run()
     front = loop.front.ordered()
     pairs, over = n_networks * n_designs, int(loop.by_reason[OVER])
@@ -219,7 +220,7 @@ class _Enumerator:
         per_design = max(self.tables.counts.shape[1] * len(self.tables.metrics), 1)
         starts = [*range(0, self.designs.size, max(self.settings.slab // per_design, 1)), self.designs.size]
         settings = self.settings
-        loop = BlockLoop(
+        blocks = Blocks(
             order=self._order(),
             designs_of=starts,
             filter_of=lambda slab: self._pass(starts[slab], starts[slab + 1]),
@@ -232,6 +233,7 @@ class _Enumerator:
             room=settings.room,
             longest=max(_COUNTS // max(self.tables.counts.shape[1], 1), 1),
         )
+        loop = BlockLoop(blocks)
         if self.networks.size:
             loop.run()
         return self._result(loop)

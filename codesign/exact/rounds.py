@@ -11,7 +11,7 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 from typing import Any, NamedTuple, Protocol
@@ -23,7 +23,7 @@ from codesign.exact.dominance import beaten, grow
 from codesign.exact.passes import PairFilter, ThreadState
 from hwmodels.errors import SpecError
 
-__all__ = ["BlockLoop", "Checkpoint", "Front", "Progress", "Sink", "write_whole"]
+__all__ = ["BlockLoop", "Blocks", "Checkpoint", "Front", "Progress", "Sink", "write_whole"]
 
 F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
@@ -132,13 +132,13 @@ def _save(path: Path, state: dict[str, npt.NDArray[Any]]) -> None:
         np.savez(handle, allow_pickle=False, **state)
 
 
-@dataclass
-class BlockLoop:
-    """One enumeration under way.
+@dataclass(frozen=True)
+class Blocks:
+    """What an enumeration goes through.
 
     order : (N,) networks, best first. designs_of : first design of each slab, and at the end their number. filter_of :
-    the pass over one slab. confirm : (networks, designs) -> which of these pairs count; None where all do. longest :
-    networks a thread meets in a round at most.
+    the pair filter of one slab. confirm : (networks, designs) -> which of these pairs count; None where all do.
+    room : pairs that a thread may find in a round. longest : networks that it meets in a round at most.
     """
 
     order: I64
@@ -152,110 +152,145 @@ class BlockLoop:
     sink: Sink | None = None
     room: int = _ROOM
     longest: int = 1 << 20
-    front: Front = field(init=False)
-    by_reason: I64 = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.front = Front.empty(self.n_objectives)
-        self.by_reason = np.zeros(5, np.int64)
-        self._slab, self._round, self._step = 0, 0, 1
-        self._at: I64 = np.zeros(self.threads, np.int64)
 
     @property
-    def total(self) -> int:
+    def pairs(self) -> int:
         return int(self.order.size) * self.designs_of[-1]
 
-    def run(self) -> None:
-        """To the end, or to a KeyboardInterrupt, which leaves a checkpoint.
 
-        `by_reason` counts pairs as `codesign.exact.dominance` does, and then those that `confirm` refused.
-        """
-        state = self.checkpoint.load()
-        if state is not None:
-            self._resume(state)
+class _State(NamedTuple):
+    """Where an enumeration stands between two rounds.
+
+    front : of all pairs met. by_reason : (5,) pairs counted as `codesign.exact.dominance` does, then those that
+    `confirm` refused. at : networks that each thread has met of its share. step : networks of the next round.
+    """
+
+    front: Front
+    by_reason: I64
+    at: I64
+    slab: int = 0
+    round: int = 0
+    step: int = 1
+
+    def arrays(self) -> dict[str, npt.NDArray[Any]]:
+        """As a checkpoint holds it."""
+        scalars = np.array([self.slab, self.round, self.step])
+        return {**self.front._asdict(), "tally": self.by_reason, "at": self.at, "scalars": scalars}
+
+    @classmethod
+    def of_arrays(cls, stored: dict[str, npt.NDArray[Any]]) -> _State:
+        front = Front(stored["network"], stored["design"], stored["values"])
+        return cls(front, stored["tally"], stored["at"], *(int(value) for value in stored["scalars"]))
+
+
+class BlockLoop:
+    """One enumeration under way: what it goes through, and where it stands."""
+
+    def __init__(self, blocks: Blocks) -> None:
+        self.blocks = blocks
+        nothing = np.zeros(blocks.threads, np.int64)
+        self._state = _State(Front.empty(blocks.n_objectives), np.zeros(5, np.int64), nothing)
+
+    @property
+    def front(self) -> Front:
+        return self._state.front
+
+    @property
+    def by_reason(self) -> I64:
+        return self._state.by_reason
+
+    @property
+    def _threads(self) -> int:
+        """Threads that share the networks; a checkpoint keeps the number that it began with."""
+        return int(self._state.at.size)
+
+    def run(self) -> None:
+        """To the end, or to a KeyboardInterrupt, which leaves a checkpoint."""
+        checkpoint = self.blocks.checkpoint
+        stored = checkpoint.load()
+        if stored is not None:
+            self._state = _State.of_arrays(stored)
         try:
-            with ThreadPoolExecutor(self.threads) as pool, _one_blas_thread():
+            with ThreadPoolExecutor(self._threads) as pool, _one_blas_thread():
                 self._slabs(pool)
         except KeyboardInterrupt:
-            self.checkpoint.save(self._state())
+            checkpoint.save(self._state.arrays())
             raise
-        self.checkpoint.remove()
+        checkpoint.remove()
 
     def _slabs(self, pool: ThreadPoolExecutor) -> None:
-        began, met = perf_counter(), self._met()
-        while self._slab < len(self.designs_of) - 1:
-            pair_filter = self.filter_of(self._slab)
-            n_designs = self.designs_of[self._slab + 1] - self.designs_of[self._slab]
-            threads = [ThreadState.of(max(self.room, n_designs), self.n_objectives) for _ in range(self.threads)]
-            while (self._at < self._shares()).any():
-                self._one_round(pool, pair_filter, threads, n_designs)
-                seconds, now = perf_counter() - began, self._met()
-                if self.progress is not None:
-                    self.progress(Progress(now, self.total, seconds * (self.total - now) / max(now - met, 1)))
-                if self.checkpoint.every and self._round % self.checkpoint.every == 0:
-                    self.checkpoint.save(self._state())
-            self._slab, self._at, self._step = self._slab + 1, np.zeros(self.threads, np.int64), 1
+        blocks, began, met = self.blocks, perf_counter(), self._met()
+        while self._state.slab < len(blocks.designs_of) - 1:
+            slab = self._state.slab
+            pair_filter = blocks.filter_of(slab)
+            n_designs = blocks.designs_of[slab + 1] - blocks.designs_of[slab]
+            room = max(blocks.room, n_designs)
+            threads = [ThreadState.of(room, blocks.n_objectives) for _ in range(self._threads)]
+            while (self._state.at < self._shares()).any():
+                self._state = self._after_round(pool, pair_filter, threads, n_designs)
+                self._report(perf_counter() - began, met)
+            self._state = self._state._replace(slab=slab + 1, at=np.zeros(self._threads, np.int64), step=1)
 
-    def _one_round(
+    def _report(self, seconds: float, met: int) -> None:
+        """Progress, and now and then a checkpoint; `met` pairs were met before the `seconds` began."""
+        blocks, now = self.blocks, self._met()
+        if blocks.progress is not None:
+            blocks.progress(Progress(now, blocks.pairs, seconds * (blocks.pairs - now) / max(now - met, 1)))
+        if blocks.checkpoint.every and self._state.round % blocks.checkpoint.every == 0:
+            blocks.checkpoint.save(self._state.arrays())
+
+    def _after_round(
         self, pool: ThreadPoolExecutor, pair_filter: PairFilter, threads: list[ThreadState], n_designs: int
-    ) -> None:
-        tree, offset = grow(self.front.values), self.designs_of[self._slab]
-        parts = [self.order[k :: self.threads][at : at + self._step] for k, at in enumerate(self._at.tolist())]
+    ) -> _State:
+        """The state after one more round; an interruption finds the one before or this one."""
+        blocks, state, n_threads = self.blocks, self._state, self._threads
+        tree, offset = grow(state.front.values), blocks.designs_of[state.slab]
+        parts = [blocks.order[k::n_threads][at : at + state.step] for k, at in enumerate(state.at.tolist())]
         for thread in threads:
             thread.by_reason[:] = 0
-            thread.enough = max(_ENOUGH, len(self.front.values) // 8)
+            thread.enough = max(_ENOUGH, len(state.front.values) // 8)
         tasks = [pool.submit(pair_filter.run, thread, part, tree) for thread, part in zip(threads, parts, strict=True)]
         counted = [task.result() for task in tasks]
-        by_reason = self.by_reason.copy()
+        by_reason = state.by_reason.copy()
         found = []
         for thread, part, (_, size) in zip(threads, parts, counted, strict=True):
-            pairs = Front(
-                part[thread.candidates.network[:size]],
-                thread.candidates.design[:size] + offset,
-                thread.candidates.values[:size],
-            )
-            found.append(pairs)
+            pairs = thread.candidates
+            found.append(Front(part[pairs.network[:size]], pairs.design[:size] + offset, pairs.values[:size]))
             by_reason[:4] += thread.by_reason
         front, refused = self._merge(found)
         by_reason[4] += refused
-        whole = all(done == part.size for (done, _), part in zip(counted, parts, strict=True))
-        step = min(self._step * 2, self.longest, max(_LONGEST // n_designs, 1)) if whole else max(self._step // 2, 1)
-        at: I64 = self._at + np.array([done for done, _ in counted], np.int64)
-        # One assignment: an interruption finds the state before the round or after it.
-        self.front, self.by_reason, self._at, self._step, self._round = front, by_reason, at, step, self._round + 1
+        is_done = all(done == part.size for (done, _), part in zip(counted, parts, strict=True))
+        longest = min(blocks.longest, max(_LONGEST // n_designs, 1))
+        step = min(state.step * 2, longest) if is_done else max(state.step // 2, 1)
+        at: I64 = state.at + np.array([done for done, _ in counted], np.int64)
+        return state._replace(front=front, by_reason=by_reason, at=at, step=step, round=state.round + 1)
 
     def _merge(self, found: Iterable[Front]) -> tuple[Front, int]:
+        """The front with what the threads found, and how many pairs `confirm` refused."""
+        blocks, front = self.blocks, self._state.front
         new = Front(*(np.concatenate(columns) for columns in zip(*found, strict=True)))
         refused = 0
-        if self.confirm is not None and new.network.size:
-            allowed = self.confirm(new.network, new.design)
+        if blocks.confirm is not None and new.network.size:
+            allowed = blocks.confirm(new.network, new.design)
             refused, new = int((~allowed).sum()), new.where(allowed)
         if not new.network.size:
-            return self.front, refused
+            return front, refused
         new = new.where(~beaten(new.values, grow(new.values)))
-        if self.sink is not None:
-            self.sink(self._round, new)
-        return self.front.join(new), refused
+        if blocks.sink is not None:
+            blocks.sink(self._state.round, new)
+        return front.join(new), refused
 
     def _shares(self) -> I64:
         """Networks of each thread."""
-        return np.array([self.order[k :: self.threads].size for k in range(self.threads)])
+        return np.array([self.blocks.order[k :: self._threads].size for k in range(self._threads)])
 
     def _met(self) -> int:
-        if self._slab >= len(self.designs_of) - 1:
-            return self.total
-        first, after = self.designs_of[self._slab : self._slab + 2]
-        return int(self.order.size * first + self._at.sum() * (after - first))
-
-    def _state(self) -> dict[str, npt.NDArray[Any]]:
-        scalars = np.array([self._slab, self._round, self._step])
-        return {**self.front._asdict(), "tally": self.by_reason, "at": self._at, "scalars": scalars}
-
-    def _resume(self, state: dict[str, npt.NDArray[Any]]) -> None:
-        self.front = Front(state["network"], state["design"], state["values"])
-        self.by_reason, self._at = state["tally"], state["at"]
-        self.threads = self._at.size
-        self._slab, self._round, self._step = (int(value) for value in state["scalars"])
+        """Pairs met so far."""
+        blocks, state = self.blocks, self._state
+        if state.slab >= len(blocks.designs_of) - 1:
+            return blocks.pairs
+        first, after = blocks.designs_of[state.slab : state.slab + 2]
+        return int(blocks.order.size * first + state.at.sum() * (after - first))
 
 
 def _one_blas_thread() -> AbstractContextManager[Any]:
