@@ -17,7 +17,7 @@ from tests.codesign.toys import toy_search
 CONFIG = {
     "seed": 5,
     "generations": 1,
-    "architecture": {"space": "cell", "channels": 4, "cells": 1, "stages": 1},
+    "architecture": {"space": "chain", "stages": 1, "kernel": [3], "width": [4, 8], "depth": [1], "bits": [8]},
     "hardware": {"device": "rram_edge", "knobs": {"array_rows": [32, 64], "adc_bits": [4, 5, 8], "tiles": [1, 2]}},
     "objectives": ["energy_j", "area_mm2"],
     "fast": {"pairs": 300},
