@@ -141,20 +141,18 @@ def open_tables(reference: Path | None = None) -> ReferenceTables:
     return ReferenceTables(reference)
 
 
-def validate(
-    names: Iterable[str] | None = None, *, reference: Path | None = None, tables: ReferenceTables | None = None
-) -> list[Score]:
-    """Scores of the named families ("workload" counts as one), or of all.
+def validate(names: Iterable[str] | None = None, *, reference: Path | ReferenceTables | None = None) -> list[Score]:
+    """Scores of the named families ("workload" is one of them), or of all.
 
-    A folder of several families is scored once and whole, whichever of them are named. `reference` replaces the
-    variable CODESIGN_REFERENCE, never adds to it. `tables` are opened ones, which remember the files that are missing.
+    `reference` replaces the variable CODESIGN_REFERENCE, never adds to it: a folder, or its opened tables, which
+    remember the files that are missing.
     """
     known = ("workload", *families())
     chosen = tuple(names) if names else known
     for name in chosen:
         if name not in known:
             raise SpecError.unknown("family", name, known)
-    tables = tables or open_tables(reference)
+    tables = reference if isinstance(reference, ReferenceTables) else open_tables(reference)
     modules = dict.fromkeys(found for name in chosen if (found := _validation_module(name)) is not None)
     return [result for module in modules for result in import_module(module).validate(tables)]
 

@@ -182,7 +182,7 @@ def validate(
     from hwmodels.validate import validate as scores_of
 
     tables = open_tables(reference)
-    scores = scores_of(family, tables=tables)
+    scores = scores_of(family, reference=tables)
     if not family or "crossbar" in family:
         scores += scores_of_simulation(tables)
     if as_json:

@@ -153,8 +153,10 @@ class BatchGraph:
 
     def flatten(self, x: Tensor) -> Tensor:
         """One axis of features behind the batch."""
-        flat = [self._shape_id((shape[0], prod(shape[1:]))) for shape in list(self._shapes)]
-        return x._replace(shape=np.array(flat, np.int64)[x.shape])
+        used, index = np.unique(x.shape, return_inverse=True)
+        known = list(self._shapes)
+        flat = [self._shape_id((known[i][0], prod(known[i][1:]))) for i in used.tolist()]
+        return x._replace(shape=np.array(flat, np.int64)[index])
 
     def concat(self, operands: Sequence[Tensor], *, axis: int = 1, present: Mask | None = None) -> Tensor:
         """All operands joined along one axis."""

@@ -177,6 +177,8 @@ class _Fields:
             return (0,) * min(first, depth) + (window,) * (depth - first) if window else ()
         if not isinstance(types, list) or len(types) != depth or not set(types) <= _LAYER_TYPES:
             raise SpecError(f"{self.where}: layer_types", types, f"{depth} of {', '.join(sorted(_LAYER_TYPES))}")
+        if not window and "sliding_attention" in types:
+            raise SpecError.missing(self.where, "sliding_window of the layers that slide")
         return tuple(window if name == "sliding_attention" else 0 for name in types)
 
     def refuse_unmodelled(self) -> None:

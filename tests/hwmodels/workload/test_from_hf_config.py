@@ -212,6 +212,10 @@ def test_a_file_is_read_and_named_after_its_weights(tmp_path: Path) -> None:
         ('{"model_type": "bert", "position_embedding_type": "relative_key"}', "position_embedding_type: relative_key"),
         ('{"model_type": "mistral", "sliding_window": 0}', "sliding_window: 0 is not a whole number > 0"),
         ('{"model_type": "mistral", "layer_types": ["full_attention"]}', "layer_types"),
+        (
+            '{"model_type": "llama", "num_hidden_layers": 1, "layer_types": ["sliding_attention"]}',
+            "sliding_window of the layers that slide is missing",
+        ),
     ],
 )
 def test_what_cannot_be_read_is_one_line(tmp_path: Path, text: str, message: str) -> None:
