@@ -34,7 +34,7 @@ __all__ = ["conductances", "drift_factors", "programmed", "with_stuck"]
 _PCM_NOISE_US = (0.26348, 1.9650, -1.1731)  # [NANDAKUMAR] programming noise over x, in uS
 _PCM_ON_US = 25.0  # [NANDAKUMAR] largest conductance
 _NU_MEAN = (-0.0155, 0.0244, 0.049, 0.1)  # [JOSHI] slope over ln x, intercept, least, largest
-_NU_DEVIATION = (-0.0125, -0.0059, 0.008, 0.045)  # [JOSHI] the same of the deviation
+_NU_DEVIATION = (-0.0125, -0.0059, 0.008, 0.045)  # [JOSHI] the deviation, in the same order
 _LEAST_STATE = 1e-6  # of x where its logarithm is taken; the clips hold from x = 0.0077 down
 
 

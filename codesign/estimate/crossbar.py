@@ -66,7 +66,7 @@ class Crossbar:
         (G, K, 2 S N) differential: positive slices, then negative ones. Conductances in levels.
     slices : S.
     step : ADC step of the weight columns, in cell levels times input levels; at least 1.
-    unit_step : the same of the unit column; 0 where the digital side adds up the inputs instead.
+    unit_step : ADC step of the unit column; 0 where the digital side adds up the inputs instead.
     bottom : where the range of the weight columns starts; below zero for inputs of both signs.
     gain : (reads of the rows, G) what readings are multiplied by against drift, or None.
     """

@@ -49,7 +49,7 @@ class FrontHardware:
 
     Parameters
     ----------
-    objectives, constraints : costs and limits of the search. metrics : those that are told of each listed pair.
+    objectives, constraints : costs and limits of the search. metrics : those reported for each listed pair.
 
     Raises
     ------
