@@ -111,5 +111,7 @@ def _value(entry: Any, where: str) -> Any:
         raise SpecError(where, entry, "a mapping with value and source")
     for key in entry:
         if key not in ("value", "source", "verified"):
+            if str(key)[:1].isdigit():
+                raise SpecError(where, f"{entry['value']},{key}", "a number", "decimals follow a point")
             raise SpecError.unknown(where, str(key), ("value", "source", "verified"))
     return entry["value"]
