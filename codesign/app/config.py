@@ -25,6 +25,7 @@ from codesign.registry import (
 from hwmodels import units
 from hwmodels.documents import parse_yaml, read_yaml
 from hwmodels.errors import SpecError, nearest
+from hwmodels.rate import at_rate
 from hwmodels.units import split_unit
 
 if TYPE_CHECKING:
@@ -95,6 +96,12 @@ class RunConfig(Settings):
     hardware: HardwareConfig | None = Field(None, description="device and knobs; none searches networks alone")
     runtime: Literal["compiled", "eager"] = Field("compiled", description="dead branches and fusion, see rewrite")
     batch: int = Field(1, ge=1, le=1_000_000, description="items a batch, for the costs")
+    rate_hz: float | None = Field(
+        None,
+        gt=0,
+        le=1e12,
+        description="items a second that arrive: adds average_power_w, rules out what is slower",
+    )
     objectives: list[str] = Field(min_length=1, description="costs beside the error; by default those of the family")
     constraints: dict[str, float | str] = Field(
         default_factory=dict,
@@ -182,9 +189,11 @@ def parse_config(content: Any, *, where: str = "configuration", objects: Mapping
     content |= _parsed_plugins(content, where, objects or {})
     if "objectives" not in content:
         content["objectives"] = _objectives_of_family(content.get("hardware"))
+    if isinstance(content.get("rate_hz"), str):
+        content["rate_hz"] = units.parse_quantity(content["rate_hz"], "Hz", where=f"{where}: rate_hz")
     limits = content.get("constraints")
     if isinstance(limits, dict):
-        _check_names(limits, content.get("hardware"), where)
+        _check_names(limits, content.get("hardware"), where, rate_hz=content.get("rate_hz"))
         checked = {str(k): parse_limit(v, str(k), f"{where}: constraints") for k, v in limits.items()}
         content = {**content, "constraints": checked}
     try:
@@ -226,14 +235,14 @@ def _model_of(hardware: Any) -> CostModel:
     return device(first).model if isinstance(first, str) else NO_HARDWARE
 
 
-def _check_names(limits: Mapping[Any, Any], hardware: Any, where: str) -> None:
+def _check_names(limits: Mapping[Any, Any], hardware: Any, where: str, *, rate_hz: Any) -> None:
     """A constraint that names no metric is refused for its name, before anything is made of its value.
 
     What says >= or <= may be a metric of the task, which the estimator knows.
     """
     if hardware is not None and not (isinstance(hardware, Mapping) and isinstance(hardware.get("device"), str | list)):
         return
-    names = _model_of(hardware).names
+    names = at_rate(_model_of(hardware), rate_hz if isinstance(rate_hz, int | float) else None).names
     for name, bound in limits.items():
         if name not in names and str(bound).strip()[:2] not in ("<=", ">="):
             raise SpecError.unknown(f"{where}: constraints", str(name), (*names, "accuracy: '>= 0.9'"))
