@@ -1,7 +1,8 @@
 """What of a network is outside the operator vocabulary, and how much of its data movement that is.
 
-Importers write an operator that they do not know as `Unknown`: it moves its operands and its result, and computes
-nothing. A cost is as good as the share of such rows is small.
+Importers write an operator that they do not know as `Unknown`: it moves its operands, its weights and its result, and
+computes nothing. MACs, latency and energy of such a network are lower bounds, and how far below the truth they may be
+the share does not say: a product with few operands can hold most of the work.
 """
 
 from __future__ import annotations
@@ -11,7 +12,10 @@ from typing import NamedTuple
 from hwmodels.workload.graph import Workload
 from hwmodels.workload.ops import Row, Unknown
 
-__all__ = ["UnknownOperator", "unknown_operators"]
+__all__ = ["LOWER_BOUNDS", "UnknownOperator", "unknown_operators"]
+
+LOWER_BOUNDS = "MACs, latency and energy are lower bounds: what an unknown operator computes is not counted"
+"""What a report of a network with unknown operators says beside their list."""
 
 
 class UnknownOperator(NamedTuple):
@@ -19,7 +23,7 @@ class UnknownOperator(NamedTuple):
 
     operator : its name in the framework it came from.
     count : how often it is called.
-    share : of the elements that the network reads and writes, between 0 and 1.
+    share : of the elements that the network reads (weights included) and writes, between 0 and 1.
     """
 
     operator: str

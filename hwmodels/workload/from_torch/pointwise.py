@@ -14,18 +14,21 @@ from hwmodels.workload.from_torch.movement import without_broadcast
 from hwmodels.workload.ops import (
     Activation,
     ActivationName,
+    AdaptivePool,
     Elementwise,
     ElementwiseName,
     Norm,
     Permute,
     Pool2d,
+    Pool3d,
     Reduce,
+    Shape,
     Softmax,
     Split,
 )
 from hwmodels.workload.ops.row import channels_of
 
-__all__ = ["RULES", "as_image", "batch_first", "elementwise", "pair", "tokens"]
+__all__ = ["RULES", "as_map", "batch_first", "elementwise", "extents_of", "pool_of", "tokens"]
 
 NormMode = Literal["batch", "layer", "group", "instance", "rms"]
 ReduceMode = Literal["mean", "sum", "max", "min", "norm"]
@@ -149,59 +152,94 @@ def _reduce(mode: ReduceMode) -> Rule:
     return rule
 
 
-def pair(value: Any) -> tuple[int, int]:
-    values = value if isinstance(value, list) else [value]
-    return (values[0], values[-1])
+def extents_of(value: Any, rank: int, *, along: int) -> Shape:
+    """An argument a spatial axis, where one number stands for all; of a sequence, `along` the height of 1 that it gets.
+
+    >>> extents_of(3, 2, along=1), extents_of([5], 1, along=1), extents_of([1, 2, 2], 3, along=1)
+    ((3, 3), (1, 5), (1, 2, 2))
+    """
+    given = tuple(value) if isinstance(value, list | tuple) else (value,)
+    axes = given * rank if len(given) == 1 else given
+    return (along, *axes) if rank == 1 else axes
 
 
-def as_image(call: Call, source: str, *, flat: bool) -> str | None:
-    """(B, C, H, W); a sequence (B, C, T) is an image of height 1, one without batch has a batch of 1."""
+def as_map(call: Call, source: str, rank: int) -> str | None:
+    """(B, C, H, W) of a sequence or an image, (B, C, D, H, W) of a volume; without batch there is a batch of 1."""
     shape = call.node_shape(source)
-    if len(shape) == 2 + (not flat):
+    if len(shape) == 1 + rank:
         shape = (1, *shape)
-    if len(shape) != 4 - flat:
+    if len(shape) != 2 + rank or not 1 <= rank <= 3:
         return None
-    return call.reshape(source, (*shape[:2], 1, shape[2]) if flat else shape)
+    return call.reshape(source, (*shape[:2], 1, shape[2]) if rank == 1 else shape)
 
 
-def _pool(mode: Literal["max", "avg"], *, flat: bool) -> Rule:
+PoolMode = Literal["max", "avg"]
+
+
+def _pool(mode: PoolMode, rank: int) -> Rule:
     def rule(call: Call) -> Value | None:
-        image = as_image(call, call.tensor("self"), flat=flat)
-        if image is None or any(step != 1 for step in pair(call.args.get("dilation") or 1)):
+        image = as_map(call, call.tensor("self"), rank)
+        if image is None:
             return None
-        kernel, padding = pair(call.args["kernel_size"]), pair(call.args["padding"])
-        stride = pair(call.args["stride"]) if call.args["stride"] else kernel
-        if flat:
-            kernel, stride, padding = (1, kernel[1]), (1, stride[1]), (0, padding[1])
-        operator = Pool2d(mode, kernel, stride, padding, ceil_mode=bool(call.args["ceil_mode"]))
-        pooled = call.reshape(call.add(operator, image), call.shape)
-        others = (call.view(pooled, other) for other in call.shapes[1:] if other is not None)
-        return (pooled, *others) if len(call.shapes) > 1 else pooled
+        kernel, padding = extents_of(call.args["kernel_size"], rank, along=1), call.args["padding"]
+        operator = pool_of(
+            mode,
+            kernel,
+            extents_of(call.args["stride"], rank, along=1) if call.args["stride"] else kernel,
+            extents_of(padding, rank, along=0),
+            extents_of(call.args.get("dilation") or 1, rank, along=1),
+            ceil_mode=bool(call.args["ceil_mode"]),
+        )
+        return _pooled(call, call.add(operator, image))
 
     return rule
 
 
-def _adaptive_pool(mode: Literal["max", "avg"], *, flat: bool) -> Rule:
-    """Windows that cover the map evenly: s = floor(in / out), k = in - (out - 1) s; nothing where the size stays."""
+def pool_of(
+    mode: PoolMode, kernel: Shape, stride: Shape, padding: Shape = (), dilation: Shape = (), *, ceil_mode: bool = False
+) -> Pool2d | Pool3d:
+    """The pooling of two or three axes that these extents belong to; () stands for no padding and no dilation."""
+    match kernel, stride, padding, dilation:
+        case (kh, kw), (sh, sw), (), ():
+            return Pool2d(mode, (kh, kw), (sh, sw), ceil_mode=ceil_mode)
+        case (kd, kh, kw), (sd, sh, sw), (), ():
+            return Pool3d(mode, (kd, kh, kw), (sd, sh, sw), ceil_mode=ceil_mode)
+        case (kh, kw), (sh, sw), (ph, pw), (dh, dw):
+            reach = 1 if (dh, dw) == (1, 1) else (dh, dw)
+            return Pool2d(mode, (kh, kw), (sh, sw), (ph, pw), ceil_mode, reach)
+        case (kd, kh, kw), (sd, sh, sw), (pd, ph, pw), (dd, dh, dw):
+            return Pool3d(mode, (kd, kh, kw), (sd, sh, sw), (pd, ph, pw), (dd, dh, dw), ceil_mode)
+    raise ValueError(f"pooling over {len(kernel)} axes")
+
+
+def _pooled(call: Call, pooled: str) -> Value:
+    """The result of a pool in its own shape, and the indices beside it where the operator returns them."""
+    pooled = call.reshape(pooled, call.shape)
+    others = (call.view(pooled, other) for other in call.shapes[1:] if other is not None)
+    return (pooled, *others) if len(call.shapes) > 1 else pooled
+
+
+def _adaptive_pool(mode: PoolMode, rank: int) -> Rule:
+    """Windows that cover the map evenly: s = floor(in / out), k = in - (out - 1) s; nothing where the size stays.
+
+    A map that grows has windows of one or two elements along an axis.
+    """
 
     def rule(call: Call) -> Value | None:
-        image = as_image(call, call.tensor("self"), flat=flat)
+        image = as_map(call, call.tensor("self"), rank)
         if image is None:
             return None
         extents = call.node_shape(image)[2:]
-        size = (1, call.shape[-1]) if flat else call.shape[-2:]
-        pooled = image
-        if size == (1, 1):
-            pooled = call.add(Pool2d(mode), image)
-        elif size != extents:
-            stride = [extent // out for extent, out in zip(extents, size, strict=True)]
-            if min(stride) < 1:
-                return None
-            kernel = [e - (out - 1) * step for e, out, step in zip(extents, size, stride, strict=True)]
-            pooled = call.add(Pool2d(mode, (kernel[0], kernel[1]), (stride[0], stride[1])), image)
-        pooled = call.reshape(pooled, call.shape)
-        others = (call.view(pooled, other) for other in call.shapes[1:] if other is not None)
-        return (pooled, *others) if len(call.shapes) > 1 else pooled
+        size = (1, call.shape[-1]) if rank == 1 else call.shape[-rank:]
+        if size == extents:
+            return _pooled(call, image)
+        if all(out == 1 for out in size):
+            return _pooled(call, call.add(Pool2d(mode) if len(size) == 2 else Pool3d(mode), image))
+        stride = tuple(extent // out for extent, out in zip(extents, size, strict=True))
+        if min(stride) < 1:
+            return _pooled(call, call.add(AdaptivePool(mode, size), image))
+        kernel = tuple(e - (out - 1) * step for e, out, step in zip(extents, size, stride, strict=True))
+        return _pooled(call, call.add(pool_of(mode, kernel, stride), image))
 
     return rule
 
@@ -227,7 +265,7 @@ def _channel_norm(mode: NormMode) -> Rule:
             normed = _place_norm(call, mode, call.permute(source, (0, 2, 1)), shape[1])
             result = call.permute(normed, (0, 2, 1))
         else:
-            wide = shape if len(shape) < 5 else (*shape[:2], prod(shape[2:-1]), shape[-1])
+            wide = shape if len(shape) < 6 else (*shape[:2], prod(shape[2:-1]), shape[-1])
             result = call.reshape(_place_norm(call, mode, call.reshape(source, wide), shape[1]), shape)
         return (result, *(None for _ in call.shapes[1:])) if len(call.shapes) > 1 else result
 
@@ -307,6 +345,8 @@ _REDUCTIONS: dict[ReduceMode, tuple[str, ...]] = {
     "norm": ("norm", "linalg_vector_norm", "var", "std", "var_mean", "std_mean"),
 }
 
+_POOL_MODES: tuple[PoolMode, ...] = ("max", "avg")
+
 RULES: dict[str, Rule] = {
     **{f"aten.{name}": _activation(function) for function, names in _ACTIVATIONS.items() for name in names},
     **{f"aten.{name}": _elementwise(function) for function, names in _ELEMENTWISE.items() for name in names},
@@ -318,14 +358,18 @@ RULES: dict[str, Rule] = {
     **_named(_fused_multiply_add, "addcmul", "addcdiv"),
     **_named(_outer, "outer", "ger"),
     **_named(_softmax, "softmax", "_softmax", "_safe_softmax", "log_softmax", "_log_softmax", "special_softmax"),
-    **_named(_pool("max", flat=False), "max_pool2d", "max_pool2d_with_indices"),
-    **_named(_pool("avg", flat=False), "avg_pool2d"),
-    **_named(_pool("max", flat=True), "max_pool1d", "max_pool1d_with_indices"),
-    **_named(_pool("avg", flat=True), "avg_pool1d"),
-    **_named(_adaptive_pool("avg", flat=False), "adaptive_avg_pool2d", "_adaptive_avg_pool2d"),
-    **_named(_adaptive_pool("max", flat=False), "adaptive_max_pool2d"),
-    **_named(_adaptive_pool("avg", flat=True), "adaptive_avg_pool1d"),
-    **_named(_adaptive_pool("max", flat=True), "adaptive_max_pool1d"),
+    **{
+        f"aten.{mode}_pool{rank}d{ending}": _pool(mode, rank)
+        for mode in _POOL_MODES
+        for rank in (1, 2, 3)
+        for ending in ("", "_with_indices")
+    },
+    **{
+        f"aten.{start}adaptive_{mode}_pool{rank}d": _adaptive_pool(mode, rank)
+        for mode in _POOL_MODES
+        for rank in (1, 2, 3)
+        for start in ("", "_")
+    },
     **_named(_channel_norm("batch"), "batch_norm", "_native_batch_norm_legit_no_training"),
     **_named(_channel_norm("group"), "group_norm", "native_group_norm"),
     **_named(_channel_norm("instance"), "instance_norm"),

@@ -1,10 +1,10 @@
 """The operator vocabulary: shape inference, MACs, parameters and the cost-model row of each operator.
 
 `row` says what a cost model sees and how it is counted; `products` holds the operators with multiply-accumulates,
-`pointwise` those that compute without, `movement` those that move, store or only view data; `shared` wraps one that
-runs on another's weights.
+`volumes` windows over three axes, `pointwise` those that compute without products, `movement` those that move, store
+or only view data; `shared` wraps one that runs on another's weights.
 
-Not modelled: data-dependent shapes, sparsity, complex numbers, convolutions of three and more dimensions.
+Not modelled: data-dependent shapes, sparsity, complex numbers.
 """
 
 from hwmodels.workload.ops.movement import (
@@ -26,6 +26,7 @@ from hwmodels.workload.ops.movement import (
 from hwmodels.workload.ops.pointwise import (
     Activation,
     ActivationName,
+    AdaptivePool,
     Elementwise,
     ElementwiseName,
     Norm,
@@ -36,16 +37,20 @@ from hwmodels.workload.ops.pointwise import (
 from hwmodels.workload.ops.products import Attention, Conv2d, ConvTranspose2d, Linear, MatMul, Recurrent
 from hwmodels.workload.ops.row import Kind, Operator, Precision, Row, Shape
 from hwmodels.workload.ops.shared import Shared
+from hwmodels.workload.ops.volumes import Conv3d, ConvTranspose3d, Pool3d
 
 __all__ = [
     "Activation",
     "ActivationName",
+    "AdaptivePool",
     "Attention",
     "Cache",
     "Concat",
     "Constant",
     "Conv2d",
+    "Conv3d",
     "ConvTranspose2d",
+    "ConvTranspose3d",
     "Elementwise",
     "ElementwiseName",
     "Embedding",
@@ -57,6 +62,7 @@ __all__ = [
     "Permute",
     "PixelShuffle",
     "Pool2d",
+    "Pool3d",
     "Precision",
     "Rearrange",
     "Recurrent",

@@ -176,7 +176,7 @@ class Rearrange:
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """An operator outside this vocabulary, counted as data movement: reads its inputs, writes its output."""
+    """An operator outside this vocabulary, counted as data movement: inputs and weights read, output written."""
 
     what: str
     shape: Shape
@@ -187,7 +187,8 @@ class Unknown:
         return self.shape
 
     def row(self, inputs: tuple[Shape, ...], output: Shape) -> Row:
-        return plain_row(Kind.UNKNOWN, inputs, output, vector_ops=0, parameters=self.parameters)
+        row = plain_row(Kind.UNKNOWN, inputs, output, vector_ops=0, parameters=self.parameters)
+        return row._replace(weight_elements=self.parameters)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import ClassVar, Literal
 
 from hwmodels.workload.ops.row import Kind, Row, Shape, image
 
-__all__ = ["Attention", "Conv2d", "ConvTranspose2d", "Linear", "MatMul", "Recurrent"]
+__all__ = [
+    "Attention",
+    "Conv2d",
+    "ConvTranspose2d",
+    "Linear",
+    "MatMul",
+    "Recurrent",
+    "convolution_row",
+    "convolved_extents",
+    "spread_extents",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,23 +57,17 @@ class Conv2d:
             raise ValueError(
                 f"Conv2d: {self.groups} groups do not divide {channels} inputs and {self.out_channels} outputs"
             )
-        # out = floor((in + 2 pad - dilation (kernel - 1) - 1) / stride) + 1
-        size = [
-            (extent + 2 * pad - dilation * (kernel - 1) - 1) // stride + 1
-            for extent, pad, dilation, kernel, stride in zip(
-                (height, width), self.padding, self.dilation, self.kernel, self.stride, strict=True
-            )
-        ]
-        if min(size) < 1:
+        extents = convolved_extents((height, width), self.kernel, self.stride, self.padding, self.dilation)
+        if min(extents) < 1:
             raise ValueError(f"Conv2d: kernel {self.kernel} is larger than the padded input {(height, width)}")
-        return (batch, self.out_channels, size[0], size[1])
+        return (batch, self.out_channels, *extents)
 
     def row(self, inputs: tuple[Shape, ...], output: Shape) -> Row:
         batch, channels, _, _ = image(inputs[0], "Conv2d")
         _, _, out_h, out_w = output
         k = channels // self.groups * self.kernel[0] * self.kernel[1]
         n = self.out_channels // self.groups
-        return _convolution_row(self, Kind.CONV, inputs[0], output, m=batch * out_h * out_w, n=n, k=k)
+        return convolution_row(self, Kind.CONV, inputs[0], output, m=batch * out_h * out_w, n=n, k=k)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,23 +94,41 @@ class ConvTranspose2d:
             raise ValueError(
                 f"ConvTranspose2d: {self.groups} groups do not divide {channels} inputs and {self.out_channels} outputs"
             )
-        # out = (in - 1) stride - 2 pad + dilation (kernel - 1) + output_padding + 1
-        size = [
-            (extent - 1) * stride - 2 * pad + dilation * (kernel - 1) + extra + 1
-            for extent, stride, pad, dilation, kernel, extra in zip(
-                (height, width), self.stride, self.padding, self.dilation, self.kernel, self.output_padding, strict=True
-            )
-        ]
-        return (batch, self.out_channels, size[0], size[1])
+        extents = spread_extents((height, width), self.kernel, self.stride, self.padding, self.dilation)
+        return (batch, self.out_channels, *map(sum, zip(extents, self.output_padding, strict=True)))
 
     def row(self, inputs: tuple[Shape, ...], output: Shape) -> Row:
         batch, channels, height, width = image(inputs[0], "ConvTranspose2d")
         m, k = batch * height * width, channels // self.groups
         n = self.out_channels // self.groups * self.kernel[0] * self.kernel[1]
-        return _convolution_row(self, Kind.CONV_TRANSPOSE, inputs[0], output, m=m, n=n, k=k)
+        return convolution_row(self, Kind.CONV_TRANSPOSE, inputs[0], output, m=m, n=n, k=k)
 
 
-def _convolution_row(
+def convolved_extents(
+    extents: Sequence[int],
+    kernel: Sequence[int],
+    stride: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int],
+) -> Shape:
+    """out = floor((in + 2 pad - dilation (kernel - 1) - 1) / stride) + 1 along every axis; < 1 where none fits."""
+    axes = zip(extents, kernel, stride, padding, dilation, strict=True)
+    return tuple((size + 2 * pad - reach * (taps - 1) - 1) // step + 1 for size, taps, step, pad, reach in axes)
+
+
+def spread_extents(
+    extents: Sequence[int],
+    kernel: Sequence[int],
+    stride: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int],
+) -> Shape:
+    """out = (in - 1) stride - 2 pad + dilation (kernel - 1) + 1 along every axis, without output padding."""
+    axes = zip(extents, kernel, stride, padding, dilation, strict=True)
+    return tuple((size - 1) * step - 2 * pad + reach * (taps - 1) + 1 for size, taps, step, pad, reach in axes)
+
+
+def convolution_row(
     operator: Conv2d | ConvTranspose2d, kind: Kind, source: Shape, output: Shape, *, m: int, n: int, k: int
 ) -> Row:
     """The window's geometry, and what follows from the GEMM view m, n, k of one group."""
