@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from hwmodels.workload.graph import Workload
-from hwmodels.workload.ops import Row, Unknown
+from hwmodels.workload.ops import Complex, Row, Unknown
 
 __all__ = ["LOWER_BOUNDS", "UnknownOperator", "unknown_operators"]
 
@@ -43,9 +43,10 @@ def unknown_operators(workload: Workload) -> list[UnknownOperator]:
     for node, row in workload.rows():
         elements = _moved(row)
         moved += elements
-        if isinstance(node.operator, Unknown):
-            count, total = found.get(node.operator.what, (0, 0))
-            found[node.operator.what] = (count + 1, total + elements)
+        operator = node.operator.operator if isinstance(node.operator, Complex) else node.operator
+        if isinstance(operator, Unknown):
+            count, total = found.get(operator.what, (0, 0))
+            found[operator.what] = (count + 1, total + elements)
     listed = [UnknownOperator(what, count, total / max(moved, 1)) for what, (count, total) in found.items()]
     return sorted(listed, key=lambda unknown: (-unknown.share, unknown.operator))
 

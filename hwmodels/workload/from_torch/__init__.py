@@ -9,7 +9,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from hwmodels.workload.from_torch import convolution, einsum, movement, pointwise, products, recurrent
+from hwmodels.workload.from_torch import (
+    contractions,
+    convolution,
+    einsum,
+    movement,
+    pointwise,
+    pooling,
+    products,
+    recurrent,
+    sampling,
+)
 from hwmodels.workload.from_torch.loading import call_target
 from hwmodels.workload.from_torch.program import export_program
 from hwmodels.workload.from_torch.translation import translate
@@ -28,6 +38,9 @@ _RULES = {
     **convolution.RULES,
     **recurrent.RULES,
     **einsum.RULES,
+    **contractions.RULES,
+    **pooling.RULES,
+    **sampling.RULES,
 }
 
 

@@ -11,7 +11,7 @@ from math import prod
 from typing import Any
 
 from hwmodels.workload.from_torch.call import Call, Rule, Value
-from hwmodels.workload.from_torch.pointwise import as_map, extents_of
+from hwmodels.workload.from_torch.pooling import as_map, extents_of
 from hwmodels.workload.ops import (
     Conv2d,
     Conv3d,

@@ -14,6 +14,7 @@ from hwmodels.workload.ops import Shape
 __all__ = [
     "FxNode",
     "arguments_of",
+    "is_complex",
     "is_node",
     "is_tensor",
     "is_zero",
@@ -37,9 +38,19 @@ def kind_of(node: FxNode) -> str:
     return packet[:-1] if packet.endswith("_") and not packet.endswith("__") else packet
 
 
+_ARGUMENTS_WITHOUT_SCHEMA = {
+    "flex_attention": ("query", "key", "value", "score_mod", "block_mask", "scale"),
+    "while_loop": ("cond_fn", "body_fn", "carried", "additional"),
+}
+"""Operators on graphs have no schema: the names of those that a rule reads, by position."""
+
+
 def arguments_of(node: FxNode, seen: Callable[[FxNode], FxNode]) -> dict[str, Any]:
     """Every argument by its name in the operator's schema, defaults included."""
     values: dict[str, Any] = {}
+    if not hasattr(node.target, "_schema"):
+        names = _ARGUMENTS_WITHOUT_SCHEMA.get(kind_of(node), ())
+        return {name: _resolved(value, seen) for name, value in zip(names, node.args, strict=False)}
     for position, argument in enumerate(node.target._schema.arguments):
         if position < len(node.args) and not argument.kwarg_only:
             value: Any = node.args[position]
@@ -62,14 +73,25 @@ _NARROW_FLOATS = {
     "torch.bfloat16": "bf16",
     "torch.float8_e4m3fn": "fp8",
     "torch.float8_e5m2": "fp8_e5m2",
+    "torch.complex32": "fp16",
 }
+
+
+def _dtype_of(node: FxNode) -> str:
+    """Of the first result; nothing where it is no tensor."""
+    value = node.meta.get("val")
+    first = value[0] if isinstance(value, tuple | list) and value else value
+    return str(getattr(first, "dtype", ""))
+
+
+def is_complex(node: FxNode) -> bool:
+    """Whether a result holds complex numbers."""
+    return _dtype_of(node).startswith("torch.complex")
 
 
 def narrow_float_of(node: FxNode) -> str | None:
     """The format of a result that is a float narrower than float32, by its name; None for all others."""
-    value = node.meta.get("val")
-    first = value[0] if isinstance(value, tuple | list) and value else value
-    return _NARROW_FLOATS.get(str(getattr(first, "dtype", "")))
+    return _NARROW_FLOATS.get(_dtype_of(node))
 
 
 def is_node(value: Any) -> bool:

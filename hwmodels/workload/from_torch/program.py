@@ -21,6 +21,8 @@ from io import StringIO
 from typing import TYPE_CHECKING, Any
 
 from hwmodels.errors import SpecError
+from hwmodels.workload.from_torch.nodes import is_node
+from hwmodels.workload.from_torch.vectorised import without_vectorised
 
 if TYPE_CHECKING:
     from torch.fx import Graph, GraphModule
@@ -70,7 +72,10 @@ def export_program(module: Module, example_inputs: Any, *, name: str, batch: int
             exported = torch.export.export(module, args, keywords, strict=False)
     except Exception as error:
         raise _failure(name, module, error, size if batch is not None else None) from None
+    with _silence():
+        without_vectorised(exported.graph_module)
     signature = exported.graph_signature
+    returned = next(node for node in exported.graph_module.graph.nodes if node.op == "output").args[0]
     first: dict[int, str] = {}
     paths = {path: first.setdefault(id(p), path) for path, p in module.named_parameters(remove_duplicate=False)}
     return Program(
@@ -78,7 +83,11 @@ def export_program(module: Module, example_inputs: Any, *, name: str, batch: int
         parameters={holder: paths[path] for holder, path in signature.inputs_to_parameters.items()},
         sizes={path: p.numel() for path, p in module.named_parameters()},
         inputs=tuple(holder for holder in signature.user_inputs if isinstance(holder, str)),
-        outputs=tuple(output for output in signature.user_outputs if isinstance(output, str)),
+        outputs=tuple(
+            node.name
+            for node, spec in zip(returned, signature.output_specs, strict=True)
+            if spec.kind.name == "USER_OUTPUT" and is_node(node)
+        ),
         leaves=frozenset(path for path, part in module.named_modules() if not any(True for _ in part.children())),
         batch=size,
     )

@@ -2,9 +2,9 @@
 
 `row` says what a cost model sees and how it is counted; `products` holds the operators with multiply-accumulates,
 `volumes` windows over three axes, `pointwise` those that compute without products, `movement` those that move, store
-or only view data; `shared` wraps one that runs on another's weights.
+or only view data; `shared` wraps one that runs on another's weights or on complex numbers.
 
-Not modelled: data-dependent shapes, sparsity, complex numbers.
+Not modelled: data-dependent shapes, sparsity.
 """
 
 from hwmodels.workload.ops.movement import (
@@ -12,11 +12,15 @@ from hwmodels.workload.ops.movement import (
     Concat,
     Constant,
     Embedding,
+    EmbeddingBag,
     Permute,
     PixelShuffle,
     Rearrange,
+    Resample,
     Reshape,
+    Scatter,
     Select,
+    Sort,
     Split,
     Unknown,
     Upsample,
@@ -34,9 +38,17 @@ from hwmodels.workload.ops.pointwise import (
     Reduce,
     Softmax,
 )
-from hwmodels.workload.ops.products import Attention, Conv2d, ConvTranspose2d, Linear, MatMul, Recurrent
+from hwmodels.workload.ops.products import (
+    Attention,
+    Conv2d,
+    ConvTranspose2d,
+    GroupedLinear,
+    Linear,
+    MatMul,
+    Recurrent,
+)
 from hwmodels.workload.ops.row import Kind, Operator, Precision, Row, Shape
-from hwmodels.workload.ops.shared import Shared
+from hwmodels.workload.ops.shared import Complex, Shared
 from hwmodels.workload.ops.volumes import Conv3d, ConvTranspose3d, Pool3d
 
 __all__ = [
@@ -45,6 +57,7 @@ __all__ = [
     "AdaptivePool",
     "Attention",
     "Cache",
+    "Complex",
     "Concat",
     "Constant",
     "Conv2d",
@@ -54,6 +67,8 @@ __all__ = [
     "Elementwise",
     "ElementwiseName",
     "Embedding",
+    "EmbeddingBag",
+    "GroupedLinear",
     "Kind",
     "Linear",
     "MatMul",
@@ -67,12 +82,15 @@ __all__ = [
     "Rearrange",
     "Recurrent",
     "Reduce",
+    "Resample",
     "Reshape",
     "Row",
+    "Scatter",
     "Select",
     "Shape",
     "Shared",
     "Softmax",
+    "Sort",
     "Split",
     "Unknown",
     "Upsample",

@@ -13,6 +13,7 @@ __all__ = [
     "Attention",
     "Conv2d",
     "ConvTranspose2d",
+    "GroupedLinear",
     "Linear",
     "MatMul",
     "Recurrent",
@@ -196,6 +197,38 @@ class Linear:
 
 
 @dataclass(frozen=True, slots=True)
+class GroupedLinear:
+    """A stored matrix of its own for each group, without bias: (groups, m, k) -> (groups, m, n), as experts have."""
+
+    out_features: int
+    is_view: ClassVar[bool] = False
+
+    def infer(self, *inputs: Shape) -> Shape:
+        groups, rows, _ = inputs[0]
+        return (groups, rows, self.out_features)
+
+    def row(self, inputs: tuple[Shape, ...], output: Shape) -> Row:
+        groups, m, k = inputs[0]
+        n = self.out_features
+        return Row(
+            kind=Kind.LINEAR,
+            groups=groups,
+            in_channels=k * groups,
+            out_channels=n * groups,
+            in_h=m,
+            out_h=m,
+            m=m,
+            n=n,
+            k=k,
+            macs=groups * m * n * k,
+            weight_elements=groups * n * k,
+            input_elements=groups * m * k,
+            output_elements=groups * m * n,
+            parameters=groups * n * k,
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class MatMul:
     """Batched product of two computed operands, (..., m, k) x (..., k, n): attention's Q.K^T and P.V."""
 
@@ -274,12 +307,14 @@ class Attention:
 class Recurrent:
     """One direction of an LSTM, GRU or Elman layer over (batch, time, features).
 
-    Two bias vectors, as in torch and cuDNN, or none.
+    Two bias vectors, as in torch and cuDNN, or none. `fed_back` features of the state come back to the next step, all
+    `hidden` ones where it is None; fewer come back where a projection (a `Linear` of its own) follows.
     """
 
     cell: Literal["lstm", "gru", "rnn"]
     hidden: int
     bias: bool = True
+    fed_back: int | None = None
     is_view: ClassVar[bool] = False
 
     def infer(self, *inputs: Shape) -> Shape:
@@ -289,7 +324,7 @@ class Recurrent:
     def row(self, inputs: tuple[Shape, ...], output: Shape) -> Row:
         batch, time, features = inputs[0]
         gates = {"lstm": 4, "gru": 3, "rnn": 1}[self.cell]
-        n, k = gates * self.hidden, features + self.hidden
+        n, k = gates * self.hidden, features + (self.fed_back or self.hidden)
         return Row(
             kind=Kind.RECURRENT,
             batch=batch,
