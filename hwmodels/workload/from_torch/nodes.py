@@ -6,12 +6,14 @@ Nodes are `torch.fx.Node`s; since torch is imported when it is needed and not be
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import PurePath
 from typing import Any
 
 from hwmodels.errors import SpecError
 from hwmodels.workload.ops import Shape
 
 __all__ = [
+    "WAY_ROUND_DATA",
     "FxNode",
     "arguments_of",
     "is_complex",
@@ -19,6 +21,7 @@ __all__ = [
     "is_tensor",
     "is_zero",
     "kind_of",
+    "line_of",
     "narrow_float_of",
     "path_of",
     "shape_of",
@@ -113,19 +116,37 @@ def writes_in_place(node: FxNode) -> bool:
 
 
 def shape_of(node: FxNode) -> Shape:
-    return _extents(node.name, node.meta["val"])
+    return _extents(node, node.meta["val"])
 
 
 def shapes_of(node: FxNode) -> tuple[Shape | None, ...]:
     value = node.meta.get("val")
     values = value if isinstance(value, tuple | list) else (value,)
-    return tuple(_extents(node.name, item) if hasattr(item, "shape") else None for item in values)
+    return tuple(_extents(node, item) if hasattr(item, "shape") else None for item in values)
 
 
-def _extents(name: str, tensor: Any) -> Shape:
+def _extents(node: FxNode, tensor: Any) -> Shape:
     if not all(isinstance(extent, int) for extent in tensor.shape):
-        raise SpecError(name, tuple(tensor.shape), "a shape that follows from the shapes of the inputs")
+        shape = f"a result of shape ({', '.join(map(str, tensor.shape))})"
+        raise SpecError(line_of(node) or node.name, shape, "known before the data are", WAY_ROUND_DATA)
     return tuple(tensor.shape)
+
+
+WAY_ROUND_DATA = (
+    "write the upper bound: all rows kept, torch.where for a mask, add_self_loops=False in graph convolutions; "
+    "or import backbone and head apart"
+)
+"""What a module can do about shapes and branches that depend on its data."""
+
+
+def line_of(node: FxNode) -> str:
+    """The line of the user's module that calls an operator, as ``net.py:12``; empty where the trace kept none."""
+    frames = [line.strip() for line in str(node.meta.get("stack_trace") or "").splitlines()]
+    calls = [line for line in frames if line.startswith('File "')]
+    if not calls:
+        return ""
+    file, number = calls[-1].removeprefix('File "').split('", line ')
+    return f"{PurePath(file).name}:{number.split(',')[0]}"
 
 
 def path_of(node: FxNode) -> str:
