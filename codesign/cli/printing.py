@@ -20,10 +20,14 @@ _PLAIN = {"µ": "u", "μ": "u", "²": "2", "³": "3", "×": "x", "…": ".", "�
 
 
 def print_unknown(unknown: Sequence[Mapping[str, Any]]) -> None:
-    """Print the operators that count as data movement alone, if any."""
+    """Print the operators that count as data movement alone, if any, and what that means for the totals."""
+    from hwmodels.workload.coverage import LOWER_BOUNDS
+
     for item in unknown:
         share = f"{100 * item['share']:.3g} % of the data moved"
         print(f"  UNKNOWN operator {item['operator']} x{item['count']}: counted as data movement alone, {share}")
+    if unknown:
+        print(f"  {LOWER_BOUNDS}")
 
 
 def print_doubts(name: str, spec: Spec) -> None:
