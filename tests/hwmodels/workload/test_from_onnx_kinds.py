@@ -280,6 +280,7 @@ def declared(w: Any, folder: Path, inputs: dict[str, Any], output: str, shape: A
         ((2, 3, 8, 8), (2, 4, "H", 7), False),
         ((2, 3, 8, 8), (1, 4, 6, 6), False),
         ((2, 3, 8, 8), (2, 4, 36), False),
+        ((2, 3, 8, 8), (2, 4, 6), False),
         ((2, 3, 8, 8), None, True),
         (("N", 3, 8, 8), (1, 4, 6, 6), True),
         (("N", 3, 8, 8), (1, 4, 6, 7), False),
