@@ -27,6 +27,7 @@ from hwmodels.workload.zoo import (
     mlperf_tiny,
     mnasnet,
     mobilenet,
+    mobilenet_v4,
     moga,
     molecule,
     nasbench201,
@@ -45,6 +46,7 @@ from hwmodels.workload.zoo import (
     unet,
     vgg,
     vit,
+    wide_resnet,
 )
 from hwmodels.workload.zoo.record import Entry
 
@@ -68,6 +70,7 @@ ZOO: tuple[Entry, ...] = (
     *mlperf_tiny.ENTRIES,
     *mnasnet.ENTRIES,
     *mobilenet.ENTRIES,
+    *mobilenet_v4.ENTRIES,
     *moga.ENTRIES,
     *molecule.ENTRIES,
     *nasbench201.ENTRIES,
@@ -86,6 +89,7 @@ ZOO: tuple[Entry, ...] = (
     *unet.ENTRIES,
     *vgg.ENTRIES,
     *vit.ENTRIES,
+    *wide_resnet.ENTRIES,
 )
 """Every published network, by family."""
 
