@@ -14,7 +14,6 @@ from typing import NamedTuple
 
 from hwmodels.workload.graph import Builder
 from hwmodels.workload.ops import (
-    Activation,
     ActivationName,
     Conv2d,
     Elementwise,
@@ -135,10 +134,7 @@ def _block(net: Builder, x: str, block: _Block, variant: _Variant) -> str:
     if isinstance(block, _Fused):
         y = net.conv_norm_act(x, net.shape(x)[1] * block.expansion, 3, stride=2, activation=variant.activation)
         return net.conv_norm_act(y, block.channels, 1, activation=None)
-    if isinstance(block, _Uib):
-        y = _bottleneck(net, x, block, variant.activation)
-    else:
-        y = _attend(net, x, block)
+    y = _bottleneck(net, x, block, variant.activation) if isinstance(block, _Uib) else _attend(net, x, block)
     if variant.is_scaled:
         y = net.add(Elementwise("mul"), y, net.constant((block.channels, 1, 1)))
     return net.residual(x, y) if net.shape(x) == net.shape(y) else y

@@ -1,4 +1,4 @@
-"""MobileNetV4, wide ResNets, ResNeXt-29, SRCNN and EDSR: exact parameters, MACs to the printed digits, a few by hand."""
+"""MobileNetV4, wide ResNets, ResNeXt-29, SRCNN and EDSR: parameters exact, MACs to printed digits, some by hand."""
 
 from __future__ import annotations
 
