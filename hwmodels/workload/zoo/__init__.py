@@ -1,6 +1,7 @@
 """Published networks by shape arithmetic: no framework, no download. One file a family of networks.
 
-`network(name)` finds one by name or alias, ignoring case and punctuation; `ZOO` lists what is known of each.
+`network(name)` finds one by name or alias, ignoring case and punctuation; `ZOO` lists what is known of each, and
+`published_accuracy(name)` how good it is.
 """
 
 from __future__ import annotations
@@ -48,9 +49,10 @@ from hwmodels.workload.zoo import (
     vit,
     wide_resnet,
 )
+from hwmodels.workload.zoo.accuracy import Accuracy, accuracies, published_accuracy
 from hwmodels.workload.zoo.record import Entry
 
-__all__ = ["ZOO", "Entry", "entry", "network"]
+__all__ = ["ZOO", "Accuracy", "Entry", "accuracies", "entry", "network", "published_accuracy"]
 
 
 ZOO: tuple[Entry, ...] = (

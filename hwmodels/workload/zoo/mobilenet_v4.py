@@ -196,8 +196,8 @@ def _entries() -> Iterator[Entry]:
         yield Entry(f"mobilenet_v4_{name}", write, (3, size, size), source, aliases)
     for width, hundredths in ((0.35, "035"), (0.5, "050")):
         write = partial(_mobilenet_v4, variant=_SMALL, width=width)
-        aliases = (f"mobilenetv4_conv_small_{hundredths}",)
-        yield Entry(f"mobilenet_v4_conv_small_{hundredths}", write, (3, 224, 224), source, aliases)
+        alias = f"mobilenetv4_conv_small_{hundredths}"
+        yield Entry(f"mobilenet_v4_conv_small_{hundredths}", write, (3, 224, 224), source, (alias,))
 
 
 ENTRIES = tuple(_entries())
