@@ -7,10 +7,10 @@ runtime.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from hwmodels.catalog import Device
 from hwmodels.catalog import device as load
@@ -19,6 +19,8 @@ from hwmodels.errors import SpecError
 from hwmodels.evaluate import evaluate
 from hwmodels.evaluate import sweep as evaluate_grid
 from hwmodels.families.spec import Spec
+from hwmodels.grid import Axes, Grid
+from hwmodels.rate import at_rate
 from hwmodels.workload.formats import precision_named
 from hwmodels.workload.graph import Workload
 from hwmodels.workload.ops import Precision
@@ -81,6 +83,7 @@ def estimate(
     input_shape: tuple[int, ...] | None = None,
     runtime: str = "compiled",
     fuse_attention: bool = False,
+    rate_hz: float | None = None,
 ) -> CostReport:
     """What one network costs on one device, layer by layer.
 
@@ -91,6 +94,7 @@ def estimate(
     device : catalogue name, YAML file or `Device`.
     bits : of weights and activations; by default 32 where the device computes in float, else 8.
     number_format : in place of bits, as "fp16", "bf16", "fp8", "int4" or "w4a16".
+    rate_hz : items a second that arrive; adds ``average_power_w``, and a pair that is slower is infeasible.
     layer_bits : rules as ``"first=8"``, see `hwmodels.workload.precision`. input_shape : (channels, height, width), or
         (tokens,). runtime : "compiled" or "eager".
 
@@ -108,13 +112,13 @@ def estimate(
     semantics = semantics_of(runtime, fuse_attention=fuse_attention)
     asked = asked_precision(bits, number_format, chosen.spec)
     workload = _workload(network, batch, asked, layer_bits, input_shape, semantics)
-    return evaluate(workload, chosen.model, chosen.spec)
+    return evaluate(workload, at_rate(chosen.model, rate_hz), chosen.spec)
 
 
 def sweep(
     networks: str | Workload | Sequence[str | Workload],
     device: str | Path | Device,
-    knobs: Mapping[str, Sequence[Any]],
+    knobs: Axes,
     *,
     batch: int = 1,
     bits: int | None = None,
@@ -123,12 +127,14 @@ def sweep(
     input_shape: tuple[int, ...] | None = None,
     runtime: str = "compiled",
     fuse_attention: bool = False,
+    rate_hz: float | None = None,
 ) -> CostTable:
     """What networks cost on every combination of some knobs of a device.
 
     Parameters
     ----------
-    knobs : knob -> its values; the other knobs are those of the device. The rest is as for `estimate`.
+    knobs : knob, or a tuple of knobs that are tied to each other, -> values; the other knobs are those of the device.
+    The rest is as for `estimate`.
 
     Raises
     ------
@@ -145,8 +151,9 @@ def sweep(
     asked = asked_precision(bits, number_format, chosen.spec)
     named = [networks] if isinstance(networks, str | Workload) else list(networks)
     workloads = [_workload(name, batch, asked, layer_bits, input_shape, semantics) for name in named]
-    grid = list(chosen.spec.grid(knobs))
-    return CostTable(chosen.model.name, len(workloads), len(grid), evaluate_grid(workloads, chosen.model, grid))
+    model = at_rate(chosen.model, rate_hz)
+    grid = Grid(chosen.spec, knobs)
+    return CostTable(model.name, len(workloads), len(grid), evaluate_grid(workloads, model, grid))
 
 
 class Asked(NamedTuple):

@@ -18,7 +18,8 @@ from hwmodels.cost import CostReport, CostTensor
 from hwmodels.errors import SpecError
 from hwmodels.families import base
 from hwmodels.families.base import CostModel, Layerwise, PairRule
-from hwmodels.families.spec import Spec, columns_of
+from hwmodels.families.spec import Spec, columns_of, n_configs
+from hwmodels.grid import Grid
 from hwmodels.workload.graph import Workload
 from hwmodels.workload.memory import kv_cache_bytes, peak_activation_bytes, weight_bytes
 from hwmodels.workload.table import I64, LayerTable, layer_table
@@ -36,6 +37,7 @@ __all__ = [
     "layerwise_of",
     "network_metrics",
     "sweep",
+    "sweep_parts",
 ]
 
 F64 = npt.NDArray[np.float64]
@@ -219,20 +221,64 @@ def _layers(
     return layers, choice, tuple(terms[i] for i in largest)
 
 
-def sweep(workloads: Sequence[Workload], model: CostModel, specs: Sequence[Spec]) -> pd.DataFrame:
-    """Every network on every configuration: one row a pair, knobs that vary and all metrics as columns."""
+def sweep(workloads: Sequence[Workload], model: CostModel, designs: Grid | Sequence[Spec]) -> pd.DataFrame:
+    """Every network on every configuration: one row a pair, knobs that vary and all metrics as columns.
+
+    The whole table is held in memory; `sweep_parts` yields it in parts.
+    """
     import pandas as pd
 
-    table = layer_table(workloads)
-    configs = model.spec.to_table(specs)
-    network, config = (
-        index.ravel() for index in np.meshgrid(np.arange(len(workloads)), np.arange(len(specs)), indexing="ij")
+    parts = list(sweep_parts(workloads, model, designs))
+    return parts[0] if len(parts) == 1 else pd.concat(parts, ignore_index=True)
+
+
+_PAIRS = 8192  # a part of a sweep: some tens of MB of layer costs
+
+
+def sweep_parts(
+    workloads: Sequence[Workload], model: CostModel, designs: Grid | Sequence[Spec], *, pairs: int = _PAIRS
+) -> Iterator[pd.DataFrame]:
+    """The rows of `sweep` in parts of about `pairs`, network by network, in bounded memory."""
+    slices = _slices(designs)
+    table, size = layer_table(workloads), len(designs)
+    if size <= pairs:
+        configs, knobs = slices(0, size)
+        step = max(1, pairs // max(1, size))
+        for first in range(0, len(workloads), step):
+            yield _pairs_frame(model, table, configs, knobs, range(first, min(first + step, len(workloads))))
+        return
+    for network in range(len(workloads)):
+        for start in range(0, size, pairs):
+            configs, knobs = slices(start, min(start + pairs, size))
+            yield _pairs_frame(model, table, configs, knobs, range(network, network + 1))
+
+
+Slices = Callable[[int, int], tuple[Any, Mapping[str, Any]]]
+
+
+def _slices(designs: Grid | Sequence[Spec]) -> Slices:
+    """(start, stop) -> the table of those designs, and the knobs that vary over all of them, by name."""
+    if isinstance(designs, Grid):
+        return lambda start, stop: (designs.table(start, stop), designs.columns(start, stop))
+    spec, dumps = type(designs[0]), [design.values() for design in designs]
+    varying = [name for name in spec.knobs() if len({dump[name] for dump in dumps}) > 1]
+    return lambda start, stop: (
+        spec.to_table(designs[start:stop]),
+        {name: np.array([dump[name] for dump in dumps[start:stop]]) for name in varying},
     )
+
+
+def _pairs_frame(
+    model: CostModel, table: LayerTable, configs: Any, knobs: Mapping[str, Any], networks: range
+) -> pd.DataFrame:
+    """All pairs of some networks and configurations as rows."""
+    import pandas as pd
+
+    size = n_configs(configs)
+    network, config = np.repeat(np.array(networks), size), np.tile(np.arange(size), len(networks))
     costs = evaluate_pairs(model, table, configs, network=network, config=config)
-    dumps = [spec.values() for spec in specs]
-    varying = [name for name in model.spec.knobs() if len({dump[name] for dump in dumps}) > 1]
-    columns: dict[str, Any] = {"network": [table.names[i] for i in network]}
-    columns |= {name: [dumps[i][name] for i in config] for name in varying}
+    columns: dict[str, Any] = {"network": np.array(table.names)[network]}
+    columns |= {name: values[config] for name, values in knobs.items()}
     columns |= dict(costs.columns)
-    columns["infeasible"] = [costs.reasons[code - 1] if code else "" for code in costs.infeasible]
+    columns["infeasible"] = np.array(["", *costs.reasons])[costs.infeasible]
     return pd.DataFrame(columns)

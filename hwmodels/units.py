@@ -6,6 +6,13 @@ circuit literature. A constant is written with its unit beside it: ``link_bytes_
 
 from __future__ import annotations
 
+import re
+import sys
+from math import isfinite
+from typing import Any
+
+from hwmodels.errors import SpecError
+
 __all__ = [
     "FJ",
     "GB",
@@ -29,7 +36,9 @@ __all__ = [
     "US",
     "UW",
     "format_quantity",
+    "parse_quantity",
     "split_unit",
+    "unit_scales",
 ]
 
 KB, MB, GB, TB = 1e3, 1e6, 1e9, 1e12
@@ -92,3 +101,97 @@ def format_quantity(value: float, unit: str) -> str:
         if abs(value) >= scale * 0.9995:
             return f"{value / scale:.3g} {prefix}{unit}".rstrip()
     return f"{value:.3g} {unit}".rstrip()
+
+
+_BINARY = (("Ki", KIB), ("Mi", MIB), ("Gi", GIB), ("Ti", 2**40))
+_UNPREFIXED = {
+    "mm²": {"mm²": 1.0, "cm²": 100.0, "µm²": UM2},
+    "nm": {"nm": 1.0, "µm": 1e3},
+    "%": {"%": 1.0},
+    "bit": {"bit": 1.0, "bits": 1.0},
+}
+"""Units that take no SI prefix: what is taken in their place."""
+
+
+def unit_scales(unit: str) -> dict[str, float]:
+    """The units in which a quantity may be given -> factor to `unit`; a compound one changes its first part.
+
+    >>> unit_scales("mm²/bit")
+    {'mm²/bit': 1.0, 'cm²/bit': 100.0, 'µm²/bit': 1e-06}
+    >>> unit_scales("B/s")["GiB/s"] == 2**30
+    True
+    """
+    first, slash, rest = unit.partition("/")
+    if first in _UNPREFIXED:
+        scales = _UNPREFIXED[first]
+    else:
+        # A millibyte is a megabyte mistyped.
+        whole = first in ("B", "Hz", "")
+        scales = {first: 1.0}
+        scales |= {prefix + first: scale for prefix, scale in PREFIX_SCALES.items() if scale > 1 or not whole}
+        if first == "B":
+            scales |= {prefix + first: float(scale) for prefix, scale in _BINARY} | {"KB": KB}
+        if not unit:
+            scales["%"] = 0.01
+    return {taken + slash + rest: factor for taken, factor in scales.items()}
+
+
+def parse_quantity(value: Any, unit: str, *, where: str) -> float:
+    """A number in `unit`, or a text with that unit, a prefix of it, or for plain numbers a percent sign.
+
+    Raises
+    ------
+    SpecError : not a finite number, a truth value, or another unit.
+
+    >>> parse_quantity("2.4 GHz", "Hz", where="board.yaml: clock_hz")
+    2400000000.0
+    >>> parse_quantity("256 KiB", "B", where="board.yaml: l2_bytes")
+    262144.0
+    >>> parse_quantity("80 %", "", where="board.yaml: dram_efficiency")
+    0.8
+    """
+    number, symbol = value, ""
+    if isinstance(value, str):
+        found = re.fullmatch(r"\s*([-+]?[0-9.]+(?:[eE][-+]?[0-9]+)?|[-+]?inf|[-+]?nan)\s*(.*?)\s*", value, re.I)
+        symbol = "" if found is None else _symbol(found[2])
+        try:
+            number = None if found is None else float(found[1])
+        except ValueError:
+            number = None
+    scales = unit_scales(unit)
+    if isinstance(number, bool) or not isinstance(number, int | float) or (symbol and symbol not in scales):
+        raise SpecError(where, value, _taken(unit, scales))
+    if not -_LARGEST <= number <= _LARGEST:
+        raise SpecError(where, value, "a finite number")
+    return float(number) if not symbol else _scaled(float(number), scales[symbol])
+
+
+_COMMON = {
+    "B": ("B", "kB", "MB", "GB", "KiB", "MiB", "GiB"),
+    "Hz": ("Hz", "kHz", "MHz", "GHz"),
+    "s": ("s", "ms", "µs", "ns"),
+    "J": ("J", "mJ", "µJ", "nJ", "pJ", "fJ"),
+    "W": ("W", "mW", "µW"),
+}
+"""The units that an error lists, of the many that are taken."""
+
+_LARGEST = sys.float_info.max
+
+
+def _scaled(number: float, factor: float) -> float:
+    """number * factor; divided by a power of ten where the factor is below one, which rounds once."""
+    inverse = round(1.0 / factor) if factor < 1 else 0
+    return number / inverse if inverse and isfinite(number) else number * factor
+
+
+def _symbol(text: str) -> str:
+    """A unit as typed on any keyboard: um2 is µm², us is µs; spaces around the slash do not count."""
+    plain = re.sub(r"\s*/\s*", "/", text).replace("μ", "µ").replace("^2", "²")
+    plain = re.sub(r"m2(?=/|$)", "m²", plain)
+    return "µ" + plain[1:] if plain[:1] == "u" else plain
+
+
+def _taken(unit: str, scales: dict[str, float]) -> str:
+    first, slash, rest = unit.partition("/")
+    shown = [name + slash + rest for name in _COMMON.get(first, ())] or list(scales)
+    return f"a number in {', '.join(shown)}" if unit else "a number"

@@ -24,6 +24,7 @@ from hwmodels.catalog import device
 from hwmodels.errors import SpecError
 from hwmodels.families.base import CostModel
 from hwmodels.families.none import NO_HARDWARE, NoHardware
+from hwmodels.rate import at_rate
 from hwmodels.workload.rewrite import RUNTIMES
 
 __all__ = [
@@ -55,24 +56,26 @@ def joint_space(config: RunConfig, data: Dataset) -> JointSpace:
     ------
     SpecError : an unknown device, knob, value or metric.
     """
-    hardware = hardware_space(config.hardware)
+    hardware = hardware_space(config.hardware, rate_hz=config.rate_hz)
     check_metrics(config, hardware.model)
     networks: ArchitectureSpace = config.architecture.make(data)
     return JointSpace(networks.at_batch(config.batch), hardware)
 
 
-def hardware_space(config: HardwareConfig | None) -> HardwareSpace:
+def hardware_space(config: HardwareConfig | None, *, rate_hz: float | None = None) -> HardwareSpace:
     """The device of a run, or a choice of several of one family, with the knobs to search; or no hardware.
+
+    rate_hz : items a second that arrive, see `hwmodels.rate`.
 
     Raises
     ------
     SpecError : an unknown device, knob or value, a device named twice, or devices of several families.
     """
     if config is None:
-        return HardwareSpace(NO_HARDWARE, NoHardware(), {})
+        return HardwareSpace(at_rate(NO_HARDWARE, rate_hz), NoHardware(), {})
     if isinstance(config.device, str):
         chosen = device(config.device)
-        return HardwareSpace(chosen.model, chosen.spec, config.knobs)
+        return HardwareSpace(at_rate(chosen.model, rate_hz), chosen.spec, config.knobs)
     devices = [device(name) for name in config.device]
     first, bases = devices[0], {found.name: found.spec for found in devices}
     for found in devices:
@@ -80,7 +83,7 @@ def hardware_space(config: HardwareConfig | None) -> HardwareSpace:
             raise SpecError("hardware.device", found.name, f"of the family {first.model.name}, as {first.name}")
     if len(bases) < len(devices):
         raise SpecError("hardware.device", [found.name for found in devices], "a list without repeats")
-    return HardwareSpace(first.model, bases, config.knobs)
+    return HardwareSpace(at_rate(first.model, rate_hz), bases, config.knobs)
 
 
 def _search(config: RunConfig) -> Literal["joint", "inner", "front"]:

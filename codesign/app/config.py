@@ -5,10 +5,9 @@ A cost limit may be written with its unit (``latency_s: 2 ms``); the unit must b
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 from pydantic import Field, InstanceOf, PlainSerializer, ValidationError
 
@@ -23,9 +22,14 @@ from codesign.registry import (
     Settings,
     complaint,
 )
+from hwmodels import units
 from hwmodels.documents import parse_yaml, read_yaml
 from hwmodels.errors import SpecError, nearest
-from hwmodels.units import PREFIX_SCALES, split_unit
+from hwmodels.rate import at_rate
+from hwmodels.units import split_unit
+
+if TYPE_CHECKING:
+    from hwmodels.families.base import CostModel
 
 __all__ = [
     "DataConfig",
@@ -92,6 +96,12 @@ class RunConfig(Settings):
     hardware: HardwareConfig | None = Field(None, description="device and knobs; none searches networks alone")
     runtime: Literal["compiled", "eager"] = Field("compiled", description="dead branches and fusion, see rewrite")
     batch: int = Field(1, ge=1, le=1_000_000, description="items a batch, for the costs")
+    rate_hz: float | None = Field(
+        None,
+        gt=0,
+        le=1e12,
+        description="items a second that arrive: adds average_power_w, rules out what is slower",
+    )
     objectives: list[str] = Field(min_length=1, description="costs beside the error; by default those of the family")
     constraints: dict[str, float | str] = Field(
         default_factory=dict,
@@ -122,28 +132,15 @@ _PLUGINS = {
 
 
 def parse_quantity(value: Any, name: str, where: str) -> float:
-    """A number in the unit of `name`, or a text with that unit and an SI prefix.
+    """A number above zero in the unit of `name`, or a text with that unit and a prefix.
 
     >>> parse_quantity("2 ms", "latency_s", "a.yaml")
     0.002
     """
-    unit = split_unit(name)[1]
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        raise SpecError(f"{where}: {name}", value, f"a number in {unit or 'plain units'}")
-    if isinstance(value, str):
-        match = re.fullmatch(r"\s*([-+0-9.eE]+)\s*([^\s\d]*[²/\w]*)\s*", value)
-        symbol = match[2].replace("mm2", "mm²").replace("u", "µ") if match else ""
-        scale = {unit: 1.0} | {prefix + unit: factor for prefix, factor in PREFIX_SCALES.items() if unit != "mm²"}
-        try:
-            number = float(match[1]) if match else None
-        except ValueError:
-            number = None
-        if number is None or (symbol and symbol not in scale):
-            raise SpecError(f"{where}: {name}", value, f"a quantity in {unit or 'plain units'}")
-        value = number * scale.get(symbol, 1.0)
-    if not value > 0:
+    number = units.parse_quantity(value, split_unit(name)[1], where=f"{where}: {name}")
+    if not number > 0:
         raise SpecError(f"{where}: {name}", value, "> 0")
-    return float(value)
+    return number
 
 
 def parse_limit(value: Any, name: str, where: str) -> float | str:
@@ -192,8 +189,11 @@ def parse_config(content: Any, *, where: str = "configuration", objects: Mapping
     content |= _parsed_plugins(content, where, objects or {})
     if "objectives" not in content:
         content["objectives"] = _objectives_of_family(content.get("hardware"))
+    if isinstance(content.get("rate_hz"), str):
+        content["rate_hz"] = units.parse_quantity(content["rate_hz"], "Hz", where=f"{where}: rate_hz")
     limits = content.get("constraints")
     if isinstance(limits, dict):
+        _check_names(limits, content.get("hardware"), where, rate_hz=content.get("rate_hz"))
         checked = {str(k): parse_limit(v, str(k), f"{where}: constraints") for k, v in limits.items()}
         content = {**content, "constraints": checked}
     try:
@@ -221,13 +221,31 @@ def _objectives_of_family(hardware: Any) -> list[str]:
     ------
     SpecError : an unknown device.
     """
+    # Whatever else the section holds is refused where it is checked.
+    return list(_model_of(hardware).objectives)
+
+
+def _model_of(hardware: Any) -> CostModel:
+    """The family of a run's hardware, of its first device where it names several."""
     from hwmodels.catalog import device
     from hwmodels.families.none import NO_HARDWARE
 
     named = hardware.get("device") if isinstance(hardware, Mapping) else None
     first = named[0] if isinstance(named, list) and named else named
-    # Whatever else the section holds is refused where it is checked.
-    return list((device(first).model if isinstance(first, str) else NO_HARDWARE).objectives)
+    return device(first).model if isinstance(first, str) else NO_HARDWARE
+
+
+def _check_names(limits: Mapping[Any, Any], hardware: Any, where: str, *, rate_hz: Any) -> None:
+    """A constraint that names no metric is refused for its name, before anything is made of its value.
+
+    What says >= or <= may be a metric of the task, which the estimator knows.
+    """
+    if hardware is not None and not (isinstance(hardware, Mapping) and isinstance(hardware.get("device"), str | list)):
+        return
+    names = at_rate(_model_of(hardware), rate_hz if isinstance(rate_hz, int | float) else None).names
+    for name, bound in limits.items():
+        if name not in names and str(bound).strip()[:2] not in ("<=", ">="):
+            raise SpecError.unknown(f"{where}: constraints", str(name), (*names, "accuracy: '>= 0.9'"))
 
 
 _MOVED = ("recipe", "draws")

@@ -15,9 +15,10 @@ from codesign.cli.options import (
     Bits,
     FuseAttention,
     HfConfig,
-    InputShape,
+    Inputs,
     Json,
     LayerBits,
+    Layers,
     Onnx,
     Past,
     Runtime,
@@ -110,7 +111,8 @@ def show(
     torch: Torch = None,
     onnx: Onnx = None,
     hf_config: HfConfig = None,
-    input_shape: InputShape = None,
+    layers: Layers = None,
+    inputs: Inputs = None,
     past: Past = 0,
     batch: Batch = None,
     bits: Bits = None,
@@ -132,7 +134,7 @@ def show(
     from hwmodels.by_name import asked_precision, semantics_of
 
     semantics = semantics_of(runtime, fuse_attention=fuse_attention, where="--runtime")
-    source = Source(network, torch, onnx, hf_config, input_shape, past)
+    source = Source(network, torch, onnx, hf_config, layers, tuple(inputs or ()), past)
     asked = asked_precision(bits, None)
     workload = workload_from(source, batch=batch, asked=asked, layer_bits=layer_bits, semantics=semantics)
     if output is not None:

@@ -10,9 +10,18 @@ import typer
 from hwmodels.errors import SpecError
 
 __all__ = [
-    "Assignments", "Batch", "Bits", "FuseAttention", "HfConfig", "InputShape", "Json", "LayerBits", "NumberFormat",
-    "Onnx", "Output", "Past", "Runtime", "Torch", "numbers",
+    "Assignments", "Batch", "Bits", "FuseAttention", "HfConfig", "HfConfigs", "Inputs", "Json", "KnobValues",
+    "LayerBits", "LayerLists", "Layers", "NumberFormat", "Onnx", "Onnxes", "Output", "Past", "Rate", "Runtime", "Torch",
+    "Torches", "numbers", "rate_of",
 ]  # fmt: skip
+
+_TORCH = (
+    "module:object or FILE.py:object: a torch module (with --input), a class without arguments, or a function that "
+    "returns (module, example inputs)."
+)
+_ONNX = "ONNX file (needs the extra `onnx`)."
+_HF_CONFIG = "config.json of a Hugging Face transformer."
+_LAYERS = "List of layers: a SCALE-Sim topology (.csv), a Timeloop problem or a ZigZag workload (.yaml)."
 
 Json = Annotated[bool, typer.Option("--json", help="JSON on standard output, nothing else.")]
 Output = Annotated[Path, typer.Option("-o", "--output", help="Folder of the run: new or empty.")]
@@ -45,16 +54,33 @@ LayerBits = Annotated[
 Batch = Annotated[int | None, typer.Option(help="Items a batch; 1, or that of the example inputs or the file.", min=1)]
 Runtime = Annotated[str, typer.Option(help="compiled (fused, dead branches dropped) or eager.")]
 FuseAttention = Annotated[bool, typer.Option("--fuse-attention", help="Attention in one kernel, scores never written.")]
-InputShape = Annotated[
-    str | None, typer.Option("--input", help="Input of one item in place of the published one: 3x160x160, or tokens.")
+Inputs = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--input",
+        help="Shape of the input: 3x160x160 of one item, a number of tokens, or by name with the batch, x=1x3x32x32 "
+        "(repeatable).",
+    ),
 ]
 Past = Annotated[int, typer.Option(help="Tokens that a decoder's cache already holds (--hf-config).", min=0)]
 Torch = Annotated[
     str | None,
-    typer.Option("--torch", help="module:function or FILE.py:function that returns (torch module, example inputs)."),
+    typer.Option("--torch", help=_TORCH),
 ]
-Onnx = Annotated[Path | None, typer.Option("--onnx", help="ONNX file (needs the extra `onnx`).")]
-HfConfig = Annotated[Path | None, typer.Option("--hf-config", help="config.json of a Hugging Face transformer.")]
+Onnx = Annotated[Path | None, typer.Option("--onnx", help=_ONNX)]
+HfConfig = Annotated[Path | None, typer.Option("--hf-config", help=_HF_CONFIG)]
+Layers = Annotated[Path | None, typer.Option("--layers", help=_LAYERS)]
+Torches = Annotated[list[str] | None, typer.Option("--torch", help=f"{_TORCH} (repeatable)")]
+Onnxes = Annotated[list[Path] | None, typer.Option("--onnx", help=f"{_ONNX} (repeatable)")]
+HfConfigs = Annotated[list[Path] | None, typer.Option("--hf-config", help=f"{_HF_CONFIG} (repeatable)")]
+LayerLists = Annotated[list[Path] | None, typer.Option("--layers", help=f"{_LAYERS} (repeatable)")]
+Rate = Annotated[
+    str | None,
+    typer.Option(help="Inferences a second that arrive, as 10 or 2 kHz: adds the average power, idle time included."),
+]
+KnobValues = Annotated[
+    list[str] | None, typer.Option("--set", help="knob=value of the device, as 'clock_hz=2 GHz' (repeatable).")
+]
 
 
 def numbers(option: str, text: str, *, least: int) -> tuple[int, ...]:
@@ -63,3 +89,10 @@ def numbers(option: str, text: str, *, least: int) -> tuple[int, ...]:
     if not all(word.isdigit() and int(word) >= least for word in words):
         raise SpecError(option, text, f"whole numbers from {least} on, as 1,2,4")
     return tuple(map(int, words))
+
+
+def rate_of(text: str | None) -> float | None:
+    """``--rate`` in hertz."""
+    from hwmodels.units import parse_quantity
+
+    return None if text is None else parse_quantity(text.removesuffix("/s"), "Hz", where="--rate")

@@ -8,9 +8,12 @@ import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from math import isfinite
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["console", "pretty", "print_json", "print_table", "print_unknown", "printable_anywhere"]
+if TYPE_CHECKING:
+    from hwmodels.families.spec import Spec
+
+__all__ = ["console", "pretty", "print_doubts", "print_json", "print_table", "print_unknown", "printable_anywhere"]
 
 _PLAIN = {"µ": "u", "μ": "u", "²": "2", "³": "3", "×": "x", "…": ".", "–": "-", "—": "-", "≤": "<", "≥": ">"}
 """Replacements for characters that the encoding of a stream lacks."""
@@ -21,6 +24,12 @@ def print_unknown(unknown: Sequence[Mapping[str, Any]]) -> None:
     for item in unknown:
         share = f"{100 * item['share']:.3g} % of the data moved"
         print(f"  UNKNOWN operator {item['operator']} x{item['count']}: counted as data movement alone, {share}")
+
+
+def print_doubts(name: str, spec: Spec) -> None:
+    """Doubt values of a device that no known device comes near, on standard error."""
+    for told in spec.implausible():
+        print(f"codesign: {name}: {told}", file=sys.stderr)
 
 
 def console(*, error: bool = False) -> Any:

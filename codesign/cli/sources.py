@@ -1,7 +1,8 @@
-"""Networks, runtimes and grids as the command line names them."""
+"""Networks and grids as the command line names them."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -13,18 +14,49 @@ if TYPE_CHECKING:
     from hwmodels.workload.ops import Precision
     from hwmodels.workload.rewrite import Semantics
 
-__all__ = ["Source", "grid_axis", "workload_from"]
+__all__ = ["Source", "grid_axes", "knob_values", "sources_of", "workload_from"]
 
 
 class Source(NamedTuple):
-    """Where a network comes from: exactly one of the first four."""
+    """Where a network comes from: exactly one of the first five. inputs : `--input` as it was given."""
 
     network: str | None = None
     torch: str | None = None
     onnx: Path | None = None
     hf_config: Path | None = None
-    input_shape: str | None = None
+    layers: Path | None = None
+    inputs: tuple[str, ...] = ()
     past: int = 0
+
+
+_KINDS = ("network", "torch", "onnx", "hf_config", "layers")
+_TAKEN = "one of NAME, --torch, --onnx, --hf-config, --layers"
+
+
+def sources_of(
+    networks: Sequence[str] | None,
+    torch: Sequence[str] | None,
+    onnx: Sequence[Path] | None,
+    hf_config: Sequence[Path] | None,
+    layers: Sequence[Path] | None,
+    *,
+    inputs: Sequence[str] | None,
+    past: int,
+) -> list[Source]:
+    """All networks of a command that takes many, published ones first.
+
+    Raises
+    ------
+    SpecError : none.
+    """
+    given: tuple[Sequence[Any] | None, ...] = (networks, torch, onnx, hf_config, layers)
+    shared: dict[str, Any] = {"inputs": tuple(inputs or ()), "past": past}
+    found = [
+        Source(**{kind: item}, **shared) for kind, items in zip(_KINDS, given, strict=True) for item in items or ()
+    ]
+    if not found:
+        raise SpecError("network", "nothing", _TAKEN)
+    return found
 
 
 def workload_from(
@@ -44,22 +76,23 @@ def workload_from(
 
 
 def _read(source: Source, batch: int | None, precision: Precision) -> Workload:
-    given = [name for name in ("network", "torch", "onnx", "hf_config") if getattr(source, name) is not None]
+    given = [name for name in _KINDS if getattr(source, name) is not None]
     if len(given) != 1:
-        raise SpecError("network", " and ".join(given) or "nothing", "one of NAME, --torch, --onnx, --hf-config")
-    shape = _input_shape(source.input_shape)
-    if shape is not None and given[0] in ("torch", "onnx"):
-        raise SpecError("--input", source.input_shape, "for published networks and --hf-config; others bring theirs")
+        raise SpecError("network", " and ".join(given) or "nothing", _TAKEN)
     if source.past and source.hf_config is None:
         raise SpecError("--past", source.past, "for --hf-config")
+    shapes = _input_shapes(source.inputs)
     if source.torch is not None:
         from hwmodels.workload.from_torch import load_torch
 
+        if shapes:
+            raise SpecError("--input", " ".join(source.inputs), "for other networks: a torch function brings its own")
         return load_torch(source.torch, batch=batch, precision=precision)
     if source.onnx is not None:
         from hwmodels.workload.from_onnx import from_onnx
 
-        return from_onnx(source.onnx, batch=batch, precision=precision)
+        return from_onnx(source.onnx, batch=batch, precision=precision, input_shapes=shapes)
+    shape = _single(shapes)
     if source.hf_config is not None:
         from hwmodels.workload.from_hf_config import from_hf_config
 
@@ -70,22 +103,56 @@ def _read(source: Source, batch: int | None, precision: Precision) -> Workload:
     return network(source.network or "", batch=batch or 1, precision=precision, input_shape=shape)
 
 
-def _input_shape(text: str | None) -> tuple[int, ...] | None:
-    """``3x160x160`` or ``512`` as extents."""
-    if text is None:
-        return None
-    words = text.lower().split("x")
-    if not all(word.isdigit() and int(word) > 0 for word in words):
-        raise SpecError("--input", text, "like 3x160x160, or a number of tokens")
-    return tuple(map(int, words))
+def _input_shapes(inputs: Sequence[str]) -> dict[str, tuple[int, ...]]:
+    """``3x160x160``, ``512`` or ``x=1x3x32x32`` as extents by input; the name of a single one may be left out."""
+    found: dict[str, tuple[int, ...]] = {}
+    for text in inputs:
+        name, equals, extents = text.rpartition("=")
+        words = extents.lower().split("x")
+        if (equals and not name) or not all(word.isdecimal() and 0 < int(word) <= _LARGEST for word in words):
+            raise SpecError("--input", text, "like 3x160x160, a number of tokens, or x=1x3x32x32 for the input named x")
+        if name in found:
+            raise SpecError("--input", text, "given once for each input")
+        found[name] = tuple(map(int, words))
+    return found
 
 
-def grid_axis(item: str) -> tuple[str, list[Any]]:
-    """``rows=32,64`` as a knob and its values."""
-    name, equals, text = item.partition("=")
-    if not equals or not text:
-        raise SpecError("--set", item, "knob=value,value,...")
-    return name, [_plain_value(word) for word in text.split(",")]
+_LARGEST = 10**9
+
+
+def _single(shapes: Mapping[str, tuple[int, ...]]) -> tuple[int, ...] | None:
+    """The shape of a network's only input, or None."""
+    if len(shapes) > 1 or any(shapes):
+        raise SpecError("--input", ", ".join(name or "an unnamed one" for name in shapes), "one shape, without a name")
+    return shapes.get("")
+
+
+def grid_axes(assignments: Sequence[str]) -> dict[str | tuple[str, ...], list[Any]]:
+    """``rows=32,64`` as knob and values; ``rows=cols=32,64`` ties knobs to each other.
+
+    >>> grid_axes(["array_rows=array_cols=32,64", "clock_hz=1 GHz"])
+    {('array_rows', 'array_cols'): [32, 64], ('clock_hz',): ['1 GHz']}
+    """
+    found: dict[str | tuple[str, ...], list[Any]] = {}
+    for item in assignments:
+        *names, text = (word.strip() for word in item.split("="))
+        words = [word.strip() for word in text.split(",")]
+        if not names or not all(names) or not all(words):
+            raise SpecError("--set", item, "knob=value,value,... or knob=knob=value,...")
+        found[tuple(names)] = [_plain_value(word) for word in words]
+    return found
+
+
+def knob_values(assignments: Sequence[str] | None) -> dict[str, Any]:
+    """``rows=32`` as knob and value, one value a knob."""
+    found: dict[str, Any] = {}
+    for names, values in grid_axes(assignments or ()).items():
+        if len(values) != 1:
+            raise SpecError(
+                "--set", f"{'='.join(names)}={','.join(map(str, values))}", "one value", "`sweep` takes many"
+            )
+        found |= dict.fromkeys((names,) if isinstance(names, str) else names, values[0])
+    return found
 
 
 def _plain_value(word: str) -> Any:

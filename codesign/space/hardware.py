@@ -33,14 +33,7 @@ class HardwareSpace(Space):
         self.bases: dict[str, Spec] = dict(base) if isinstance(base, Mapping) else {"": base}
         self.base = next(iter(self.bases.values()))
         known = model.spec.knobs()
-        for name, values in knobs.items():
-            if name not in known:
-                raise SpecError.unknown(f"{model.name} knob", name, known)
-            if len(set(values)) != len(values):
-                raise SpecError(f"{model.name}.{name}", list(values), "a list without repeats")
-            for value in values:
-                for spec in self.bases.values():
-                    model.spec.parse({**spec.values(), name: value}, where=f"{model.name} space")
+        knobs = {name: self._read(name, values) for name, values in knobs.items()}
         devices = [Gene(DEVICE, tuple(self.bases))] if isinstance(base, Mapping) else []
         super().__init__([*devices, *(Gene(name, tuple(values)) for name, values in knobs.items())])
         self._codes = {
@@ -48,6 +41,19 @@ class HardwareSpace(Space):
             for name, values in knobs.items()
         }
         self._devices = model.spec.to_table(list(self.bases.values()))
+
+    def _read(self, name: str, given: Sequence[Any]) -> list[Any]:
+        """The values of a knob in its unit, each one that every device takes."""
+        if name not in self.model.spec.knobs():
+            raise SpecError.unknown(f"{self.model.name} knob", name, self.model.spec.knobs())
+        values = []
+        for value in given:
+            for spec in self.bases.values():
+                made = self.model.spec.parse({**spec.values(), name: value}, where=f"{self.model.name} space")
+            values.append(made.values()[name])
+        if len(set(values)) != len(values):
+            raise SpecError(f"{self.model.name}.{name}", list(given), "a list without repeats")
+        return values
 
     def table(self, genotypes: Genotypes) -> Any:
         """The family's configuration table of a batch, (P,) a column."""

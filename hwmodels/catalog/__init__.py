@@ -5,6 +5,7 @@ A device file names a family and its knobs::
     name: isaac
     family: crossbar
     summary: one line
+    runtime: what executes the networks, where the numbers hold for one (optional)
     knobs:
       array_rows: {value: 128, source: "[ISAAC] Table I", verified: true}
 
@@ -28,7 +29,10 @@ __all__ = ["Device", "device", "device_names", "device_template", "load_device"]
 
 @dataclass(frozen=True)
 class Device:
-    """A named point of a family's space. `sources` and `verified` are by knob."""
+    """A named point of a family's space. `sources` and `verified` are by knob.
+
+    runtime : what executes the networks, as "ncnn"; empty where the hardware alone is meant.
+    """
 
     name: str
     summary: str
@@ -36,6 +40,7 @@ class Device:
     spec: Spec
     sources: dict[str, str]
     verified: dict[str, bool]
+    runtime: str = ""
 
 
 @cache
@@ -66,7 +71,7 @@ def load_device(path: Path) -> Device:
     content = read_yaml(path)
     if not isinstance(content, dict):
         raise SpecError(str(path), content, "a mapping with name, family, summary and knobs")
-    allowed = ("name", "family", "summary", "knobs")
+    allowed = ("name", "family", "summary", "runtime", "knobs")
     for key in content:
         if key not in allowed:
             raise SpecError.unknown(str(path), str(key), allowed)
@@ -84,6 +89,7 @@ def load_device(path: Path) -> Device:
         spec=model.spec.parse(values, where=str(path)),
         sources={name: str(entry["source"]) for name, entry in knobs.items()},
         verified={name: bool(entry.get("verified", False)) for name, entry in knobs.items()},
+        runtime=str(content.get("runtime") or ""),
     )
 
 
@@ -94,7 +100,8 @@ def device_template(like: Device, *, name: str) -> str:
     """
     import yaml
 
-    lines = [f"name: {name}", f"family: {like.model.name}", f"summary: like {like.name}", "knobs:"]
+    lines = [f"name: {name}", f"family: {like.model.name}", f"summary: like {like.name}"]
+    lines += [*([f"runtime: {like.runtime}"] if like.runtime else []), "knobs:"]
     for knob in type(like.spec).knobs().values():
         value = like.spec.values()[knob.name]
         allowed = f"one of {', '.join(map(str, knob.choices))}" if knob.choices else f"{knob.low:g} to {knob.high:g}"
@@ -111,5 +118,7 @@ def _value(entry: Any, where: str) -> Any:
         raise SpecError(where, entry, "a mapping with value and source")
     for key in entry:
         if key not in ("value", "source", "verified"):
+            if str(key)[:1].isdigit():
+                raise SpecError(where, f"{entry['value']},{key}", "a number", "decimals follow a point")
             raise SpecError.unknown(where, str(key), ("value", "source", "verified"))
     return entry["value"]

@@ -172,6 +172,8 @@ class CostModel:
     layer_time, layer_energy : the layer metrics that reports show as time and energy of a layer.
     time_terms, energy_terms : layer metrics that are candidates for the binding limit of a layer, and those that add
         up to the energy.
+    static_energy : the metric that holds what of the energy runs with time alone, whatever is executed; a family that
+        names one answers ``idle_power_w``, too, and so the power at a rate (`hwmodels.rate`).
     config_metrics : table -> {metric: (C,)}, the metrics of the hardware alone.
     derived : metrics declared `rule`, each with its rule.
     explain : (row, spec) -> what the kernel chose for a layer and keeps no record of, as the tile and the traffic by
@@ -194,6 +196,7 @@ class CostModel:
     layer_energy: str = "energy_j"
     time_terms: tuple[str, ...] = ()
     energy_terms: tuple[str, ...] = ()
+    static_energy: str | None = None
     derived: Mapping[str, PairRule] = field(default_factory=dict)
     infeasible: PairRule = ALWAYS_FEASIBLE
     infeasible_reasons: tuple[str, ...] = ()
@@ -223,6 +226,9 @@ class CostModel:
             for read in rule.reads:
                 if read not in readable:
                     raise SpecError.unknown(f"{where}: {name} reads", read, readable)
+        if self.static_energy is not None:
+            self.metric(self.static_energy, where=f"{where}: static_energy")
+            self.metric("idle_power_w", where=f"{where}: static_energy needs")
         for name in self.objectives:
             if self.metric(name).better == "neither":
                 raise SpecError(f"{where}: objectives", name, "a metric of which less or more is better")

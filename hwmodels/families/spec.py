@@ -12,11 +12,12 @@ from typing import Any, ClassVar, Literal, NamedTuple, Self, get_args, get_origi
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 from pydantic.fields import FieldInfo
 
 from hwmodels.errors import SpecError
 from hwmodels.numerics import Numerics
+from hwmodels.units import parse_quantity, unit_scales
 from hwmodels.workload.formats import Format, held
 
 __all__ = [
@@ -68,7 +69,41 @@ def knob(
     if source.startswith("ASSUMED") and plausible is None:
         raise TypeError(f"knob {meaning!r}: an assumed default needs a plausible range")
     extra: Any = {"unit": unit, "source": source, "plausible": plausible}
+    if not isinstance(default, bool | str):
+        least, greatest = _PHYSICAL.get(unit) or _PHYSICAL.get(unit.partition("/")[0]) or _PHYSICAL[""]
+        le = greatest if le is None else le
+        ge = -greatest if ge is None and gt is None else max(least, gt) if gt is not None and ge is None else ge
     return Field(default, description=meaning, ge=ge, gt=gt, le=le, json_schema_extra=extra)
+
+
+_PHYSICAL = {
+    "": (1e-9, 1e18),
+    "1": (1.0, 1e15),
+    "B": (1.0, 2**60),
+    "F": (1e-24, 1.0),
+    "F²": (1e-3, 1e9),
+    "Hz": (1e3, 1e13),
+    "J": (1e-24, 1e3),
+    "LSB": (1e-9, 1e6),
+    "V": (1e-3, 1e3),
+    "W": (1e-15, 1e9),
+    "bit": (1.0, 2**20),
+    "cycle": (1e-3, 1e6),
+    "mm²": (1e-15, 1e9),
+    "nm": (0.1, 1e6),
+    "ohm": (1e-3, 1e15),
+    "s": (1e-15, 1e6),
+}
+"""Unit, or its first part -> the least value above zero and the greatest that any hardware has, generously.
+
+A knob without bounds of its own takes these: beyond them lies a unit mistaken, and costs that no float64 holds.
+"""
+
+_DOUBTFUL = {"Hz": (1e6, 2e10), "B/s": (1e5, 1e15), "s": (1e-13, 10.0), "W": (1e-9, 1e5)}
+"""Unit -> the range beyond which a value is more likely a slip than a device; a knob's own range comes first."""
+
+_SLACK = 10.0
+"""A plausible range is that of an assumed default; a device may leave it, by this factor without doubt."""
 
 
 class Spec(BaseModel):
@@ -81,6 +116,21 @@ class Spec(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     table_type: ClassVar[type[Any]]
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _read(cls, value: Any, info: ValidationInfo) -> Any:
+        """A number with its unit (``2.4 GHz``, ``256 KiB``, ``80 %``) in the knob's unit; truth is not a number."""
+        field_ = cls.model_fields[info.field_name or ""]
+        if field_.annotation not in (int, float):
+            return value
+        extra = field_.json_schema_extra
+        unit = str(extra["unit"]) if isinstance(extra, dict) else ""
+        if field_.annotation is int and not unit and not isinstance(value, int | float | str):
+            raise SpecError("", value, "a whole number")
+        number = parse_quantity(value, unit, where="")
+        # A whole number stays one to the last digit, and a fraction is refused where a whole number is due.
+        return value if type(value) is int else int(number) if number.is_integer() else number
 
     @classmethod
     def parts(cls) -> dict[str, type[Spec]]:
@@ -142,6 +192,20 @@ class Spec(BaseModel):
                 found[name] = value
         return found
 
+    def implausible(self) -> list[str]:
+        """Values that no known device comes near, in words: a unit may be mistaken."""
+        found, values = [], self.values()
+        for name, knob_ in type(self).knobs().items():
+            value = values[name]
+            if isinstance(value, bool | str) or value in (0, knob_.default):
+                continue
+            low, high = knob_.plausible or _DOUBTFUL.get(knob_.unit, (-np.inf, np.inf))
+            slack = _SLACK if knob_.plausible else 1.0
+            if not low / slack <= value <= high * slack:
+                unit = f" {knob_.unit}" if knob_.unit else ""
+                found.append(f"{name} = {value:g}{unit} lies far from {low:g} to {high:g}{unit}: is the unit right?")
+        return found
+
     def changed(self, values: Mapping[str, Any]) -> Self:
         """This spec with some knobs replaced, not validated."""
         parts = type(self).parts()
@@ -193,7 +257,7 @@ class Spec(BaseModel):
             knob_ = knobs[name]
             if name in columns:
                 column = np.asarray(columns[name])
-                if column.size and (column.min() < knob_.low or column.max() > knob_.high):
+                if column.size and not (knob_.low <= column.min() and column.max() <= knob_.high):
                     worst = column.min() if column.min() < knob_.low else column.max()
                     raise SpecError(name, worst, f"in [{knob_.low:g}, {knob_.high:g}]")
             else:
@@ -312,12 +376,15 @@ def _stored(column: Column) -> Column:
 def _first_error(error: ValidationError, where: str, fields: Mapping[str, Any]) -> SpecError:
     detail = error.errors()[0]
     key = ".".join(str(part) for part in detail["loc"])
+    cause = detail.get("ctx", {}).get("error")
+    if isinstance(cause, SpecError):
+        return SpecError(f"{where}: {key}", cause.got, cause.expected, cause.hint)
     if detail["type"] == "extra_forbidden":
         return SpecError.unknown(where, key, fields)
     context = detail.get("ctx", {})
     for name, sign in (("gt", ">"), ("ge", ">="), ("le", "<="), ("lt", "<")):
         if name in context:
-            return SpecError(f"{where}: {key}", detail["input"], f"{sign} {context[name]:g}")
+            return _out_of_bounds(f"{where}: {key}", detail["input"], sign, context[name], fields.get(key))
     if detail["type"] == "literal_error":
         return SpecError(f"{where}: {key}", detail["input"], f"one of {context['expected']}")
     expected = {
@@ -325,7 +392,17 @@ def _first_error(error: ValidationError, where: str, fields: Mapping[str, Any]) 
         "int_parsing": "a whole number",
         "int_from_float": "a whole number",
     }
-    kind = detail["type"]
-    if kind in ("float_type", "float_parsing"):
-        return SpecError(f"{where}: {key}", detail["input"], "a number in the unit of the name")
-    return SpecError(f"{where}: {key}", detail["input"], expected.get(kind, detail["msg"]))
+    return SpecError(f"{where}: {key}", detail["input"], expected.get(detail["type"], detail["msg"]))
+
+
+def _out_of_bounds(where: str, given: Any, sign: str, bound: float, knob_: Knob | None) -> SpecError:
+    """A bound that is broken, with the unit that may have been forgotten."""
+    unit = knob_.unit if knob_ else ""
+    # The least value that any hardware has is no news to who gave a negative one.
+    if sign == ">=" and 0 < bound != 1 and isinstance(given, int | float) and given <= 0:
+        sign, bound = ">", 0.0
+    scales = unit_scales(unit) if unit in _DOUBTFUL and isinstance(given, int | float) and given > 0 else {}
+    low, high = _DOUBTFUL.get(unit, (0.0, 0.0))
+    fitting = [(scale, name) for name, scale in scales.items() if low <= given * scale <= high]
+    hint = f"did you mean {given:g} {max(fitting)[1]}?" if fitting else None
+    return SpecError(where, given, f"{sign} {bound:g}{f' {unit}' if unit else ''}", hint)

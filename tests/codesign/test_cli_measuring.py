@@ -140,7 +140,7 @@ def test_networks_across_devices(run, tmp_path):
         (("devices", "new", "--like", "isaac", "-o", "a.txt"), ".yaml"),
         (("crossdevice", "resnet18"), "--device"),
         (("crossdevice", "resnet18", "--family", "spacial"), "spatial"),
-        (("crossdevice", "resnet18", "--device", "isaac", "--metric", "area_mm2"), "latency_s"),
+        (("crossdevice", "resnet18", "--device", "rpi5", "--metric", "area_mm2"), "area_mm2"),
     ],
 )
 def test_bad_input_is_one_line_and_nothing_is_written(run, tmp_path, monkeypatch, arguments, told):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -79,9 +80,9 @@ GOOD = "family: spatial\nsummary: x\nknobs:\n"
         (GOOD + '  array_row: {value: 8, source: "x"}', ("array_row", "did you mean array_rows")),
         (GOOD + "  array_rows: {value: 8}", ("array_rows", "a mapping with value and source")),
         (GOOD + "  array_rows: 8", ("array_rows", "8", "a mapping with value and source")),
-        (GOOD + '  array_rows: {value: eight, source: "x"}', ("array_rows", "eight", "a whole number")),
+        (GOOD + '  array_rows: {value: eight, source: "x"}', ("array_rows", "eight", "a number")),
         (GOOD + '  array_rows: {value: 8.5, source: "x"}', ("array_rows", "8.5", "a whole number")),
-        (GOOD + '  clock_hz: {value: fast, source: "x"}', ("clock_hz", "fast", "a number in the unit of the name")),
+        (GOOD + '  clock_hz: {value: fast, source: "x"}', ("clock_hz", "fast", "a number in Hz, kHz, MHz, GHz")),
         (GOOD + '  clock_hz: {value: -3, source: "x"}', ("clock_hz", "-3 is not > 0")),
         (GOOD + '  dataflow: {value: wss, source: "x"}', ("dataflow", "wss", "'ws'")),
         (GOOD + '  array_rows: {value: 8, source: "x", verifed: true}', ("verifed", "did you mean verified")),
@@ -122,3 +123,56 @@ def test_a_device_file_of_ones_own(tmp_path: Path) -> None:
     path.write_text(GOOD + '  array_rows: {value: 8, source: "a choice"}\n', encoding="utf-8")
     found = device(str(path))
     assert (found.name, found.spec.array_rows, found.verified) == ("mine", 8, {"array_rows": False})  # type: ignore[attr-defined]
+
+
+KNOB = "name: b\nfamily: cpu\nsummary: x\nknobs:\n  clock_hz: {{value: {}, source: me}}\n"
+
+
+@pytest.mark.parametrize(("written", "clock_hz"), [("2.4 GHz", 2.4e9), ("2400 MHz", 2.4e9), ("4e9", 4e9), (10**9, 1e9)])
+def test_knobs_of_a_device_file_may_have_units(tmp_path: Path, written: object, clock_hz: float) -> None:
+    path = tmp_path / "b.yaml"
+    path.write_text(KNOB.format(written) + "  l2_bytes: {value: 256 KiB, source: me}\n")
+    spec = load_device(path).spec
+    assert (spec.clock_hz, spec.l2_bytes) == (clock_hz, 262144)
+
+
+@pytest.mark.parametrize(
+    ("written", "words"),
+    [
+        (".inf", "inf is not a finite number"),
+        (".nan", "nan is not a finite number"),
+        ("1e30", "is not <= 1e+13 Hz"),
+        ("5e-324", "5e-324 is not >= 1000 Hz"),
+        ("yes", "True is not a number in Hz"),
+        ("2.4", "2.4 is not >= 1000 Hz (did you mean 2.4 GHz?)"),
+        ("-3", "-3 is not > 0 Hz"),
+        ("2 ms", "2 ms is not a number in Hz"),
+        ("2,4e9", "decimals follow a point"),
+    ],
+)
+def test_absurd_knobs_are_refused(tmp_path: Path, written: str, words: str) -> None:
+    told = refusal(tmp_path, KNOB.format(written))
+    assert "clock_hz" in told
+    assert words in told
+
+
+def test_every_real_knob_of_every_family_is_bounded_and_refuses_truth() -> None:
+    for name in families():
+        spec = family(name).spec
+        for knob in spec.knobs().values():
+            assert np.isfinite([knob.low, knob.high]).all(), (name, knob.name)
+            if knob.choices or isinstance(knob.default, bool):
+                continue
+            for absurd in (True, float("inf"), float("nan"), "quick"):
+                with pytest.raises(SpecError, match=re.escape(knob.name)):
+                    spec.parse({knob.name: absurd}, where="x")
+
+
+def test_a_unit_mistaken_is_doubted_and_no_device_that_ships_is() -> None:
+    doubted = {name for name in device_names() if device(name).spec.implausible()}
+    assert doubted == {"colonnade_jssc_2021"}  # static RAM, which the ranges of the family's resistive cells leave out
+    cpu = family("cpu").spec
+    (clock,) = cpu.parse({"clock_hz": 2.4e5}, where="x").implausible()
+    assert clock == "clock_hz = 240000 Hz lies far from 1e+06 to 2e+10 Hz: is the unit right?"
+    (assumed,) = cpu.parse({"dispatch_s": 2.0}, where="x").implausible()
+    assert assumed.startswith("dispatch_s = 2 s lies far from 1e-07 to 0.0001 s")

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from hwmodels import units
 from hwmodels.errors import SpecError, nearest
-from hwmodels.units import PREFIX_SCALES, format_quantity, split_unit
+from hwmodels.units import PREFIX_SCALES, format_quantity, parse_quantity, split_unit, unit_scales
 
 
 def test_decimal_and_binary_factors() -> None:
@@ -74,3 +74,55 @@ def test_errors_are_one_line_with_the_nearest_match() -> None:
     assert str(SpecError.unknown("key", "zzz", [f"name{i:02}" for i in range(20)])).endswith("name11, ...")
     assert nearest("zzz", ["latency"]) is None
     assert nearest("LATENCY_S", ["latency_s"]) == "latency_s"
+
+
+@pytest.mark.parametrize(
+    ("given", "unit", "number"),
+    [
+        ("2.4 GHz", "Hz", 2.4e9),
+        ("2400MHz", "Hz", 2.4e9),
+        ("5 KiB", "B", 5120),
+        ("5 kB", "B", 5000),
+        ("1.5 GiB/s", "B/s", 1.5 * 2**30),
+        ("34 GB / s", "B/s", 34e9),
+        ("500 us", "s", 5e-4),
+        ("500 μs", "s", 5e-4),
+        ("282 um2", "mm²", 282e-6),
+        ("0.3 um2/bit", "mm²/bit", 3e-7),
+        ("0.28 µm", "nm", 280),
+        ("80 %", "", 0.8),
+        ("5 M", "", 5e6),
+        ("4e9", "Hz", 4e9),
+        (3, "B", 3),
+    ],
+)
+def test_quantities_are_read_in_the_unit_of_their_knob(given, unit: str, number: float) -> None:
+    assert parse_quantity(given, unit, where="a.yaml: key") == number
+
+
+@pytest.mark.parametrize(
+    ("given", "unit", "words"),
+    [
+        (True, "Hz", "True is not a number in Hz, kHz, MHz, GHz"),
+        ("inf", "Hz", "inf is not a finite number"),
+        (float("nan"), "", "nan is not a finite number"),
+        (10**400, "B", "is not a finite number"),
+        ("5 mB", "B", "5 mB is not a number in B, kB, MB, GB, KiB, MiB, GiB"),
+        ("1 ms", "", "1 ms is not a number"),
+        ("2 s", "Hz", "2 s is not a number in Hz"),
+        ("2,4 GHz", "Hz", "2,4 GHz is not a number in Hz"),
+        ("1..2", "mm²", "1..2 is not a number in mm², cm², µm²"),
+        ([1], "W/mm²", "[1] is not a number in W/mm², mW/mm², µW/mm²"),
+        (None, "nm", "None is not a number in nm, µm"),
+    ],
+)
+def test_what_is_no_quantity_is_refused_with_the_units_that_are_taken(given, unit: str, words: str) -> None:
+    with pytest.raises(SpecError, match="key") as caught:
+        parse_quantity(given, unit, where="a.yaml: key")
+    assert words in str(caught.value)
+
+
+@given(st.sampled_from(("s", "J", "B", "B/s", "Hz", "J/B", "mm²/bit", "")), st.floats(1e-3, 1e3))
+def test_every_taken_unit_scales_the_number(unit: str, number: float) -> None:
+    for symbol, scale in unit_scales(unit).items():
+        assert parse_quantity(f"{number!r} {symbol}", unit, where="x") == pytest.approx(number * scale, rel=1e-15)

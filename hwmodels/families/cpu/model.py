@@ -50,7 +50,7 @@ def _config_metrics(table: CpuTable) -> dict[str, F64]:
     cores = table.big_cores + table.little_cores * table.little_speed
     clock_hz = np.maximum(table.clock_hz, table.all_core_clock_hz)
     peak = cores * clock_hz * (table.simd_bits // 32) * table.fma_units * rate
-    return {"peak_macs_per_s": np.asarray(peak, np.float64)}
+    return {"peak_macs_per_s": np.asarray(peak, np.float64), "idle_power_w": np.asarray(table.idle_w, np.float64)}
 
 
 def _utilisation(metrics: Mapping[str, F64], knobs: Mapping[str, npt.NDArray[Any]]) -> F64:
@@ -86,6 +86,7 @@ MODEL = CostModel(
         Metric("utilisation", "rule", "executed MACs over the peak's in the same time", "more"),
         Metric("memory_bytes_used", "rule", "weights (unless in flash), live activations, keys and values kept"),
         Metric("peak_macs_per_s", "config", "all cores, widest vectors, fastest width", "more"),
+        Metric("idle_power_w", "config", "between inferences: cores parked, memory refreshed"),
     ),
     compose=summed(_LAYERWISE),
     layerwise=_LAYERWISE,
@@ -93,6 +94,7 @@ MODEL = CostModel(
     objectives=("energy_j", "latency_s"),
     time_terms=_TIME_TERMS,
     energy_terms=_ENERGY_TERMS,
+    static_energy="static_j",
     config_metrics=_config_metrics,
     derived={
         "utilisation": PairRule(frozenset({"latency_s", "peak_macs_per_s", "executed_macs"}), _utilisation),

@@ -133,10 +133,12 @@ def peak_macs_per_s(table: CrossbarTable, *, weight_bits: int | None = None, act
 
 def _config_metrics(table: CrossbarTable) -> dict[str, F64]:
     power = power_parts(table)
+    leakage_w = table.leakage_fraction * chip_total(table, power)
     return {
         "area_mm2": chip_total(table, area_parts(table)),
         "peak_power_w": chip_total(table, power),
-        "leakage_w": table.leakage_fraction * chip_total(table, power),
+        "leakage_w": leakage_w,
+        "idle_power_w": leakage_w * table.idle_leakage_share,
         "peak_macs_per_s": peak_macs_per_s(table),
         "conversion_j": converters(table).energy_j,
     }
@@ -258,6 +260,7 @@ MODEL = CostModel(
         Metric("area_mm2", "config", "chip"),
         Metric("peak_power_w", "config", "every component at its full rate"),
         Metric("leakage_w", "config", "what the whole chip always draws"),
+        Metric("idle_power_w", "config", "what the chip draws between inferences: leakage of idle tiles"),
         Metric("peak_macs_per_s", "config", "every array full, at the widest operands", "more"),
         Metric("conversion_j", "config", "one ADC conversion, or one sum of a digital macro's adders"),
         Metric("interval_s", "rule", "from one batch to the next: the slowest layer, or all where reloaded"),
@@ -266,6 +269,7 @@ MODEL = CostModel(
     compose=pipelined(_LAYERWISE, stage="stage_s", in_turn="weights"),
     layerwise=_LAYERWISE,
     objectives=("energy_j", "latency_s", "area_mm2"),
+    static_energy="leakage_j",
     time_terms=("array_s", "adc_s", "shift_add_s", "buffer_s", "interconnect_s", "digital_s", "io_s", "write_s"),
     energy_terms=tuple(name for name in _COLUMNS if name.endswith("_j") and name != "energy_j"),
     config_metrics=_config_metrics,

@@ -45,7 +45,12 @@ _MEANING = {
 
 
 def _config_metrics(table: SpatialTable) -> dict[str, F64]:
-    return {"area_mm2": area_mm2(table), "peak_macs_per_s": table.array_rows * table.array_cols * table.clock_hz}
+    area = area_mm2(table)
+    return {
+        "area_mm2": area,
+        "peak_macs_per_s": table.array_rows * table.array_cols * table.clock_hz,
+        "idle_power_w": table.leakage_w_per_mm2 * area,
+    }
 
 
 def _infeasible(metrics: Mapping[str, F64], knobs: Mapping[str, npt.NDArray[Any]]) -> npt.NDArray[np.int8]:
@@ -77,6 +82,7 @@ MODEL = CostModel(
         Metric("utilisation", "rule", "share of the array's multiply-accumulate slots that do work", "more"),
         Metric("peak_macs_per_s", "config", "one MAC a processing element and cycle", "more"),
         Metric("area_mm2", "config", "processing elements, vector unit and buffers; no pads, no controller"),
+        Metric("idle_power_w", "config", "leakage of the chip, nothing gated; without the memory's own"),
     ),
     compose=summed(_LAYERWISE),
     layerwise=_LAYERWISE,
@@ -84,6 +90,7 @@ MODEL = CostModel(
     objectives=("energy_j", "latency_s", "area_mm2"),
     time_terms=_TIME_TERMS,
     energy_terms=_ENERGY_TERMS,
+    static_energy="leakage_j",
     config_metrics=_config_metrics,
     derived={
         "utilisation": PairRule(

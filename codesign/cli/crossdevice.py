@@ -1,0 +1,177 @@
+"""`codesign crossdevice`: which network is fastest where, and whether the devices agree on the order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import isfinite
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from codesign.cli.app import app
+from codesign.cli.options import (
+    Batch,
+    Bits,
+    FuseAttention,
+    HfConfigs,
+    Inputs,
+    Json,
+    KnobValues,
+    LayerBits,
+    LayerLists,
+    NumberFormat,
+    Onnxes,
+    Past,
+    Rate,
+    Runtime,
+    Torches,
+    rate_of,
+)
+from codesign.cli.printing import print_doubts, print_json, print_table
+from codesign.cli.sources import knob_values, sources_of, workload_from
+from hwmodels.errors import SpecError
+
+if TYPE_CHECKING:
+    from hwmodels.catalog import Device
+    from hwmodels.crossdevice import CrossTable
+
+__all__: list[str] = []
+
+
+@app.command()
+def crossdevice(
+    network: Annotated[list[str] | None, typer.Argument(help="Published networks.")] = None,
+    device: Annotated[list[str] | None, typer.Option(help="Catalogue device or YAML file (repeatable).")] = None,
+    family: Annotated[str | None, typer.Option(help="All catalogue devices of this family.")] = None,
+    metric: Annotated[str, typer.Option(help="What to compare: any metric that all the devices answer.")] = "latency_s",
+    knobs: KnobValues = None,
+    torch: Torches = None,
+    onnx: Onnxes = None,
+    hf_config: HfConfigs = None,
+    layers: LayerLists = None,
+    inputs: Inputs = None,
+    past: Past = 0,
+    batch: Batch = None,
+    bits: Bits = None,
+    number_format: NumberFormat = None,
+    layer_bits: LayerBits = None,
+    runtime: Runtime = "compiled",
+    fuse_attention: FuseAttention = False,
+    rate: Rate = None,
+    output: Annotated[Path | None, typer.Option("-o", "--output", help="Write the table as CSV.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Compare networks across devices: which is fastest where, and whether the devices agree on the order."""
+    from hwmodels.by_name import asked_precision, semantics_of
+    from hwmodels.catalog import device_names
+    from hwmodels.crossdevice import cross_devices
+
+    if output is not None and not output.parent.is_dir():
+        raise SpecError("--output", output, "a file in an existing folder")
+    chosen = [_with_knobs(item, knob_values(knobs)) for item in _devices(device, family)]
+    semantics = semantics_of(runtime, fuse_attention=fuse_attention, where="--runtime")
+    asked = asked_precision(bits, number_format, *(item.spec for item in chosen), where="--format")
+    workloads = [
+        workload_from(source, batch=batch, asked=asked, layer_bits=layer_bits, semantics=semantics)
+        for source in sources_of(network, torch, onnx, hf_config, layers, inputs=inputs, past=past)
+    ]
+    table = cross_devices(workloads, chosen, metric=metric, rate_hz=rate_of(rate))
+    for item in chosen:
+        if knobs or item.name not in device_names():
+            print_doubts(item.name, item.spec)
+    if output is not None:
+        lines = [["network", *table.devices]]
+        lines += [[name, *map(repr, row)] for name, row in zip(table.networks, table.values.tolist(), strict=True)]
+        output.write_text("".join(",".join(line) + "\n" for line in lines), encoding="utf-8")
+    if as_json:
+        return print_json(_record(table))
+    _print(table)
+    if output is not None:
+        print(f"table in {output}")
+
+
+def _record(table: CrossTable) -> dict[str, Any]:
+    return {
+        "metric": table.metric,
+        "networks": table.networks,
+        "devices": table.devices,
+        "best": table.best,
+        "threads": [condition.threads or None for condition in table.conditions],
+        "runtimes": [condition.runtime or None for condition in table.conditions],
+        "values": table.values.tolist(),
+        "infeasible": [[reason or None for reason in reasons] for reasons in table.reasons],
+        "rank_correlation": table.agreement().tolist(),
+    }
+
+
+def _print(table: CrossTable) -> None:
+    """One line a device, the best first: a terminal is rarely as wide as the catalogue is long."""
+    from hwmodels.units import format_quantity, split_unit
+
+    unit, agreement = split_unit(table.metric)[1], table.agreement()
+    has_conditions = any(any(condition) for condition in table.conditions)
+    print_table(
+        (
+            "device",
+            *table.networks,
+            "best",
+            *(("threads", "runtime") if has_conditions else ()),
+            "rank correlation (mean)",
+        ),
+        (
+            (
+                table.devices[d],
+                *(format_quantity(value, unit) if isfinite(value) else "-" for value in table.values[:, d].tolist()),
+                table.best[d] or "-",
+                *((part or "-" for part in table.conditions[d]) if has_conditions else ()),
+                _mean_apart(agreement[d].tolist(), d),
+            )
+            for d in table.order
+        ),
+    )
+    for reason, devices in _reasons(table).items():
+        print(f"INFEASIBLE: {reason}: {', '.join(devices)}")
+    for name, values in table.differing.items():
+        print(f"NOTE: the devices differ in {name} ({', '.join(values)}), not in hardware alone")
+
+
+def _reasons(table: CrossTable) -> dict[str, list[str]]:
+    """Why networks do not run: reason -> devices, with the networks where some others run."""
+    found: dict[str, list[str]] = {}
+    for d in table.order:
+        for reason in dict.fromkeys(filter(None, table.reasons[d])):
+            named = [name for name, why in zip(table.networks, table.reasons[d], strict=True) if why == reason]
+            whom = f" ({', '.join(named)})" if len(named) < len(table.networks) else ""
+            found.setdefault(reason, []).append(f"{table.devices[d]}{whom}")
+    return found
+
+
+def _devices(device: list[str] | None, family: str | None) -> list[Device]:
+    """Devices by name, then all devices of a family; each once."""
+    from hwmodels.catalog import device as load
+    from hwmodels.catalog import device_names
+    from hwmodels.families.base import families
+
+    if family is not None and family not in families():
+        raise SpecError.unknown("--family", family, families())
+    of_family = [name for name in device_names() if family is not None and load(name).model.name == family]
+    names = [*(device or ()), *of_family]
+    if not names:
+        raise SpecError("--device", "nothing", "named at least once, or --family")
+    return [load(name) for name in dict.fromkeys(names)]
+
+
+def _with_knobs(device: Device, values: dict[str, Any]) -> Device:
+    from dataclasses import replace
+
+    if not values:
+        return device
+    spec = device.spec.parse({**device.spec.values(), **values}, where=f"--set on {device.name}")
+    return replace(device, spec=spec)
+
+
+def _mean_apart(correlations: Sequence[float], own: int) -> str:
+    """The mean correlation with the other devices, those that cannot be compared left out."""
+    others = [value for d, value in enumerate(correlations) if d != own and value == value]
+    return f"{sum(others) / len(others):.3f}" if others else "-"

@@ -1,0 +1,237 @@
+"""`codesign estimate`: what one network costs on one device, layer by layer."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from codesign.cli.app import app
+from codesign.cli.options import (
+    Batch,
+    Bits,
+    FuseAttention,
+    HfConfig,
+    Inputs,
+    Json,
+    KnobValues,
+    LayerBits,
+    Layers,
+    NumberFormat,
+    Onnx,
+    Past,
+    Rate,
+    Runtime,
+    Torch,
+    rate_of,
+)
+from codesign.cli.printing import pretty, print_doubts, print_json, print_table, print_unknown
+from codesign.cli.sources import Source, knob_values, workload_from
+from hwmodels.families.base import NETWORK_METRICS
+
+if TYPE_CHECKING:
+    from hwmodels.cost import CostReport
+    from hwmodels.executed_formats import ExecutedFormat
+    from hwmodels.families.base import CostModel
+    from hwmodels.families.spec import Spec
+    from hwmodels.workload.graph import Workload
+
+__all__: list[str] = []
+
+_OF_NETWORK = tuple(metric.name for metric in NETWORK_METRICS)
+
+
+@app.command()
+def estimate(
+    network: Annotated[str | None, typer.Argument(help="Published network, see `codesign networks`.")] = None,
+    device: Annotated[
+        str, typer.Option(help="Catalogue device or YAML file, see `codesign devices`.", show_default=False)
+    ] = ...,  # type: ignore[assignment]
+    knobs: KnobValues = None,
+    torch: Torch = None,
+    onnx: Onnx = None,
+    hf_config: HfConfig = None,
+    layers: Layers = None,
+    inputs: Inputs = None,
+    past: Past = 0,
+    batch: Batch = None,
+    bits: Bits = None,
+    number_format: NumberFormat = None,
+    layer_bits: LayerBits = None,
+    runtime: Runtime = "compiled",
+    fuse_attention: FuseAttention = False,
+    rate: Rate = None,
+    explain: Annotated[
+        str | None,
+        typer.Option(help="Explain one layer too: its number in order, or a group as 'conv 3x3', its first layer."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Estimate latency, energy, memory and binding limits of a network, published or your own, on a device.
+
+    Exit code 1 where the network does not fit the device.
+    """
+    from hwmodels.by_name import asked_precision, semantics_of
+    from hwmodels.catalog import device as load
+    from hwmodels.catalog import device_names
+    from hwmodels.evaluate import evaluate
+    from hwmodels.executed_formats import executed_formats
+    from hwmodels.rate import at_rate
+    from hwmodels.workload.coverage import unknown_operators
+
+    chosen = load(device)
+    spec = chosen.spec.parse({**chosen.spec.values(), **knob_values(knobs)}, where="--set") if knobs else chosen.spec
+    model = at_rate(chosen.model, rate_of(rate), where="--rate")
+    semantics = semantics_of(runtime, fuse_attention=fuse_attention, where="--runtime")
+    source = Source(network, torch, onnx, hf_config, layers, tuple(inputs or ()), past)
+    asked = asked_precision(bits, number_format, spec, where="--format")
+    workload = workload_from(source, batch=batch, asked=asked, layer_bits=layer_bits, semantics=semantics)
+    report = evaluate(workload, model, spec)
+    unknown = [item._asdict() for item in unknown_operators(workload)]
+    outside = _extrapolated(device, workload)
+    formats = executed_formats(workload, spec)
+    explained = _explained(report, model, spec, explain)
+    if knobs or device not in device_names():
+        print_doubts(chosen.name, spec)
+    if as_json:
+        told = {
+            "default_bits": asked.precision.weight_bits,
+            "default_precision": asked.words,
+            "formats": [item._asdict() for item in formats],
+            "runtime": str(semantics),
+            "unknown_operators": unknown,
+            "extrapolated": outside,
+        } | ({"explained": explained} if explained else {})
+        print_json(_record(report, model, spec, chosen.name) | told)
+    else:
+        header = f"{report.network} on {chosen.name} ({report.family}), batch {report.batch}, {asked.words} by default"
+        print(f"{header}: {semantics}")
+        for item in outside:
+            print(f"EXTRAPOLATED: {item}")
+        _print(report, model, spec, formats=formats, unknown=unknown)
+        if explained:
+            _print_explained(explained)
+    if report.infeasible:
+        sys.exit(1)
+
+
+def _extrapolated(device: str, workload: Workload) -> list[str]:
+    """List what the measurements behind a calibrated device file do not cover of a network."""
+    from hwmodels.calibrate import read_coverage
+
+    coverage = read_coverage(Path(device)) if device.endswith((".yaml", ".yml")) else None
+    return [] if coverage is None else coverage.outside(workload)
+
+
+def _explained(report: CostReport, model: CostModel, spec: Spec, layer: str | None) -> dict[str, Any]:
+    """Explain the layer that `--explain` names; empty without one."""
+    from hwmodels.explain import explain_layer
+
+    return {} if layer is None else explain_layer(report, model, spec, layer, where="--explain")
+
+
+def _print_explained(explained: Mapping[str, Any]) -> None:
+    title = f"layer {explained['layer']}: {explained['group']}"
+    told = {name: value for name, value in explained.items() if name not in ("layer", "group", "limit")}
+    if "limit" in explained:
+        told["binding limit"] = explained["limit"].removesuffix("_s")
+    names = (name.removesuffix("_s").removesuffix("_j").replace("_", " ") for name in told)
+    print_table((title, "value"), zip(names, pretty(told, list(told)), strict=True))
+
+
+def _record(report: CostReport, model: CostModel, spec: Spec, device: str) -> dict[str, Any]:
+    """The report as JSON; what does not run has no latency and no energy."""
+    from hwmodels.families.base import assumptions_of
+
+    runs = report.infeasible is None
+    return {
+        "network": report.network,
+        "device": device,
+        "family": report.family,
+        "batch": report.batch,
+        "infeasible": report.infeasible,
+        "totals": {name: value if runs or name in _OF_NETWORK else None for name, value in report.totals.items()},
+        "items_per_s": report.items_per_s if runs else None,
+        "energy_breakdown_j": report.breakdown() if runs else None,
+        "limits": report.bottleneck() if runs else None,
+        "groups": report.groups() if runs else None,
+        "assumptions": [item._asdict() for item in assumptions_of(model, spec)],
+    }
+
+
+def _print(
+    report: CostReport,
+    model: CostModel,
+    spec: Spec,
+    *,
+    formats: Sequence[ExecutedFormat],
+    unknown: Sequence[Mapping[str, Any]],
+) -> None:
+    from hwmodels.families.base import assumptions_of
+
+    if report.infeasible:
+        print(f"INFEASIBLE: {report.infeasible}")
+    for executed in formats:
+        print(f"FORMAT: {executed.asked} is {executed.how} to {executed.computed}")
+    print_unknown(unknown)
+    if not report.infeasible:
+        _print_costs(report)
+    _print_memory(report)
+    if not report.infeasible:
+        _print_groups(report)
+    print("assumptions used (no source; plausible range):")
+    for item in assumptions_of(model, spec):
+        print(f"  {item.name} = {item.value} ({item.plausible}): {item.meaning}")
+
+
+def _shown(report: CostReport, name: str) -> str:
+    from hwmodels.units import format_quantity, split_unit
+
+    return format_quantity(report.totals[name], split_unit(name)[1])
+
+
+def _print_costs(report: CostReport) -> None:
+    """Time and energy, and the power at a rate."""
+    from hwmodels.units import format_quantity
+
+    print(f"  latency     {_shown(report, 'latency_s')}   throughput {report.items_per_s:.4g} items/s")
+    parts = ", ".join(
+        f"{term.removesuffix('_j')} {format_quantity(value, 'J')}"
+        for term, value in sorted(report.breakdown().items(), key=lambda item: -item[1])[:4]
+    )
+    print(f"  energy      {_shown(report, 'energy_j')}   ({parts})")
+    if "average_power_w" in report.totals:
+        idle = _shown(report, "idle_power_w")
+        print(f"  power       {_shown(report, 'average_power_w')} on average, {idle} of it drawn when idle")
+
+
+def _print_memory(report: CostReport) -> None:
+    kept = f", keys and values {_shown(report, 'kv_cache_bytes')}" if report.totals["kv_cache_bytes"] else ""
+    weights, peak = _shown(report, "weight_bytes"), _shown(report, "peak_activation_bytes")
+    print(f"  memory      weights {weights}, peak activations {peak}{kept}")
+    if "area_mm2" in report.totals:
+        print(f"  area        {_shown(report, 'area_mm2')}")
+
+
+def _print_groups(report: CostReport) -> None:
+    from hwmodels.units import format_quantity
+
+    latency = report.totals["latency_s"] or 1.0
+    print_table(
+        ("layer group", "binding limit", "layers", "MACs", "latency", "share", "energy"),
+        (
+            (
+                group["group"],
+                group["limit"].removesuffix("_s"),
+                str(group["layers"]),
+                format_quantity(group["macs"], ""),
+                format_quantity(group["latency_s"], "s"),
+                f"{100 * group['latency_s'] / latency:.1f} %",
+                format_quantity(group["energy_j"], "J"),
+            )
+            for group in report.groups()
+        ),
+    )
