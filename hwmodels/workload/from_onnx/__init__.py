@@ -5,7 +5,8 @@
 data need not be there. What no rule knows stands in the workload as `Unknown`;
 `hwmodels.workload.coverage.unknown_operators` lists it. `onnx` is imported when the function is called.
 
-Not modelled: control flow and sequences, shapes that the data decide, convolutions of three dimensions.
+Not modelled: control flow and shapes that the data decide, sequences, complex numbers, convolutions of three
+dimensions.
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ from pathlib import Path
 
 from hwmodels.workload.formats import precision_named
 from hwmodels.workload.from_onnx import movement, pointwise, products, windows
+from hwmodels.workload.from_onnx.control_flow import without_control_flow
 from hwmodels.workload.from_onnx.inputs import input_shapes_of
-from hwmodels.workload.from_onnx.model import model_of, narrow_float_of
+from hwmodels.workload.from_onnx.model import declared_inputs, model_of, narrow_float_of
 from hwmodels.workload.from_onnx.patterns import without_patterns
 from hwmodels.workload.from_onnx.quantised import without_quantisation
 from hwmodels.workload.from_onnx.reading import read_model
@@ -47,7 +49,8 @@ def from_onnx(
     precision : of the operators that the file does not quantise itself; quantised ones have the bits of the file. A
         file most of whose stored floats are float16, bfloat16 or fp8 computes in that format.
     batch : for a symbolic leading extent, 1 where None.
-    input_shapes : shapes by name of the input, for the symbols that are not the batch.
+    input_shapes : shapes by name of the input, for the symbols that are not the batch; "" is the only input. One
+        extent less than declared leaves out a symbolic batch.
 
     Returns
     -------
@@ -56,13 +59,15 @@ def from_onnx(
 
     Raises
     ------
-    SpecError : no ONNX file, one that is damaged, an input without known shape, control flow, an operator whose
-        result has no known shape; or `onnx` is not installed. One line.
+    SpecError : no ONNX file, one that is damaged, an input without known shape, control flow that the data decide,
+        an operator whose result has no known shape, a declared shape other than the computed one, complex numbers;
+        or `onnx` is not installed. One line.
     """
     source = Path(path)
     where = source.name or str(source)
-    model = model_of(read_model(source), where)
-    shapes = input_shapes_of(model, batch=batch, given=input_shapes)
+    proto = read_model(source)
+    shapes = input_shapes_of(declared_inputs(proto, where), where=where, batch=batch, given=input_shapes)
+    model = model_of(without_control_flow(proto, shapes, where), where)
     narrow = narrow_float_of(model)
     if narrow:
         precision = precision_named(narrow, where=where)

@@ -137,6 +137,11 @@ class Call(TorchCall):
             )
         return [int(item) for item in np.atleast_1d(found).reshape(-1)]
 
+    def nothing(self, shape: Shape) -> Value:
+        """A result without elements."""
+        self.walk.leave_empty(self.step.outputs[0], shape)
+        return ()
+
     def shape_of(self, argument: Any) -> Shape:
         return self.walk.shape_of(self._operand(argument))
 

@@ -5,14 +5,19 @@ It sees the file without its weights, at the extents that the inputs have here. 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cached_property
+from math import prod
+from typing import TYPE_CHECKING
 
 from hwmodels.workload.from_onnx.model import SMALL, Model
 from hwmodels.workload.from_onnx.reading import import_onnx
 from hwmodels.workload.ops import Shape
 
-__all__ = ["Inference"]
+if TYPE_CHECKING:
+    from onnx import ModelProto, NodeProto
+
+__all__ = ["Inference", "inferred_shapes"]
 
 
 class Inference:
@@ -27,27 +32,38 @@ class Inference:
 
     @cached_property
     def _shapes(self) -> dict[str, Shape]:
-        onnx = import_onnx()
-        light = onnx.ModelProto(ir_version=self._model.proto.ir_version, opset_import=self._model.proto.opset_import)
-        graph = self._model.proto.graph
-        light.graph.name = graph.name or "graph"
-        light.graph.node.extend(graph.node)
-        light.graph.output.extend(graph.output)
-        light.graph.value_info.extend(graph.value_info)
-        for name, shape in self._input_shapes.items():
-            light.graph.input.append(onnx.helper.make_tensor_value_info(name, self._model.types[name] or 1, shape))
-        for tensor in graph.initializer:
-            if self._model.stored[tensor.name].value is not None and len(tensor.raw_data) <= 16 * SMALL:
-                light.graph.initializer.append(tensor)
-            value = onnx.helper.make_tensor_value_info(tensor.name, tensor.data_type, tuple(tensor.dims))
-            light.graph.input.append(value)
-        try:
-            inferred = onnx.shape_inference.infer_shapes(light, data_prop=True).graph
-        except Exception:  # of the parser or of an operator's own inference: nothing is known then
-            return {}
-        found: dict[str, Shape] = {}
-        for value in (*inferred.value_info, *inferred.output):
-            dims = value.type.tensor_type.shape.dim
-            if value.type.tensor_type.HasField("shape") and all(dim.dim_value > 0 for dim in dims):
-                found[value.name] = tuple(dim.dim_value for dim in dims)
-        return found
+        return inferred_shapes(self._model.proto, self._model.proto.graph.node, self._input_shapes)
+
+
+def inferred_shapes(proto: ModelProto, nodes: Iterable[NodeProto], shapes: Mapping[str, Shape]) -> dict[str, Shape]:
+    """What the package `onnx` infers for these steps of a file; nothing where it refuses them.
+
+    shapes : of the inputs, under their names.
+    """
+    onnx = import_onnx()
+    light = onnx.ModelProto(ir_version=proto.ir_version, opset_import=proto.opset_import)
+    light.graph.name = proto.graph.name or "graph"
+    light.graph.node.extend(nodes)
+    light.graph.output.extend(proto.graph.output)
+    light.graph.value_info.extend(proto.graph.value_info)
+    stored = {tensor.name for tensor in proto.graph.initializer}
+    types = {value.name: value.type.tensor_type.elem_type for value in proto.graph.input}
+    for name, element_type in types.items():
+        if name in shapes and name not in stored:
+            light.graph.input.append(onnx.helper.make_tensor_value_info(name, element_type or 1, shapes[name]))
+    for tensor in proto.graph.initializer:
+        is_here = tensor.data_location != tensor.EXTERNAL and len(tensor.raw_data) <= 16 * SMALL
+        if is_here and prod(tensor.dims) <= SMALL:
+            light.graph.initializer.append(tensor)
+        value = onnx.helper.make_tensor_value_info(tensor.name, tensor.data_type, tuple(tensor.dims))
+        light.graph.input.append(value)
+    try:
+        inferred = onnx.shape_inference.infer_shapes(light, data_prop=True).graph
+    except Exception:  # of the parser or of an operator's own inference: nothing is known then
+        return {}
+    found: dict[str, Shape] = {}
+    for value in (*inferred.value_info, *inferred.output):
+        dims = value.type.tensor_type.shape.dim
+        if value.type.tensor_type.HasField("shape") and all(dim.dim_value > 0 for dim in dims):
+            found[value.name] = tuple(dim.dim_value for dim in dims)
+    return found

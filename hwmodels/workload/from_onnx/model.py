@@ -7,7 +7,7 @@ of weights are not read. Not modelled: control flow, sequences and optional valu
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
 from math import ceil, prod
@@ -23,7 +23,21 @@ from hwmodels.workload.ops import Shape
 if TYPE_CHECKING:
     from onnx import AttributeProto, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto
 
-__all__ = ["SMALL", "Array", "Dimension", "Model", "Step", "Stored", "bits_of_type", "model_of", "narrow_float_of"]
+__all__ = [
+    "SMALL",
+    "Array",
+    "Dimension",
+    "Model",
+    "Step",
+    "Stored",
+    "bits_of_type",
+    "constant_of",
+    "declared_inputs",
+    "model_of",
+    "narrow_float_of",
+    "step_of",
+    "stored_of",
+]
 
 Array = npt.NDArray[Any]
 Dimension = int | str
@@ -127,20 +141,19 @@ def model_of(proto: ModelProto, where: str) -> Model:
     """
     graph = proto.graph
     stored: dict[str, Stored] = {}
-    _check_texts(graph, where)
     sparse = (_dense(tensor.values, tensor.dims) for tensor in graph.sparse_initializer)
     for tensor in (*graph.initializer, *sparse):
         if tensor.name in stored:
             raise SpecError(f"{where}: initialisers", tensor.name, "a unique name")
-        stored[tensor.name] = _stored(tensor, where)
-    inputs = {value.name: _declared(value, where) for value in graph.input if value.name not in stored}
+        stored[tensor.name] = stored_of(tensor, where)
+    inputs = declared_inputs(proto, where)
     steps: list[Step] = []
     opset = opset_of(proto)
     for node in graph.node:
-        step = _step(node, where)
+        step = step_of(node, where)
         _check_operands(step, opset, where)
         if step.kind == "Constant" and len(step.outputs) == 1:
-            _add(stored, _constant(step), where)
+            _add(stored, constant_of(step), where)
         else:
             steps.append(step)
     outputs = tuple(value.name for value in graph.output)
@@ -151,17 +164,46 @@ def model_of(proto: ModelProto, where: str) -> Model:
     return Model(where, opset, inputs, types, stored, ordered, outputs, proto)
 
 
+def declared_inputs(proto: ModelProto, where: str) -> dict[str, tuple[Dimension, ...] | None]:
+    """Extents of the inputs that are not stored, by name; None where not even their number is known.
+
+    Raises
+    ------
+    SpecError : an input that is no tensor of real numbers, a name that is no line of text.
+    """
+    graph = proto.graph
+    _check_texts(graph, where)
+    stored = {*(tensor.name for tensor in graph.initializer), *(t.values.name for t in graph.sparse_initializer)}
+    for value in graph.input:
+        _check_real(value.type.tensor_type.elem_type, f"{where}: input {value.name}")
+    return {value.name: _declared(value, where) for value in graph.input if value.name not in stored}
+
+
+def _check_real(element_type: int, where: str) -> None:
+    if (kind := _type_name(element_type)).startswith("COMPLEX"):
+        raise SpecError(where, kind, "a type of real numbers", "write real and imaginary parts as an axis of two")
+
+
 def _check_texts(graph: GraphProto, where: str) -> None:
     """Every name is a line of text: the parser hands over what is no text as bytes."""
-    values = (*graph.input, *graph.output)
-    names = [graph.name, *(value.name for value in values), *(tensor.name for tensor in graph.initializer)]
-    names += [dim.dim_param for value in values for dim in value.type.tensor_type.shape.dim]
-    for node in graph.node:
-        names += (node.name, node.op_type, node.domain, *node.input, *node.output)
-        names += (name for attribute in node.attribute for name in (attribute.name, attribute.t.name))
-    for name in names:
+    for name in _texts(graph):
         if not isinstance(name, str) or name.splitlines() not in ([], [name]):
             raise SpecError(where, repr(name), "a name in one line of text")
+
+
+def _texts(graph: GraphProto) -> Iterator[str]:
+    """All names of a graph and of the graphs inside it."""
+    values = (*graph.input, *graph.output)
+    yield graph.name
+    yield from (value.name for value in values)
+    yield from (tensor.name for tensor in graph.initializer)
+    yield from (dim.dim_param for value in values for dim in value.type.tensor_type.shape.dim)
+    for node in graph.node:
+        yield from (node.name, node.op_type, node.domain, *node.input, *node.output)
+        for attribute in node.attribute:
+            yield from (attribute.name, attribute.t.name)
+            if attribute.HasField("g"):
+                yield from _texts(attribute.g)
 
 
 def _add(stored: dict[str, Stored], tensor: Stored, where: str) -> None:
@@ -187,7 +229,13 @@ def _declared(value: ValueInfoProto, where: str) -> tuple[Dimension, ...] | None
     return tuple(dim.dim_value if dim.HasField("dim_value") else dim.dim_param for dim in dims)
 
 
-def _step(node: NodeProto, where: str) -> Step:
+def step_of(node: NodeProto, where: str) -> Step:
+    """An operator call of a graph.
+
+    Raises
+    ------
+    SpecError : an operator with a subgraph.
+    """
     domain = "" if node.domain in ("", "ai.onnx") else f"{node.domain}."
     name = node.name or next((output for output in node.output if output), node.op_type)
     types = import_onnx().AttributeProto
@@ -199,11 +247,15 @@ def _step(node: NodeProto, where: str) -> Step:
 
 
 def _check_operands(step: Step, opset: int, where: str) -> None:
-    """As many operands and results as the operator has at least; one of each where it is not of the standard."""
+    """As many operands and results as the operator has at least; one of each where it is not of the standard.
+
+    A result that is not made is "": every result of a recurrent layer may be, but for one.
+    """
     operands, results = _fewest(step.kind, opset)
-    if len(step.inputs) < operands or len(step.outputs) < results or not all(step.outputs[:results]):
-        got = f"{step.kind} of {len(step.inputs)} operands and {len(step.outputs)} results"
-        raise SpecError(f"{where}: {step.name}", got, f"one of at least {operands} and {results}")
+    made = sum(map(bool, step.outputs))
+    if len(step.inputs) < operands or not made or not all(step.outputs[:results]) or len(step.outputs) < results:
+        got = f"{step.kind} of {len(step.inputs)} operands and {made} results"
+        raise SpecError(f"{where}: {step.name}", got, f"one of at least {operands} and {max(results, 1)}")
 
 
 @cache
@@ -212,7 +264,7 @@ def _fewest(kind: str, opset: int) -> tuple[int, int]:
     if not onnx.defs.has(kind, opset, ""):
         return 1, 1
     schema = onnx.defs.get_schema(kind, opset, "")
-    return schema.min_input, max(schema.min_output, 1)
+    return schema.min_input, schema.min_output
 
 
 def _attribute(attribute: AttributeProto, where: str) -> Any:
@@ -231,13 +283,13 @@ def _attribute(attribute: AttributeProto, where: str) -> Any:
         case types.STRINGS:
             return [text.decode(errors="replace") for text in attribute.strings]
         case types.TENSOR:
-            return _stored(attribute.t, where)
+            return stored_of(attribute.t, where)
         case types.SPARSE_TENSOR:
-            return _stored(_dense(attribute.sparse_tensor.values, attribute.sparse_tensor.dims), where)
+            return stored_of(_dense(attribute.sparse_tensor.values, attribute.sparse_tensor.dims), where)
     return None
 
 
-def _constant(step: Step) -> Stored:
+def constant_of(step: Step) -> Stored:
     """What a `Constant` holds: floats may be weights, integers are shapes and indices."""
     name = step.outputs[0]
     for held in step.attributes.values():
@@ -250,7 +302,14 @@ def _constant(step: Step) -> Stored:
     return Stored(name, (), "fixed")
 
 
-def _stored(tensor: TensorProto, where: str) -> Stored:
+def stored_of(tensor: TensorProto, where: str) -> Stored:
+    """A stored tensor, its shape held against its data.
+
+    Raises
+    ------
+    SpecError : data of another size, complex numbers, an extent below zero.
+    """
+    _check_real(tensor.data_type, f"{where}: {tensor.name}")
     shape = tuple(tensor.dims)
     elements = prod(shape)
     if min(shape, default=0) < 0 or elements > _MOST_ELEMENTS:
@@ -263,7 +322,7 @@ def _stored(tensor: TensorProto, where: str) -> Stored:
     return Stored(
         name=tensor.name,
         shape=shape,
-        role="parameter" if kind.startswith(("FLOAT", "BFLOAT", "DOUBLE")) else "fixed",
+        role=_role(kind, bits, shape),
         bits=bits,
         is_integer=is_integer,
         narrow=_NARROW_FLOATS.get(kind, ""),
@@ -273,6 +332,13 @@ def _stored(tensor: TensorProto, where: str) -> Stored:
     )
 
 
+def _role(kind: str, bits: int, shape: Shape) -> Literal["parameter", "constant", "fixed"]:
+    """Floats are learned; a matrix of bytes or less stands for such where it is read as a weight."""
+    if kind.startswith(("FLOAT", "BFLOAT", "DOUBLE")):
+        return "parameter"
+    return "constant" if kind.startswith(("INT", "UINT")) and bits <= 8 and len(shape) > 1 else "fixed"
+
+
 def _check_size(tensor: TensorProto, elements: int, bits: int, where: str) -> None:
     """The declared shape against the data; types below a byte may be packed or not."""
     given = len(tensor.raw_data)
@@ -280,8 +346,7 @@ def _check_size(tensor: TensorProto, elements: int, bits: int, where: str) -> No
     if not tensor.HasField("raw_data"):
         fields = (tensor.float_data, tensor.int32_data, tensor.int64_data, tensor.double_data, tensor.uint64_data)
         given = max(len(values) for values in (*fields, tensor.string_data))
-        is_complex = _type_name(tensor.data_type).startswith("COMPLEX")
-        packed, loose = (2 * elements,) * 2 if is_complex else (min(packed, elements), elements)
+        packed, loose = min(packed, elements), elements
     if not packed <= given <= loose:
         raise SpecError(
             f"{where}: {tensor.name}", f"{given} units of data", f"what the shape {tuple(tensor.dims)} needs"

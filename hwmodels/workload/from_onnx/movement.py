@@ -108,11 +108,13 @@ def _slice(call: Call) -> Value:
         stop = None if step < 0 and end < -extent else end  # as far as it goes, backwards
         found = range(extent)[slice(start, stop, step)]
         shape = (*shape[: axis % len(shape)], len(found), *shape[axis % len(shape) + 1 :])
+        if 0 in shape:
+            continue
         if shape == call.node_shape(source) and step == 1:
             continue
         operator = Split(axis % len(shape), found.start, len(found)) if step == 1 else Rearrange("slice", shape)
         source = call.add(operator, source)
-    return source
+    return call.nothing(shape) if 0 in shape else source
 
 
 def _gather(call: Call) -> Value | None:
@@ -176,6 +178,9 @@ def _split(call: Call) -> Value:
     starts = [sum(sizes[:index]) for index in range(parts)] if parts < 1000 else list(np.cumsum([0, *sizes[:-1]]))
     if parts == 1:
         return (source,)
+    for output, size in zip(call.step.outputs, sizes, strict=True):
+        if not size and output:
+            call.walk.leave_empty(output, (*shape[:axis], 0, *shape[axis + 1 :]))
     return tuple(call.add(Split(axis, int(s), n), source) if n else None for s, n in zip(starts, sizes, strict=True))
 
 

@@ -6,12 +6,13 @@ from math import prod
 
 import numpy as np
 
+from hwmodels.errors import SpecError
 from hwmodels.workload.from_onnx.call import Call, Made, Rule
 from hwmodels.workload.from_torch.call import Value
 from hwmodels.workload.from_torch.movement import without_broadcast
 from hwmodels.workload.ops import Activation, ActivationName, Elementwise, ElementwiseName, Shape
 
-__all__ = ["RULES", "elementwise"]
+__all__ = ["RULES", "activated", "elementwise"]
 
 _MICROSOFT = "com.microsoft."
 
@@ -207,6 +208,26 @@ _ELEMENTWISE: dict[ElementwiseName, tuple[str, ...]] = {
 }  # fmt: skip
 """Arithmetic of ONNX by the one of the vocabulary that costs as much."""
 
+_FUNCTIONS = {name: function for function, names in _ACTIVATIONS.items() for name in names}
+
+
+def activated(rule: Rule, function: str = "") -> Rule:
+    """A rule with an activation behind it, where the step names one: a fused operator of ONNX Runtime."""
+
+    def fused(call: Call) -> Value | None:
+        result = rule(call)
+        name = function or call.attribute("activation", "")
+        if not name or not isinstance(result, str):
+            return result
+        if name not in _FUNCTIONS and name != "Clip":
+            raise SpecError.unknown(f"{call.walk.place(call.step)}: activation", name, (*_FUNCTIONS, "Clip"))
+        bounds = list(call.attribute("activation_params", ()))
+        clip: ActivationName = "relu6" if bounds == [0.0, 6.0] else "hardtanh"
+        return call.add(Activation(_FUNCTIONS.get(name, clip)), result, part="activation")
+
+    return fused
+
+
 _REDUCTIONS = {
     "aten.mean": ("ReduceMean",),
     "aten.sum": ("ReduceSum", "ReduceProd", "ReduceLogSum", "ReduceLogSumExp", "ReduceSumSquare"),
@@ -216,7 +237,7 @@ _REDUCTIONS = {
 }
 
 RULES: dict[str, Rule] = {
-    **{name: _activation(function) for function, names in _ACTIVATIONS.items() for name in names},
+    **{name: _activation(function) for name, function in _FUNCTIONS.items()},
     **{name: _elementwise(function) for function, names in _ELEMENTWISE.items() for name in names},
     **{name: _reduce(kind) for kind, names in _REDUCTIONS.items() for name in names},
     "ArgMax": _arg("aten.argmax"),

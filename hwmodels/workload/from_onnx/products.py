@@ -6,9 +6,9 @@ from typing import Literal
 
 from hwmodels.errors import SpecError
 from hwmodels.workload.from_onnx.call import Call, Made, Operand, Rule
+from hwmodels.workload.from_onnx.pointwise import activated
 from hwmodels.workload.from_torch.call import Value
 from hwmodels.workload.ops import (
-    Activation,
     Cache,
     Concat,
     Elementwise,
@@ -65,22 +65,36 @@ def _gemm(call: Call) -> Value | None:
     if bias is not None and not call.is_operand(bias):
         bias = None
     if call.attribute("transB", 0) and call.is_weight(right):
-        shape = (*call.shape_of(left)[:-1], call.shape_of(right)[0])
-        if call.shape_of(left)[-1:] != call.shape_of(right)[-1:]:
-            raise SpecError(call.walk.place(call.step), call.shape_of(right), f"a matrix for {call.shape_of(left)}")
-        return call.like("aten.linear", shape, input=left, weight=right, bias=bias)
+        return _gemm_of_stored(call, left, right, bias)
     return _multiply(call, left, _swapped(call, right) if call.attribute("transB", 0) else right, bias)
 
 
+def _gemm_of_stored(call: Call, left: Operand, right: Operand, bias: Operand | None) -> Value | None:
+    """A product with a stored matrix of one row for each result, as linear layers keep theirs."""
+    if call.shape_of(left)[-1:] != call.shape_of(right)[-1:]:
+        raise SpecError(call.walk.place(call.step), call.shape_of(right), f"a matrix for {call.shape_of(left)}")
+    shape = (*call.shape_of(left)[:-1], call.shape_of(right)[0])
+    return call.like("aten.linear", shape, input=left, weight=right, bias=bias)
+
+
 def _fused_matmul(call: Call) -> Value | None:
-    left: Operand = call.need(0)
-    right: Operand = call.need(1)
-    if call.attribute("transA", 0):
-        left = _swapped(call, left)
-    if call.attribute("transB", 0) and call.is_weight(right) and len(call.shape_of(right)) == 2:
-        shape = (*call.shape_of(left)[:-1], call.shape_of(right)[0])
-        return call.like("aten.linear", shape, input=left, weight=right, bias=None)
-    return _multiply(call, left, _swapped(call, right) if call.attribute("transB", 0) else right, None)
+    """A product of ONNX Runtime whose operands turn before it."""
+    left, right = _turned(call, call.need(0), "A"), call.need(1)
+    is_matrix = call.is_weight(right) and len(call.shape_of(right)) == 2
+    if call.attribute("transB", 0) and is_matrix:
+        return _gemm_of_stored(call, left, right, None)
+    return _multiply(call, left, _turned(call, right, "B"), None)
+
+
+def _turned(call: Call, operand: Operand, which: str) -> Operand:
+    """An operand in the order of the product: the leading axis moves to the rows, then rows and columns swap."""
+    rank = len(call.shape_of(operand))
+    order = list(range(rank))
+    if call.attribute(f"transBatch{which}", 0) and rank > 2:
+        order = [*order[1:-1], 0, rank - 1]
+    if call.attribute(f"trans{which}", 0) and rank > 1:
+        order[-2:] = order[:-3:-1]
+    return operand if order == list(range(rank)) else Made(call.permute(call.tensor(operand), order))
 
 
 def _blocks(call: Call) -> Value:
@@ -234,16 +248,14 @@ def _sequences(call: Call, passes: list[str], *, is_batch_first: bool) -> Value:
     return (sequence, *(call.add(View(last), *passes, part="state") for _ in call.step.outputs[1:]))
 
 
-def _fused_gemm(call: Call) -> Value | None:
-    result = _gemm(call)
-    return call.add(Activation("relu"), result, part="activation") if isinstance(result, str) else None
-
-
 RULES: dict[str, Rule] = {
     "MatMul": _matmul,
     "Gemm": _gemm,
     f"{_MICROSOFT}FusedMatMul": _fused_matmul,
-    f"{_MICROSOFT}FusedGemm": _fused_gemm,
+    f"{_MICROSOFT}TransposeMatMul": _fused_matmul,
+    f"{_MICROSOFT}FusedMatMulActivation": activated(_fused_matmul),
+    f"{_MICROSOFT}FusedGemm": activated(_gemm),
+    f"{_MICROSOFT}GemmFastGelu": activated(_matmul, "Gelu"),
     f"{_MICROSOFT}MatMulNBits": _blocks,
     "Einsum": _einsum,
     "Attention": _attention,

@@ -68,7 +68,7 @@ def folded_tensors(steps: Iterable[Step], stored: Iterable[str]) -> set[str]:
 
 def without_quantisation(model: Model) -> Model:
     """The same file in float operators that carry their bits."""
-    if not any(_is_quantised(step) for step in model.steps):
+    if not any(_is_quantised(step) or _is_of_table(step, model.stored) for step in model.steps):
         return model
     rewriting = _Rewriting(model)
     steps = tuple(found for step in model.steps for found in rewriting.step(step))
@@ -78,6 +78,12 @@ def without_quantisation(model: Model) -> Model:
 def _is_quantised(step: Step) -> bool:
     kinds = (*_QUANTISE, *_DEQUANTISE, "DynamicQuantizeLinear", f"{_MICROSOFT}MatMulNBits", *_TWINS)
     return step.kind in kinds or step.kind == f"{_MICROSOFT}QLinearConcat"
+
+
+def _is_of_table(step: Step, stored: Mapping[str, Stored]) -> bool:
+    """Whether a step picks rows of a stored table of bytes, which whoever reads the rows scales."""
+    table = stored.get(step.input(0))
+    return step.kind == "Gather" and table is not None and table.is_integer and table.role == "constant"
 
 
 class _Rewriting:
@@ -177,7 +183,9 @@ class _Rewriting:
         return [self._identity(step, source)]
 
     def _float(self, step: Step) -> Step:
-        """A float operator between quantised tensors."""
+        """A float operator between quantised tensors; a table of bytes gives rows of bytes."""
+        if _is_of_table(step, self.stored):
+            self.bits.setdefault(step.inputs[0], self.stored[step.inputs[0]].bits)
         weight = step.input(_WEIGHT_AT[step.kind]) if step.kind in _WEIGHT_AT else ""
         if step.kind == f"{_MICROSOFT}MatMulNBits":
             return replace(step, weight_bits=int(step.attributes.get("bits", 4)))

@@ -61,8 +61,14 @@ def read_model(path: Path) -> ModelProto:
     opset = opset_of(model)
     newest = int(onnx.defs.onnx_opset_version())
     if not OLDEST_OPSET <= opset <= newest:
-        raise SpecError(f"{where}: operator set", opset, f"one of {OLDEST_OPSET} to {newest}")
+        raise SpecError(f"{where}: operator set", opset, f"one of {OLDEST_OPSET} to {newest}", _way_on(opset))
     return _inlined(model, where) if model.functions else model
+
+
+def _way_on(opset: int) -> str:
+    if opset < OLDEST_OPSET:
+        return "convert it: onnx.version_converter.convert_version(onnx.load(path), 13)"
+    return "install a newer onnx"
 
 
 def opset_of(model: ModelProto) -> int:

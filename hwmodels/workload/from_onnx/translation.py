@@ -17,6 +17,8 @@ import numpy as np
 from hwmodels.errors import SpecError
 from hwmodels.workload.formats import coded, integer
 from hwmodels.workload.from_onnx.call import Call, Made, Operand, Rule, Tensor
+from hwmodels.workload.from_onnx.copies import Copies
+from hwmodels.workload.from_onnx.declared import check_declared
 from hwmodels.workload.from_onnx.folding import evaluate
 from hwmodels.workload.from_onnx.inference import Inference
 from hwmodels.workload.from_onnx.model import Array, Model, Step
@@ -58,6 +60,7 @@ class Walk:
         self._read: dict[str, None] = {}
         self._numbers: dict[str, int] = {}
         self._inference = Inference(model, shapes)
+        self._copies = Copies(model)
         self.readers: dict[str, set[str]] = {}
         for step in model.steps:
             for operand in step.inputs:
@@ -68,9 +71,13 @@ class Walk:
     def run(self) -> Workload:
         """Walk the file; views that nothing looks at are left out."""
         for name, shape in self._input_shapes.items():
-            self._values[name] = self.add(Input(shape), (), name)
+            if 0 in shape:
+                self.leave_empty(name, shape)
+            else:
+                self._values[name] = self.add(Input(shape), (), name)
         for step in self.model.steps:
             self._visit(step)
+        check_declared(self.model, {name: self.nodes[node].shape for name, node in self._values.items()})
         outputs = dict.fromkeys(self.node_of(Tensor(name)) for name in self.model.outputs)
         for name in self._read:
             if self._left[name] and name in self._learned:
@@ -186,14 +193,24 @@ class Walk:
     def _unknown(self, step: Step) -> Value:
         """Outside the vocabulary: moves its data and its first result, and stores the parameters that it reads."""
         shapes = [self._inference.shape(output) if output else None for output in step.outputs]
-        if not shapes or shapes[0] is None:
+        first = next((index for index, output in enumerate(step.outputs) if output), 0)
+        if not shapes or shapes[first] is None:
             raise SpecError(self.place(step), step.kind, "an operator whose result has a shape that is known")
         data = [name for name in step.inputs if name and (self._is_dry or not self.is_folded(name))]
         stored = sum(self.claim(name, whole=True) for name in step.inputs if name and self.is_folded(name))
         read = tuple(self.node_of(Tensor(name)) for name in data)
-        main = self.add(Unknown(step.kind, shapes[0], stored), read, self.label(step))
-        others = (None if s is None else self.add(View(s), (main,), f"{self.label(step)}.result") for s in shapes[1:])
-        return (main, *others)
+        shape = shapes[first] or ()
+        main = self.add(Unknown(step.kind, shape, stored), read, self.label(step))
+        others = (
+            None if s is None else self.add(View(s), (main,), f"{self.label(step)}.result") for s in shapes[first + 1 :]
+        )
+        return (*(None for _ in range(first)), main, *others)
+
+    def leave_empty(self, name: str, shape: Shape) -> None:
+        """A tensor without elements is a known value: nothing reads data from it."""
+        self._folded[name] = None
+        self._shapes[name] = shape
+        self.known[name] = np.zeros(shape)
 
     def is_folded(self, name: str) -> bool:
         """Whether a value depends on no data."""
@@ -247,10 +264,14 @@ class Walk:
             self._depth -= 1
 
     def claim(self, name: str, *, whole: bool = False) -> int:
-        """Count the parameters behind a weight, as many as it has elements (or all): the largest first."""
+        """Count the parameters behind a weight, as many as it has elements (or all): the largest first.
+
+        A stored tensor that repeats another one behind the same weight counts with it.
+        """
         if self._is_dry:
             return prod(self.shape_of(Tensor(name)))
         origins = sorted(self._origins(name), key=lambda origin: (-prod(self._shapes[origin]), origin))
+        self._left.update(dict.fromkeys(self._copies.among(origins), 0))
         elements = sum(self._left[origin] for origin in origins) if whole else prod(self.shape_of(Tensor(name)))
         counted = 0
         for origin in origins:

@@ -11,8 +11,9 @@ from typing import Literal
 
 from hwmodels.errors import SpecError
 from hwmodels.workload.from_onnx.call import Call, Made, Rule
+from hwmodels.workload.from_onnx.pointwise import activated
 from hwmodels.workload.from_torch.call import Value
-from hwmodels.workload.ops import Conv2d, ConvTranspose2d, Pool2d, Rearrange, Shape
+from hwmodels.workload.ops import Conv2d, ConvTranspose2d, Elementwise, Pool2d, Rearrange, Shape
 
 __all__ = ["RULES"]
 
@@ -58,21 +59,68 @@ def _ints(call: Call, name: str, rank: int, default: int = 1) -> list[int]:
 
 def _convolve(call: Call) -> Value | None:
     """A convolution of images or sequences."""
-    source = call.tensor(call.need(0))
-    shape, kernel = call.node_shape(source), call.shape_of(call.need(1))
+    if call.attribute("channels_last", 0):
+        return _convolve_channels_last(call)
+    found = _direct(call, call.tensor(call.need(0)), call.shape_of(call.need(1)))
+    if found is None:
+        return None
+    image, operator = found
+    shape = call.node_shape(image)
+    stride, padding, dilation = (
+        list(pair)[4 - len(shape) :]  # a sequence has the second of each pair
+        for pair in (operator.stride, operator.padding, operator.dilation)
+    )
+    return _told(
+        call, image, _sized(operator, shape), stride, padding, dilation, operator.groups, transposed=False,
+        extra=[0] * len(stride),
+    )  # fmt: skip
+
+
+def _direct(call: Call, image: str, kernel: Shape) -> tuple[str, Conv2d] | None:
+    """(padded image, convolution without bias) for channels that stand before the extents of image and kernel."""
+    shape = call.node_shape(image)
     rank = len(shape) - 2
     if rank not in (1, 2) or len(kernel) != len(shape):
         return None
     strides, dilations = _ints(call, "strides", rank), _ints(call, "dilations", rank)
     reach = [dilation * (size - 1) + 1 for size, dilation in zip(kernel[2:], dilations, strict=True)]
-    source, padding = _symmetric(call, source, _pads(call, shape[2:], reach, strides))
-    extents = call.node_shape(source)[2:]
+    image, padding = _symmetric(call, image, _pads(call, shape[2:], reach, strides))
     groups = call.attribute("group", 1)
     if groups < 1 or kernel[1] * groups != shape[1]:
         raise SpecError(call.walk.place(call.step), f"{kernel} in {groups} groups", f"a kernel for {shape[1]} channels")
-    operator = Conv2d(kernel[0], _pair(kernel[2:]), _pair(strides), _pair(padding), _pair(dilations), groups)
-    result = _sized(operator, (*shape[:2], *extents))
-    return _told(call, source, result, strides, padding, dilations, groups, transposed=False, extra=[0] * rank)
+    return image, Conv2d(
+        kernel[0], _pair(kernel[2:]), _pair(strides), _pair(padding), _pair(dilations), groups, bias=False
+    )
+
+
+def _convolve_channels_last(call: Call) -> Value | None:
+    """An image with its channels last; those of the kernel stand last, or second as in files of the CPU's runtime."""
+    image, kernel = call.tensor(call.need(0)), call.shape_of(call.need(1))
+    if len(call.node_shape(image)) != 4 or len(kernel) != 4 or not call.is_weight(call.need(1)):
+        return None
+    image = call.permute(image, (0, 3, 1, 2))
+    if kernel[1] * call.attribute("group", 1) != call.node_shape(image)[1]:
+        kernel = (kernel[0], kernel[3], kernel[1], kernel[2])
+    found = _direct(call, image, kernel)
+    if found is None:
+        return None
+    image, operator = found
+    stored, bias = call.claim(call.need(1)), call.input(2)
+    shift = call.claim(bias) if bias is not None else 0
+    result = call.place(replace(operator, bias=shift > 0), image, parameters=stored + shift)
+    return call.permute(result, (0, 2, 3, 1))
+
+
+def _with_sum(rule: Rule) -> Rule:
+    """A convolution of (data, kernel, bias, sum): a tensor is added to its result where there is one."""
+
+    def summed(call: Call) -> Value | None:
+        result, skip = rule(call), call.input(3)
+        if skip is None or not isinstance(result, str):
+            return result
+        return call.add(Elementwise("add"), result, call.tensor(skip), part="sum")
+
+    return summed
 
 
 def _spread(call: Call) -> Value | None:
@@ -128,31 +176,38 @@ def _told(
     )  # fmt: skip
 
 
-def _pool(mode: Literal["max", "avg"]) -> Rule:
+def _pool(mode: Literal["max", "avg"], *, channels_last: bool = False) -> Rule:
     def rule(call: Call) -> Value | None:
         """Pooling of images or sequences; windows of one element are nothing."""
         source = call.tensor(call.need(0))
-        shape = call.node_shape(source)
-        rank = len(shape) - 2
+        rank = len(call.node_shape(source)) - 2
         if call.attribute("kernel_shape") is None:
             raise SpecError(call.walk.place(call.step), call.step.kind, "a pool with a kernel")
-        kernel, strides = _ints(call, "kernel_shape", rank), _ints(call, "strides", rank)
         if rank not in (1, 2) or any(dilation != 1 for dilation in _ints(call, "dilations", rank)):
             return None
-        padded, padding = _symmetric(call, source, _pads(call, shape[2:], kernel, strides))
-        if padded == source and not any(padding) and all(size == 1 for size in (*kernel, *strides)):
-            pooled = source
-        else:
-            extents = call.node_shape(padded)
-            image = call.reshape(padded, (*extents[:2], 1, extents[2]) if rank == 1 else extents)
-            pads = _pair(padding) if rank == 2 else (0, padding[0])
-            operator = Pool2d(mode, _pair(kernel), _pair(strides), pads, ceil_mode=bool(call.attribute("ceil_mode", 0)))
-            pooled = call.add(operator, image)
-            pooled = call.reshape(pooled, (*shape[:2], *call.node_shape(pooled)[4 - rank :]))
+        is_last = (channels_last or call.attribute("channels_last", 0)) and rank == 2
+        pooled = _pooled(call, call.permute(source, (0, 3, 1, 2)) if is_last else source, mode)
+        pooled = call.permute(pooled, (0, 2, 3, 1)) if is_last else pooled
         others = (call.view(pooled, call.node_shape(pooled)) for _ in call.step.outputs[1:])
         return (pooled, *others)
 
     return rule
+
+
+def _pooled(call: Call, source: str, mode: Literal["max", "avg"]) -> str:
+    """The pool of a node whose channels stand before its extents."""
+    shape = call.node_shape(source)
+    rank = len(shape) - 2
+    kernel, strides = _ints(call, "kernel_shape", rank), _ints(call, "strides", rank)
+    padded, padding = _symmetric(call, source, _pads(call, shape[2:], kernel, strides))
+    if padded == source and not any(padding) and all(size == 1 for size in (*kernel, *strides)):
+        return source
+    extents = call.node_shape(padded)
+    image = call.reshape(padded, (*extents[:2], 1, extents[2]) if rank == 1 else extents)
+    pads = _pair(padding) if rank == 2 else (0, padding[0])
+    operator = Pool2d(mode, _pair(kernel), _pair(strides), pads, ceil_mode=bool(call.attribute("ceil_mode", 0)))
+    pooled = call.add(operator, image)
+    return call.reshape(pooled, (*shape[:2], *call.node_shape(pooled)[4 - rank :]))
 
 
 def _global_pool(mode: Literal["max", "avg"]) -> Rule:
@@ -169,7 +224,10 @@ def _global_pool(mode: Literal["max", "avg"]) -> Rule:
 
 RULES: dict[str, Rule] = {
     "Conv": _convolve,
-    f"{_MICROSOFT}NhwcConv": _convolve,
+    f"{_MICROSOFT}FusedConv": activated(_with_sum(_convolve)),
+    f"{_MICROSOFT}NhwcConv": activated(_convolve_channels_last),
+    f"{_MICROSOFT}NhwcFusedConv": activated(_with_sum(_convolve_channels_last)),
+    f"{_MICROSOFT}NhwcMaxPool": _pool("max", channels_last=True),
     "ConvTranspose": _spread,
     "MaxPool": _pool("max"),
     "AveragePool": _pool("avg"),

@@ -1,6 +1,7 @@
 """Published networks by shape arithmetic: no framework, no download. One file a family of networks.
 
-`network(name)` finds one by name or alias, ignoring case and punctuation; `ZOO` lists what is known of each.
+`network(name)` finds one by name or alias, ignoring case and punctuation; `ZOO` lists what is known of each, and
+`published_accuracy(name)` how good it is.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from hwmodels.workload.zoo import (
     mlperf_tiny,
     mnasnet,
     mobilenet,
+    mobilenet_v4,
     moga,
     molecule,
     nasbench201,
@@ -45,10 +47,12 @@ from hwmodels.workload.zoo import (
     unet,
     vgg,
     vit,
+    wide_resnet,
 )
+from hwmodels.workload.zoo.accuracy import Accuracy, accuracies, published_accuracy
 from hwmodels.workload.zoo.record import Entry
 
-__all__ = ["ZOO", "Entry", "entry", "network"]
+__all__ = ["ZOO", "Accuracy", "Entry", "accuracies", "entry", "network", "published_accuracy"]
 
 
 ZOO: tuple[Entry, ...] = (
@@ -68,6 +72,7 @@ ZOO: tuple[Entry, ...] = (
     *mlperf_tiny.ENTRIES,
     *mnasnet.ENTRIES,
     *mobilenet.ENTRIES,
+    *mobilenet_v4.ENTRIES,
     *moga.ENTRIES,
     *molecule.ENTRIES,
     *nasbench201.ENTRIES,
@@ -86,6 +91,7 @@ ZOO: tuple[Entry, ...] = (
     *unet.ENTRIES,
     *vgg.ENTRIES,
     *vit.ENTRIES,
+    *wide_resnet.ENTRIES,
 )
 """Every published network, by family."""
 

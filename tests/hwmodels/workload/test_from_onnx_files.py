@@ -5,7 +5,9 @@ from __future__ import annotations
 import subprocess
 import sys
 import tracemalloc
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import onnx
@@ -17,6 +19,20 @@ from onnx import TensorProto, helper
 from hwmodels.errors import SpecError
 from hwmodels.workload.from_onnx import from_onnx
 from hwmodels.workload.graph import Workload
+
+
+def neighbour(name: str) -> ModuleType:
+    """A file beside this one as a module."""
+    spec = spec_from_file_location(f"files_{name}", Path(__file__).with_name(f"{name}.py"))
+    assert spec is not None
+    assert spec.loader is not None
+    module = module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+damage = neighbour("onnx_damage")
 
 SHAPE = (1, 3, 8, 8)
 
@@ -197,7 +213,7 @@ def nested(depth: int) -> onnx.NodeProto:
 
 @pytest.mark.parametrize("depth", [1, 8, 30])
 def test_control_flow_is_named(depth: int, tmp_path: Path) -> None:
-    refused(tmp_path, model(nested(depth)), "If is not an operator without a subgraph")
+    refused(tmp_path, model(nested(depth)), "If whose condition x the data decide|If_y: else_branch is missing")
 
 
 def test_subgraphs_deeper_than_the_parser_goes(tmp_path: Path) -> None:
@@ -326,3 +342,21 @@ def test_importing_it_loads_neither_onnx_nor_torch() -> None:
     code = "import sys, hwmodels.workload.from_onnx; assert not {'onnx', 'torch'} & set(sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("base", damage.BASES)
+def test_the_files_that_are_damaged_are_read_before(base: Any, tmp_path: Path) -> None:
+    assert from_onnx(written(tmp_path, base())).macs > 0
+
+
+@pytest.mark.parametrize("block", range(10))
+def test_files_damaged_in_every_way(block: int, tmp_path: Path) -> None:
+    """Five hundred files: each is a network or one line that names the file, and most are refused."""
+    refusals = 0
+    for seed in range(50 * block, 50 * block + 50):
+        told = outcome(written(tmp_path, damage.damaged(seed)))
+        if isinstance(told, str):
+            refusals += 1
+            assert "\n" not in told, (seed, told)
+            assert told.startswith("file.onnx"), (seed, told)
+    assert refusals > 10
