@@ -68,6 +68,8 @@ def enumerate_whole(
         print(f"  {count:>16,}  {name}")
     for note in summary["notes"]:
         print(f"note: {note}")
+    for sentence in summary["shortfall"]:
+        print(sentence)
     print(
         f"front of {summary['front']} pairs over {', '.join(summary['objectives'])}; results in {output / 'front.csv'}"
     )
@@ -179,7 +181,8 @@ def _report(store: RunStore, *, as_json: bool) -> None:
     if as_json:
         return print_json(summary.as_dict())
     ledger = summary.ledger
-    console().print(pareto_table(summary).rich())
+    if summary.front:
+        console().print(pareto_table(summary).rich())
     print(f"considered {ledger.considered:,} pairs, evaluated {ledger.evaluated:,}, deferred {ledger.deferred:,}")
     for reason, count in sorted(ledger.pruned.items(), key=lambda item: -item[1]):
         print(f"  pruned {count:>9,}  {reason}")
@@ -188,5 +191,7 @@ def _report(store: RunStore, *, as_json: bool) -> None:
         rate = f"{ledger.misjudged} of {ledger.audited} audited, {ledger.misjudged / ledger.audited:.1%}"
         print(f"false prunes of the guess by capacity: {rate}")
     print(f"trained {ledger.trained} networks, {ledger.estimates} accuracies; {seconds}")
+    for sentence in summary.shortfall:
+        print(sentence)
     page = next((path for path in paths if path.name == "report.html"), store.folder)
     print(f"front of {len(summary.front)} pairs; results in {page}")

@@ -137,7 +137,10 @@ def _headline(report: Report) -> str:
     cards = "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in numbers)
     knee = summary.knee_pair
     if knee is None:
-        return f'<dl class="numbers">{cards}</dl><p>No evaluated pair meets the constraints: there is no front.</p>'
+        why = "".join(f"<p>{escape(sentence[:1].upper() + sentence[1:])}.</p>" for sentence in summary.shortfall)
+        return (
+            f'<dl class="numbers">{cards}</dl><p>No evaluated pair meets the constraints: there is no front.</p>{why}'
+        )
     shown = ", ".join(spoken(name, value) for name, value in knee.objectives.items())
     knobs = ", ".join(f"{name} {value}" for name, value in knee.hardware.items())
     on_design = f" on {escape(knobs)}" if knobs else ""
