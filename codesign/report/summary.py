@@ -129,6 +129,7 @@ class Summary:
             "misjudged": ledger.misjudged,
             "trained": ledger.trained,
             "estimates": ledger.estimates,
+            "diverged": ledger.diverged,
             "seconds": ledger.seconds,
             "best_accuracy": None if np.isnan(reached) else float(reached),
             "hypervolume": self.progress.hypervolume.tolist(),
