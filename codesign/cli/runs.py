@@ -179,8 +179,8 @@ def _report(store: RunStore, *, as_json: bool) -> None:
     contents = read_report(store)
     summary, paths = contents.summary, write_report(contents, store.folder)
     if summary.ledger.diverged:
-        count = f"{summary.ledger.diverged} of {summary.ledger.estimates} accuracies count as chance"
-        print(f"codesign: {count}: diverged (a smaller learning_rate may help)", file=sys.stderr)
+        share = f"{summary.ledger.diverged} of {summary.ledger.estimates} accuracies count as chance"
+        print(f"codesign: {share}: diverged (a smaller learning_rate may help)", file=sys.stderr)
     if as_json:
         return print_json(summary.as_dict())
     ledger = summary.ledger
