@@ -17,7 +17,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
 import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -31,9 +30,10 @@ from codesign.estimate.base import Estimate
 from codesign.strategy.base import State
 from codesign.two_level.ledger import Ledger
 from hwmodels.errors import SpecError
+from hwmodels.files import check_new_folder, make_folder, strict_json, write_bytes, write_text
 from hwmodels.numerics import Numerics
 
-__all__ = ["EvaluatedPair", "Generation", "RunBlobs", "RunStore"]
+__all__ = ["EvaluatedPair", "Generation", "RunBlobs", "RunStore", "check_run_folder"]
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS weights (key TEXT PRIMARY KEY, payload BLOB NOT NULL, seconds REAL NOT NULL);
@@ -88,10 +88,9 @@ class RunStore:
         ------
         SpecError : the folder holds something already; nothing is touched.
         """
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise SpecError("--output", folder, "a new or empty folder", "codesign resume continues a run")
-        folder.mkdir(parents=True, exist_ok=True)
-        _write_whole(folder / "manifest.json", (json.dumps(manifest, indent=2) + "\n").encode())
+        check_run_folder(folder)
+        make_folder(folder)
+        write_text(folder / "manifest.json", strict_json(manifest) + "\n")
         return cls(folder)
 
     @classmethod
@@ -209,7 +208,7 @@ class RunStore:
             row_group_size=max(len(reason), 1),
         )  # fmt: skip
         (self.folder / "fast").mkdir(exist_ok=True)
-        _write_whole(self.folder / "fast" / f"{number:05d}.parquet", sink.getvalue())
+        write_bytes(self.folder / "fast" / f"{number:05d}.parquet", sink.getvalue())
 
     def read_fast(self, columns: Sequence[str]) -> dict[str, npt.NDArray[Any]]:
         """Named columns over all finished generations, each (P,)."""
@@ -224,13 +223,16 @@ class RunStore:
         }
 
 
-def _write_whole(path: Path, content: bytes) -> None:
-    temporary = path.with_name(path.name + ".part")
-    with temporary.open("wb") as handle:
-        handle.write(content)
-        handle.flush()
-        os.fsync(handle.fileno())
-    temporary.replace(path)
+def check_run_folder(folder: Path) -> None:
+    """Refuse a folder in which no run can begin; nothing is made.
+
+    Raises
+    ------
+    SpecError : it holds something already, or it cannot be made.
+    """
+    check_new_folder(folder)
+    if folder.exists() and any(folder.iterdir()):
+        raise SpecError("--output", folder, "a new or empty folder", "codesign resume continues a run")
 
 
 def _numerics(text: str) -> tuple[float, ...]:

@@ -20,7 +20,7 @@ from contextlib import suppress
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeVar, cast
 
 import numba
 from numba import njit
@@ -30,15 +30,17 @@ __all__ = ["cached_njit"]
 
 _LOG = logging.getLogger(__name__)
 _HASH_BYTES = 32
+_Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
-def cached_njit(*, error_model: str = "python") -> Callable[[Callable[..., Any]], Any]:
+def cached_njit(*, error_model: Literal["python", "numpy"] = "python") -> Callable[[_Function], _Function]:
     """`numba.njit` without the interpreter's lock, with a cache for read-only installations and damaged files.
 
     error_model : "python" raises on a division by zero, "numpy" gives an infinity.
     """
 
-    def compiled(function: Callable[..., Any]) -> Any:
+    def compiled(function: _Function) -> _Function:
+        dispatcher: Any
         for _ in range(2):
             try:
                 dispatcher = njit(cache=True, nogil=True, error_model=error_model)(function)
@@ -48,8 +50,8 @@ def cached_njit(*, error_model: str = "python") -> Callable[[Callable[..., Any]]
                 _use_temporary_folder()
                 continue
             _check_files(dispatcher)
-            return dispatcher
-        return njit(nogil=True, error_model=error_model)(function)
+            return cast(_Function, dispatcher)
+        return cast(_Function, njit(nogil=True, error_model=error_model)(function))
 
     return compiled
 
@@ -60,7 +62,8 @@ def _use_temporary_folder() -> None:
     with suppress(OSError):
         folder = str(_private_folder(Path(tempfile.gettempdir())))
         os.environ["NUMBA_CACHE_DIR"] = folder  # for processes that this one starts
-        numba.config.CACHE_DIR = folder
+        settings: Any = numba.config
+        settings.CACHE_DIR = folder
 
 
 def _private_folder(parent: Path) -> Path:
@@ -74,7 +77,7 @@ def _private_folder(parent: Path) -> Path:
     return Path(tempfile.mkdtemp(prefix="codesign-kernels-", dir=parent))
 
 
-class _CheckedFiles(IndexDataCacheFile):  # type: ignore[misc]
+class _CheckedFiles(IndexDataCacheFile):
     """The files of one kernel; names of their own keep them apart from those that numba writes without a hash."""
 
     def __init__(self, cache_path: str, filename_base: str, source_stamp: object) -> None:
@@ -114,7 +117,7 @@ def _report_damage(folder: str) -> None:
 
 def _check_files(dispatcher: Any) -> None:
     """Let a kernel read and write checked files."""
-    kept = getattr(dispatcher, "_cache", None)
+    kept: Any = getattr(dispatcher, "_cache", None)
     files = getattr(kept, "_cache_file", None)
     if isinstance(files, IndexDataCacheFile):
         base = files._index_name.removesuffix(".nbi")

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -33,12 +32,13 @@ from codesign.exact.listing import (
     pair_tables,
 )
 from codesign.exact.parquet import PairParts, write_pairs
-from codesign.exact.rounds import Progress, write_whole
+from codesign.exact.rounds import Progress
 from codesign.objectives import limits_of
 from codesign.space.architecture import ArchitectureSpace
 from codesign.two_level.shortfall import MOST_PAIRS, cost_shortfall, even_sample
 from hwmodels.errors import SpecError
 from hwmodels.evaluate import layerwise_of
+from hwmodels.files import check_new_folder, is_partial, make_folder, strict_json, write_text
 from hwmodels.workload.rewrite import RUNTIMES
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ def enumerate_run(
     least = least_accuracy(on_task)
     if accuracy is not None and minimised is not None and least > 0:
         networks, minimised = _at_least(networks, minimised, 1.0 - least)
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     name = "error" if accuracy is not None else f"minus_{score}"
     result = enumerate_space(
         space,
@@ -120,7 +120,7 @@ def enumerate_run(
         ),
     )
     if all_pairs:
-        (folder / "pairs").mkdir(exist_ok=True)
+        make_folder(folder / "pairs")
         tables = pair_tables(networks, designs, score=minimised, score_name=name)
         write_pairs(folder / "pairs" / "all.parquet", tables, _objective_names(config, minimised, name))
     summary = _summary(config, space, networks, result, accuracy, score)
@@ -266,9 +266,8 @@ def _at_least(networks: ListedNetworks, error: F64, largest: float) -> tuple[Lis
 
 def _check_folder(folder: Path) -> None:
     """New, empty, or left by an enumeration that was interrupted."""
-    if not folder.exists():
-        return
-    names = {path.name for path in folder.iterdir()} if folder.is_dir() else {""}
+    check_new_folder(folder)
+    names = {path.name for path in folder.iterdir() if not is_partial(path)} if folder.exists() else set()
     if names and not (_CHECKPOINT in names and names <= {_CHECKPOINT, f"{_CHECKPOINT}.part", "pairs"}):
         raise SpecError("--output", folder, "a new or empty folder, or one of an interrupted enumeration")
 
@@ -317,11 +316,11 @@ def _write(folder: Path, space: JointSpace, result: SpaceFront, summary: Mapping
     writer.writerows(records)
     outputs: Sequence[_Output] = (
         _Output("front.csv", table.getvalue()),
-        _Output("front.json", json.dumps(records, indent=2) + "\n"),
-        _Output("summary.json", json.dumps(summary, indent=2) + "\n"),
+        _Output("front.json", strict_json(records) + "\n"),
+        _Output("summary.json", strict_json(summary) + "\n"),
     )
     for name, content in outputs:
-        write_whole(folder / name, lambda path, content=content: path.write_text(content, encoding="utf-8"))  # type: ignore[misc]
+        write_text(folder / name, content)
 
 
 def _names(space: JointSpace, result: SpaceFront, score: str | None) -> list[str]:

@@ -48,9 +48,10 @@ def begin(config: RunConfig, folder: Path) -> Run:
     SpecError : bad input or an occupied folder; nothing is written then.
     """
     from codesign.app.assemble import dataset_of, executor_of, joint_space, manifest, search_of
-    from codesign.store import RunBlobs, RunStore
+    from codesign.store import RunBlobs, RunStore, check_run_folder
 
-    executor = executor_of(config)  # first: it may pin this process, which must not have loaded torch
+    check_run_folder(folder)
+    executor = executor_of(config)  # before the data: it may pin this process, which must not have loaded torch
     data, blobs = dataset_of(config.data), RunBlobs()
     space = joint_space(config, data)
     parts = search_of(config, space, data, blobs, executor=executor)

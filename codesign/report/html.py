@@ -5,7 +5,6 @@ Everything follows from the run store, so writing it twice gives the same files:
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -20,6 +19,7 @@ from codesign.report.tables import build_table, ledger_table, pareto_table
 from codesign.report.template import PAGE
 from codesign.space.joint import JointSpace
 from codesign.store import RunStore
+from hwmodels.files import make_folder, strict_json, write_text, write_whole
 from hwmodels.units import format_quantity, split_unit
 from hwmodels.workload.rewrite import RUNTIMES
 
@@ -65,19 +65,19 @@ def read_report(source: RunStore | Path, *, space: JointSpace | None = None) -> 
 
 def write_report(report: Report, folder: Path) -> list[Path]:
     """Write report.html, pareto.csv, .md and .tex, front.json and the figures into `folder`."""
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     table = pareto_table(report.summary)
     texts = {
         "report.html": page(report),
         "pareto.csv": table.csv(),
         "pareto.md": table.markdown(),
         "pareto.tex": table.latex(),
-        "front.json": json.dumps([pair.as_dict() for pair in report.summary.front], indent=2) + "\n",
+        "front.json": strict_json([pair.as_dict() for pair in report.summary.front]) + "\n",
     }
     written = []
     for name, text in texts.items():
         written.append(folder / name)
-        written[-1].write_text(text, encoding="utf-8", newline="\n")
+        write_text(written[-1], text)
     return written + _write_figures(report, folder)
 
 
@@ -298,5 +298,6 @@ def _write_figures(report: Report, folder: Path) -> list[Path]:
 
 
 def _save(figure: Any, path: Path) -> Path:
-    figure.savefig(path, dpi=150, bbox_inches="tight", metadata={"Software": None})
+    options = {"dpi": 150, "bbox_inches": "tight", "metadata": {"Software": None}}
+    write_whole(path, lambda part: figure.savefig(part, **options))
     return path
