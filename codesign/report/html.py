@@ -10,7 +10,9 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from codesign.app.assemble import dataset_of, manifest
 from codesign.app.config import RunConfig
+from codesign.app.provenance import changed_keys
 from codesign.report.cloud import Cloud, cloud_of
 from codesign.report.design import Design, design_of, roofline_of
 from codesign.report.scale import spoken, title
@@ -19,6 +21,7 @@ from codesign.report.tables import build_table, ledger_table, pareto_table
 from codesign.report.template import PAGE
 from codesign.space.joint import JointSpace
 from codesign.store import RunStore
+from hwmodels.errors import SpecError
 from hwmodels.files import make_folder, strict_json, write_text, write_whole
 from hwmodels.units import format_quantity, split_unit
 from hwmodels.workload.rewrite import RUNTIMES
@@ -31,7 +34,11 @@ __all__ = ["Report", "page", "read_report", "write_report"]
 
 @dataclass(frozen=True, eq=False)
 class Report:
-    """Content of the page and the figures. design : the knee layer by layer, None without a front."""
+    """Content of the page and the figures.
+
+    design : the knee layer by layer, None without a front. notes : damaged parts, and what the run was made with and
+    this report is not, a line each.
+    """
 
     manifest: dict[str, Any]
     config: RunConfig
@@ -39,6 +46,7 @@ class Report:
     summary: Summary
     cloud: Cloud
     design: Design | None
+    notes: tuple[str, ...] = ()
 
 
 class _Section(NamedTuple):
@@ -52,7 +60,7 @@ def read_report(source: RunStore | Path, *, space: JointSpace | None = None) -> 
 
     Raises
     ------
-    SpecError : no run there, or a configuration that no longer parses.
+    SpecError : no run there, a configuration that no longer parses, or genotypes of another space.
     """
     store = open_store(source)
     config = config_of(store)
@@ -60,7 +68,12 @@ def read_report(source: RunStore | Path, *, space: JointSpace | None = None) -> 
     summary = summarise(store, space=space)
     cloud = cloud_of(store, config, space, summary)
     design = design_of(summary.knee_pair, config, space) if summary.knee_pair is not None else None
-    return Report(store.manifest, config, space, summary, cloud, design)
+    began, now = store.manifest, manifest(config, dataset_of(config.data), space)
+    if began["space"] != now["space"] and "object" not in config.architecture.section():
+        where = f"{store.folder / 'manifest.json'}: space"
+        raise SpecError(where, began["space"], f"that of its architecture, {now['space']}", "the genotypes mean others")
+    notes = (*store.damage, *changed_keys(began, now))
+    return Report(began, config, space, summary, cloud, design, notes)
 
 
 def write_report(report: Report, folder: Path) -> list[Path]:
@@ -113,7 +126,7 @@ def page(report: Report) -> str:
     )
     return PAGE.substitute(
         title=escape(heading),
-        lead=lead,
+        lead=lead + "".join(f"<br>Note: {escape(note)}." for note in report.notes),
         navigation=" ".join(f'<a href="#{s.anchor}">{escape(s.heading)}</a>' for s in sections),
         sections="\n".join(
             f'<section id="{s.anchor}">\n<h2>{escape(s.heading)}</h2>\n{s.body}\n</section>' for s in sections
@@ -253,7 +266,9 @@ def _configuration(report: Report) -> str:
 
     manifest = report.manifest
     text = yaml.safe_dump(manifest["config"], sort_keys=False, allow_unicode=True)
-    facts = {name: str(manifest[name]) for name in ("data", "space", "space_size", "family", "model_version")}
+    named = ("data", "space", "space_size", "family", "model_version")
+    facts = {name: str(manifest[name]) for name in named if name in manifest}
+    facts |= {name.replace("_", " "): str(value) for name, value in manifest.get("host", {}).items()}
     facts |= {name: str(number) for name, number in manifest["versions"].items()}
     versions = build_table({"name": list(facts), "value": list(facts.values())}, caption="Fingerprints and versions.")
     return f'<pre>{escape(text)}</pre><div class="scroll">{versions.html()}</div>'

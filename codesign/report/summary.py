@@ -23,7 +23,7 @@ from codesign.app.config import RunConfig, parse_config
 from codesign.objectives import Limit, limits_of, positive
 from codesign.pareto import hypervolume, knee, non_dominated
 from codesign.space.joint import JointSpace
-from codesign.store import RunStore
+from codesign.store import RunStore, checked_manifest
 from codesign.two_level.archive import Archive, Member
 from codesign.two_level.ledger import Ledger
 from codesign.two_level.shortfall import MOST_PAIRS, cost_shortfall, even_sample, task_shortfall
@@ -200,13 +200,13 @@ def _shortfall(store: RunStore, config: RunConfig, space: JointSpace, archive: A
 
 
 def open_store(source: RunStore | Path) -> RunStore:
-    """The store itself, or that of a folder."""
-    return source if isinstance(source, RunStore) else RunStore.open(source)
+    """The store itself, or that of a folder, of which damaged parts are left out."""
+    return source if isinstance(source, RunStore) else RunStore.open(source, tolerant=True)
 
 
 def config_of(store: RunStore) -> RunConfig:
     """The configuration that a run was started with."""
-    return parse_config(store.manifest["config"], where=str(store.folder / "manifest.json"))
+    return parse_config(checked_manifest(store)["config"], where=str(store.folder / "manifest.json"))
 
 
 def space_of(config: RunConfig) -> JointSpace:
