@@ -12,8 +12,8 @@ from operator import mul
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from hwmodels.kernel_cache import cached_njit
 from hwmodels.workload.ops import Kind
 from hwmodels.workload.table import I64, LayerTable, Networks, network_sums
 
@@ -67,7 +67,7 @@ def live_activation_bytes(table: LayerTable, network: int = 0) -> F64:
     return live / 8.0
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@cached_njit(error_model="numpy")
 def _peak_bits(networks: Networks, output_elements: I64, activation_bits: I64) -> F64:
     """The largest of each network's live bits."""
     start = networks.sequence_start
@@ -84,7 +84,7 @@ def _peak_bits(networks: Networks, output_elements: I64, activation_bits: I64) -
     return peak
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@cached_njit(error_model="numpy")
 def _live_bits(network: int, networks: Networks, output_elements: I64, activation_bits: I64, live: F64) -> None:
     """live[t] = sum of the bits of tensors with made <= t <= last use, at each step t of one network."""
     base = networks.sequence_start[network]
