@@ -59,12 +59,23 @@ PREFIX_SCALES = {prefix: scale for scale, prefix in _PREFIXES}
 
 # Longest ending first: a column name ends in its unit.
 _SUFFIXES = (
+    ("_j_per_bit_mm", "J/bit/mm"),
+    ("_bytes_per_cycle", "B/cycle"),
     ("_bytes_per_s", "B/s"),
+    ("_items_per_s", "items/s"),
     ("_macs_per_s", "MAC/s"),
+    ("_samples_per_s", "1/s"),
+    ("_j_per_byte", "J/B"),
+    ("_j_per_bit", "J/bit"),
+    ("_w_per_mm2", "W/mm²"),
+    ("_mm2_per_byte", "mm²/B"),
+    ("_mm2_per_bit", "mm²/bit"),
     ("_bytes", "B"),
     ("_mm2", "mm²"),
     ("_bits", "bit"),
     ("_hz", "Hz"),
+    ("_nm", "nm"),
+    ("_ohm", "ohm"),
     ("_s", "s"),
     ("_j", "J"),
     ("_w", "W"),
@@ -86,21 +97,28 @@ def split_unit(name: str) -> tuple[str, str]:
 
 
 def format_quantity(value: float, unit: str) -> str:
-    """Three significant digits and an SI prefix; areas keep mm².
+    """Three significant digits and an SI prefix; areas keep mm², ratios stay as they are, exponents come last.
 
-    >>> format_quantity(0.00123, "s")
-    '1.23 ms'
-    >>> format_quantity(25_557_032, "")
-    '25.6 M'
+    >>> format_quantity(0.00123, "s"), format_quantity(25_557_032, "")
+    ('1.23 ms', '25.6 M')
+    >>> format_quantity(0.002, ""), format_quantity(1.68e19, ""), format_quantity(99.97, "%")
+    ('0.002', '1.68e+19', '100 %')
     """
     if value != value:
         return "-"
-    if value == 0 or unit in ("mm²", "bit", "%"):
-        return f"{value:.3g} {unit}".rstrip()
+    first = unit.partition("/")[0]
+    if value == 0 or first in _UNPREFIXED or (not unit and abs(value) < 1) or unit == "B/cycle":
+        return f"{_digits(value)} {unit}".rstrip()
     for scale, prefix in _PREFIXES:
-        if abs(value) >= scale * 0.9995:
-            return f"{value / scale:.3g} {prefix}{unit}".rstrip()
+        if scale * 0.9995 <= abs(value) < scale * 999.5:
+            return f"{_digits(value / scale)} {prefix}{unit.removeprefix('1')}".rstrip()
     return f"{value:.3g} {unit}".rstrip()
+
+
+def _digits(value: float) -> str:
+    """Three significant digits, without an exponent where a reader needs none."""
+    rounded = float(f"{value:.2e}")
+    return f"{rounded:.10f}".rstrip("0").rstrip(".") if 1e-4 <= abs(rounded) < 1e6 else f"{value:.3g}"
 
 
 _BINARY = (("Ki", KIB), ("Mi", MIB), ("Gi", GIB), ("Ti", 2**40))

@@ -19,6 +19,7 @@ from codesign.cli import (
     networks,
     plugins,
     runs,
+    sensitivity,
     sweep,
     trust,
 )
@@ -28,7 +29,7 @@ from hwmodels.errors import SpecError
 
 __all__ = [
     "accuracy", "app", "crossdevice", "devices", "estimate", "main", "measuring", "networks", "plugins", "runs",
-    "sweep", "trust",
+    "sensitivity", "sweep", "trust",
 ]  # fmt: skip
 
 _INTERRUPTED = 130

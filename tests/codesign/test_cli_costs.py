@@ -114,3 +114,39 @@ def test_bad_input_is_one_line(run, arguments: tuple[str, ...], words: str) -> N
     assert (code, out) == (2, "")
     assert words in err
     assert err.count("\n") == 1
+
+
+def test_what_assumptions_decide_is_a_table(run) -> None:
+    code, out, _ = run("sensitivity", "lenet5", "resnet8", "--device", "rram_edge")
+    assert code == 0
+    assert "leakage_fraction" in out
+    assert "order turns" in out
+    assert "without effect here" in out
+    record = json.loads(run("sensitivity", "lenet5", "--device", "rram_edge", "--metric", "energy_j", "--json")[1])
+    first = record["knobs"][0]
+    assert first["name"] == "leakage_fraction"
+    assert first["span"]["energy_j"][1] > 5
+    assert (first["turned"], first["front_changes"]) == ({"energy_j": 0}, 0)
+    held = json.loads(
+        run("sensitivity", "lenet5", "--device", "rram_edge", "--set", "leakage_fraction=0.01", "--json")[1]
+    )
+    assert "leakage_fraction" not in {knob["name"] for knob in held["knobs"]}
+
+
+def test_a_device_is_shown_whole(run) -> None:
+    code, out, _ = run("devices", "show", "systolic_edge")
+    assert code == 0
+    assert "12.8 GB/s" in out
+    assert "area_mm2" in out
+    record = json.loads(run("devices", "show", "rpi3", "--json")[1])
+    assert record["runtime"] == "ncnn"
+    knobs = {knob["name"]: knob for knob in record["knobs"]}
+    assert (knobs["clock_hz"]["unit"], knobs["clock_hz"]["value"]) == ("Hz", 1.4e9)
+    assert "did you mean rpi3" in run("devices", "show", "rpi33")[2]
+
+
+def test_metrics_of_a_family_are_listed(run) -> None:
+    rows = {row["name"]: row for row in json.loads(run("metrics", "crossbar", "--json")[1])}
+    assert rows["throughput_items_per_s"]["better"] == "more"
+    assert rows["idle_power_w"]["unit"] == "W"
+    assert "did you mean spatial" in run("metrics", "spatail")[2]

@@ -26,13 +26,13 @@ def test_decimal_and_binary_factors() -> None:
         (999.6, "s", "1 ks"),
         (1.5e-13, "J", "150 fJ"),
         (2.5e-16, "J", "2.5e-16 J"),
-        (123456.0, "mm²", "1.23e+05 mm²"),
+        (123456.0, "mm²", "123000 mm²"),
         (8.0, "bit", "8 bit"),
         (3.4e13, "B/s", "34 TB/s"),
         (-0.002, "s", "-2 ms"),
         (25_557_032, "", "25.6 M"),
         (float("nan"), "s", "-"),
-        (5e15, "", "5e+03 T"),
+        (5e15, "", "5e+15"),
     ],
 )
 def test_formatting(value: float, unit: str, text: str) -> None:
