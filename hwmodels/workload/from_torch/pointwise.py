@@ -252,8 +252,8 @@ _ELEMENTWISE: dict[ElementwiseName, tuple[str, ...]] = {
 _REDUCTIONS: dict[ReduceMode, tuple[str, ...]] = {
     "mean": ("mean", "nanmean"),
     "sum": ("sum", "nansum", "prod", "logsumexp", "count_nonzero"),
-    "max": ("max", "amax", "argmax", "any"),
-    "min": ("min", "amin", "argmin", "all"),
+    "max": ("max", "amax", "argmax", "any", "_is_any_true"),
+    "min": ("min", "amin", "argmin", "all", "_is_all_true"),
     "norm": ("norm", "linalg_vector_norm", "var", "std", "var_mean", "std_mean"),
 }
 
