@@ -60,7 +60,7 @@ def _leave_out_broken_torchvision() -> None:
             del sys.modules[name]
         sys.modules["torchvision"] = None  # type: ignore[assignment]  # what Python reads as: not there
         for question in ("is_torchvision_available", "is_torchvision_v2_available"):  # answered before, if it was asked
-            answers = getattr(sys.modules.get("transformers.utils.import_utils"), question, None)
+            answers: Any = getattr(sys.modules.get("transformers.utils.import_utils"), question, None)
             if hasattr(answers, "cache_clear"):
                 answers.cache_clear()
 
