@@ -1,10 +1,11 @@
-"""A Hugging Face `config.json` as a Workload: encoders and decoders of language, without weights and without torch.
+"""A Hugging Face `config.json` as a Workload: the common encoders and decoders of language, without weights or torch.
 
 Encoders come as their base model (with pooler where the base model has one), decoders with their language-model head.
 What the file leaves out has the default that its model type documents. A field that would change the network in a way
-that is not modelled is refused, never passed over.
+that is not modelled is refused, never passed over. Every type that is not read here goes to
+`hwmodels.workload.from_transformers`, which needs the extra `hf`.
 
-Not modelled: mixtures of experts, encoder-decoder models, relative-position attention.
+Not modelled here: mixtures of experts, encoder-decoder models, relative-position attention.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from hwmodels.errors import SpecError
+from hwmodels.workload.from_transformers import from_transformers
 from hwmodels.workload.graph import Builder, Workload
 from hwmodels.workload.ops import ActivationName, Precision
 from hwmodels.workload.zoo.transformer import Transformer, transformer
@@ -33,21 +35,6 @@ _ACTIVATIONS: dict[str, ActivationName] = {
     "swish": "silu",
     "tanh": "tanh",
 }
-
-# Types whose names are near to one that is read here, or that people ask for, and what they need.
-_EXPERTS, _TWO_SIDED, _OTHER_BLOCKS = "it has mixtures of experts", "it has an encoder and a decoder", "other blocks"
-_OTHER_TYPES = {
-    **dict.fromkeys(
-        ("mixtral", "qwen2_moe", "qwen3_moe", "deepseek_v2", "deepseek_v3", "gpt_oss", "llama4", "phimoe", "olmoe",
-         "granitemoe", "dbrx", "jamba"), _EXPERTS
-    ),
-    **dict.fromkeys(("t5", "mt5", "bart", "mbart", "pegasus", "marian", "whisper", "m2m_100"), _TWO_SIDED),
-    **dict.fromkeys(
-        ("gemma2", "gemma3", "gemma3_text", "phi3", "falcon", "bloom", "mamba", "mamba2", "rwkv", "albert", "deberta",
-         "deberta-v2", "electra", "longformer", "vit", "clip", "gptj", "gpt_neo", "stablelm", "cohere", "olmo", "olmo2",
-         "glm4", "starcoder2", "mpt", "smollm3"), _OTHER_BLOCKS
-    ),
-}  # fmt: skip
 
 _LAYER_TYPES = {"full_attention", "sliding_attention"}
 _UNMODELLED: dict[str, tuple[Any, ...]] = {
@@ -84,25 +71,24 @@ def from_hf_config(
 
     Raises
     ------
-    SpecError : no such file, no JSON, an unknown model type, a missing or impossible value.
+    SpecError : no such file, no JSON, an unknown model type (or one that needs the extra `hf`, which is not there), a
+        missing or impossible value.
 
     >>> from_hf_config({"model_type": "gpt2"}, tokens=8).parameters
     124439808
     """
     fields = _Fields(*_read(config))
     model_type = fields.text("model_type")
-    if model_type in _OTHER_TYPES:
-        raise SpecError(
-            f"{fields.where}: model_type", model_type, f"modelled: {_OTHER_TYPES[model_type]}",
-            "hwmodels.from_torch traces the module",
-        )  # fmt: skip
-    if model_type not in _READERS:
-        raise SpecError.unknown(f"{fields.where}: model_type", model_type, MODEL_TYPES)
-    fields.refuse_unmodelled()
-    shape = _READERS[model_type](fields)
     for name, value, least in (("batch", batch, 1), ("tokens", tokens, 1), ("past", past, 0)):
         if value < least:
             raise SpecError(name, value, f">= {least}")
+    if model_type not in _READERS:
+        return from_transformers(
+            fields.content, where=fields.where, name=fields.name(model_type), batch=batch, tokens=tokens, past=past,
+            precision=precision,
+        )  # fmt: skip
+    fields.refuse_unmodelled()
+    shape = _READERS[model_type](fields)
     net = Builder(fields.name(model_type), (batch, tokens), precision=precision)
     outputs = transformer(shape, past)(net)
     return net.finish(*((outputs,) if isinstance(outputs, str) else outputs))
@@ -128,12 +114,12 @@ class _Fields:
     """Checked reading of a configuration."""
 
     def __init__(self, where: str, content: Mapping[str, Any]) -> None:
-        self.where, self._content = where, content
+        self.where, self.content = where, content
 
     def _get(self, keys: tuple[str, ...], default: Any) -> tuple[str, Any]:
         for key in keys:
-            if self._content.get(key) is not None:
-                return key, self._content[key]
+            if self.content.get(key) is not None:
+                return key, self.content[key]
         return keys[0], default
 
     def text(self, *keys: str, default: str | None = None) -> str:
@@ -169,10 +155,10 @@ class _Fields:
 
     def windows(self, depth: int, *, default: int, first: int = 0) -> tuple[int, ...]:
         """The window of each layer, 0 for full attention: `layer_types` where they are given, else from `first` on."""
-        types = self._content.get("layer_types")
-        if "sliding_window" in self._content and self._content["sliding_window"] is None:
+        types = self.content.get("layer_types")
+        if "sliding_window" in self.content and self.content["sliding_window"] is None:
             return ()
-        window = self.size("sliding_window", default=default) if default or "sliding_window" in self._content else 0
+        window = self.size("sliding_window", default=default) if default or "sliding_window" in self.content else 0
         if types is None:
             return (0,) * min(first, depth) + (window,) * (depth - first) if window else ()
         if not isinstance(types, list) or len(types) != depth or not set(types) <= _LAYER_TYPES:
@@ -184,14 +170,14 @@ class _Fields:
     def refuse_unmodelled(self) -> None:
         """Fields that change the network in a way that no reader here models."""
         for key, harmless in _UNMODELLED.items():
-            value = self._content.get(key)
+            value = self.content.get(key)
             if value is not None and value not in harmless:
                 allowed = " or ".join(map(str, harmless)) or "left out"
                 raise SpecError(f"{self.where}: {key}", value, f"modelled (only {allowed})")
 
     def name(self, default: str) -> str:
         """The name of the workload: that of the weights, without their owner."""
-        given = self._content.get("_name_or_path")
+        given = self.content.get("_name_or_path")
         return given.rstrip("/").rsplit("/", 1)[-1] or default if isinstance(given, str) else default
 
 
@@ -385,4 +371,4 @@ _READERS: dict[str, Callable[[_Fields], Transformer]] = {
 }
 
 MODEL_TYPES = tuple(_READERS)
-"""The values of `model_type` that can be read."""
+"""The values of `model_type` that are read without transformers."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 from hwmodels.errors import SpecError
@@ -83,7 +84,7 @@ class Call:
         return self.args.get(argument) if isinstance(argument, str) else argument
 
     def _is_operand(self, node: Any) -> bool:
-        if not is_node(node) or not is_tensor(node):
+        if not is_node(node) or not is_tensor(node) or not prod(shape_of(node)):
             return False
         return bool(shape_of(node)) or not self._translation.is_fixed(node)
 

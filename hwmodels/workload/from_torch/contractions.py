@@ -144,13 +144,14 @@ def _time_first_convolution(call: Call) -> Value | None:
 
 def _grouped(call: Call) -> Value | None:
     """(S, k) rows by the (E, k, n) matrices of their experts, or (E, m, k) by (E, k, n)."""
-    rows, matrices = call.shape_of("self"), call.shape_of("mat2")
+    left, right = list(call.args)[:2]
+    rows, matrices = call.shape_of(left), call.shape_of(right)
     if len(matrices) != 3 or call.has("bias"):
         return None
-    stored = call.claim("mat2") if call.is_weight("mat2") else 0
+    stored = call.claim(right) if call.is_weight(right) else 0
     used = min(matrices[0], rows[0])
-    weights = "" if call.is_weight("mat2") else call.tensor("mat2")
-    source = call.tensor("self")
+    weights = "" if call.is_weight(right) else call.tensor(right)
+    source = call.tensor(left)
     if len(rows) == 3:
         return _grouped_part(call, source, weights, matrices, stored)
     each, more = divmod(rows[0], used)
@@ -190,5 +191,6 @@ RULES: dict[str, Rule] = {
     "aten.conv_tbc": _time_first_convolution,
     "aten._grouped_mm": _grouped,
     "aten._scaled_grouped_mm": _grouped,
+    "transformers.grouped_mm_fallback": _grouped,
 }
 """By operator, without overload."""

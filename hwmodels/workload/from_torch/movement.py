@@ -11,6 +11,7 @@ from typing import Literal
 
 from hwmodels.workload.from_torch.call import Call, Rule, Value
 from hwmodels.workload.ops import (
+    Cache,
     Concat,
     Embedding,
     PixelShuffle,
@@ -221,6 +222,12 @@ def _pixel_shuffle(call: Call) -> Value | None:
     return call.add(PixelShuffle(call.args["upscale_factor"]), source)
 
 
+def _keep(call: Call) -> Value | None:
+    """New keys or values beside those that a cache holds: the operator of `hwmodels.workload.from_transformers`."""
+    new = call.tensor("new")
+    return call.add(Cache(call.args["past"]), new) if len(call.node_shape(new)) == 4 else None
+
+
 def _named(rule: Rule, *names: str) -> dict[str, Rule]:
     return {f"aten.{name}": rule for name in names}
 
@@ -256,6 +263,7 @@ RULES: dict[str, Rule] = {
     **_named(_stack, "stack"),
     **_named(_embedding, "embedding"),
     **_named(_overwrite, "copy"),
+    "hwmodels.keep": _keep,
     **_named(_upsample("nearest"), "upsample_nearest1d", "upsample_nearest2d", "_upsample_nearest_exact1d",
              "_upsample_nearest_exact2d"),
     **_named(_upsample("bilinear"), "upsample_linear1d", "upsample_bilinear2d"),

@@ -252,8 +252,8 @@ _ELEMENTWISE: dict[ElementwiseName, tuple[str, ...]] = {
 _REDUCTIONS: dict[ReduceMode, tuple[str, ...]] = {
     "mean": ("mean", "nanmean"),
     "sum": ("sum", "nansum", "prod", "logsumexp", "count_nonzero"),
-    "max": ("max", "amax", "argmax", "any"),
-    "min": ("min", "amin", "argmin", "all"),
+    "max": ("max", "amax", "argmax", "any", "_is_any_true"),
+    "min": ("min", "amin", "argmin", "all", "_is_all_true"),
     "norm": ("norm", "linalg_vector_norm", "var", "std", "var_mean", "std_mean"),
 }
 
@@ -269,7 +269,13 @@ RULES: dict[str, Rule] = {
     **_named(_outer, "outer", "ger"),
     **_named(_outer_sum, "addr"),
     **_named(_softmax, "softmax", "_softmax", "_safe_softmax", "log_softmax", "_log_softmax", "special_softmax"),
-    **_named(_channel_norm("batch"), "batch_norm", "_native_batch_norm_legit_no_training"),
+    **_named(
+        _channel_norm("batch"),
+        "batch_norm",
+        "native_batch_norm",
+        "_native_batch_norm_legit",
+        "_native_batch_norm_legit_no_training",
+    ),
     **_named(_channel_norm("group"), "group_norm", "native_group_norm"),
     **_named(_channel_norm("instance"), "instance_norm"),
     **_named(_last_norm("layer"), "layer_norm", "native_layer_norm"),

@@ -116,6 +116,8 @@ RULES: dict[str, Rule] = {
     },
     "aten.bucketize": _search,
     "aten.searchsorted": _search,
+    "aten.histc": _scatter("histogram"),
+    "aten.bincount": _scatter("histogram"),
     "aten.col2im": _scatter("fold"),
     "aten.scatter_reduce": _scatter("scatter_reduce"),
     "aten.index_reduce": _scatter("index_reduce"),

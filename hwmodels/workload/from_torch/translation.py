@@ -113,7 +113,7 @@ class Translation:
                 self._visit(node)
         by_name = {node.name: node for node in self.program.graph.nodes}
         returned = [by_name[output] for output in self.program.outputs if output in by_name]
-        outputs = dict.fromkeys(self.tensor(node) for node in returned if is_tensor(node))
+        outputs = dict.fromkeys(self.tensor(node) for node in returned if is_tensor(node) and prod(shape_of(node)) > 0)
         if not outputs:
             raise SpecError(self.name, "an output without tensors", "a module that returns a tensor")
         for path in self._read:
@@ -272,13 +272,16 @@ class Translation:
 
     def _translate(self, node: FxNode) -> Value:
         call = Call(self, node, kind_of(node), arguments_of(node, self._seen))
+        results = [shape for shape in call.shapes if shape is not None]
+        if results and not any(map(prod, results)):  # without elements nothing runs
+            return tuple(None for _ in call.shapes)
         rule = self._rules.get(call.kind) if node.name not in self._refused else None
         if rule is None:
             return self._unknown(call, node)
         try:
             value = rule(call)
-            results = value if isinstance(value, tuple) else (value,)
-            found = [self.nodes[name].shape if name is not None else None for name in results]
+            names = value if isinstance(value, tuple) else (value,)
+            found = [self.nodes[name].shape if name is not None else None for name in names]
             fits = all(shape in (None, wanted) for shape, wanted in zip(found, call.shapes, strict=False))
         except (ValueError, LookupError, TypeError, ArithmeticError):
             fits = False

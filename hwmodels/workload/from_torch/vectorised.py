@@ -114,8 +114,13 @@ def _traced_again(nodes: list[FxNode], given: list[FxNode], results: list[FxNode
                 torch._C._functorch._vmap_decrement_nesting()
         return [known[node] for node in results]
 
-    with torch.no_grad(), traceback.preserve_node_meta():
-        return make_fx(run, tracing_mode="real")(*(operand.meta["val"] for operand in given))
+    levels: Any = torch._C._functorch
+    levels._set_vmap_fallback_warning_enabled(False)  # how fast it would run is not asked here
+    try:
+        with torch.no_grad(), traceback.preserve_node_meta():
+            return make_fx(run, tracing_mode="real")(*(operand.meta["val"] for operand in given))
+    finally:
+        levels._set_vmap_fallback_warning_enabled(True)
 
 
 def _run_node(node: FxNode, known: dict[FxNode, Any]) -> Any:

@@ -71,6 +71,10 @@ BF16 = torch.bfloat16
         (lambda p, x: torch.vmap(lambda w: x @ w)(p[0]), [stored(4, 64, 16)], zeros((10, 64)), 40_960, 4096),
         (lambda p, x: torch.vmap(torch.vmap(p[0]))(x), [nn.Linear(8, 4)], zeros((2, 3, 5, 8)), 960, 36),
         (lambda p, x: torch._higher_order_ops.map(lambda y: p[0](y), x), [nn.Linear(3, 3)], zeros((4, 3)), 36, 12),
+        (lambda p, x: torch.vmap(lambda y: F.scaled_dot_product_attention(y, y, y))(x), [], zeros((3, 2, 4, 16, 8)),
+         3 * 2 * 4 * 16 * 16 * 16, 0),
+        (lambda p, x: torch.vmap(p[0])(x), [nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.MaxPool2d(2))],
+         zeros((3, 2, 3, 8, 8)), 3 * 2 * 36 * 4 * 27, 120),
         # Contractions.
         (lambda p, x, y: torch.tensordot(x, y, 2), [], zeros((2, 3, 4), (3, 4, 5)), 120, 0),
         (lambda p, x: torch.tensordot(x, p[0], ([1], [0])), [stored(3, 6)], zeros((2, 3, 4)), 2 * 4 * 3 * 6, 18),
@@ -276,3 +280,11 @@ def test_an_affine_grid_is_a_product() -> None:
 def test_a_convolution_under_vmap_keeps_its_windows() -> None:
     workload = traced(Calls(lambda p, x: torch.vmap(p[0])(x), nn.Conv2d(3, 8, 3)), torch.zeros(4, 2, 3, 8, 8))
     assert [node.shape for node in workload if isinstance(node.operator, Conv2d)] == [(8, 8, 6, 6)]
+
+
+def test_what_has_no_element_is_nothing() -> None:
+    """A slice of no rows, as a first cache or an empty remainder, joins without a trace."""
+    module = Calls(lambda p, x: (torch.cat([x[:0] * 2, x]), x[:0]))
+    workload = from_torch(module, torch.zeros(4, 3))
+    assert list(workload.rows()) == []
+    assert workload[workload.outputs[0]].shape == (4, 3)
