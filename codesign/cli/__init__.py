@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import sys
 
-from codesign.cli import accuracy, catalogue, crossdevice, estimate, measuring, plugins, runs, sweep
+from codesign.cli import accuracy, catalogue, crossdevice, estimate, measuring, pick, plugins, runs, sweep
 from codesign.cli.app import app
 from codesign.cli.printing import printable_anywhere
 from hwmodels.errors import SpecError
 
 __all__ = [
-    "accuracy", "app", "catalogue", "crossdevice", "estimate", "main", "measuring", "plugins", "runs", "sweep",
+    "accuracy", "app", "catalogue", "crossdevice", "estimate", "main", "measuring", "pick", "plugins", "runs",
+    "sweep",
 ]  # fmt: skip
 
 
