@@ -26,7 +26,7 @@ from hwmodels.workload.table import layer_table
 from hwmodels.workload.zoo import ZOO, Accuracy, Entry, published_accuracy
 from hwmodels.workload.zoo.accuracy import datasets
 
-__all__ = ["Choice", "Picked", "candidates", "parse_limits", "pick"]
+__all__ = ["Choice", "Picked", "candidates", "metric_named", "parse_limits", "pick", "told"]
 
 F64 = npt.NDArray[np.float64]
 _ALIASES = {"weights": "weight_bytes", "memory": "memory_bytes_used", "params": "parameters", "rate": "throughput"}
