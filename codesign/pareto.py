@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
+
+from hwmodels.kernel_cache import cached_njit
 
 __all__ = ["dominated_by", "hypervolume", "knee", "non_dominated", "row_fronts"]
 
@@ -30,7 +31,7 @@ def non_dominated(objectives: F64, groups: npt.NDArray[np.int64] | None = None) 
     return mask
 
 
-@njit(cache=True, nogil=True)
+@cached_njit()
 def _first_in_group(points: F64, labels: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
     n, n_objectives = points.shape
     kept = np.empty(n, np.int64)  # positions of the group's front so far
@@ -55,7 +56,7 @@ def _first_in_group(points: F64, labels: npt.NDArray[np.int64]) -> npt.NDArray[n
     return mask
 
 
-@njit(cache=True, nogil=True)
+@cached_njit()
 def row_fronts(values: F64, allowed: npt.NDArray[np.bool_], labels: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
     """The allowed points of each row that no allowed point of the same row and label dominates, (N, H).
 
@@ -95,7 +96,7 @@ def row_fronts(values: F64, allowed: npt.NDArray[np.bool_], labels: npt.NDArray[
     return mask
 
 
-@njit(cache=True, nogil=True)
+@cached_njit()
 def dominated_by(points: F64, front: F64) -> npt.NDArray[np.bool_]:
     """Which `points` (P, O) some member of `front` (F, O) dominates, (P,): no worse in all, better in one."""
     mask = np.zeros(len(points), np.bool_)

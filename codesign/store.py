@@ -17,24 +17,29 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
+from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
 
 from codesign.estimate.base import Estimate
+from codesign.run_lock import held
 from codesign.strategy.base import State
 from codesign.two_level.ledger import Ledger
+from hwmodels.documents import read_text
 from hwmodels.errors import SpecError
+from hwmodels.files import check_new_folder, make_folder, strict_json, write_bytes, write_text
 from hwmodels.numerics import Numerics
 
-__all__ = ["EvaluatedPair", "Generation", "RunBlobs", "RunStore"]
+__all__ = ["EvaluatedPair", "Generation", "RunBlobs", "RunStore", "check_run_folder", "checked_manifest"]
 
+_Made = TypeVar("_Made")
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS weights (key TEXT PRIMARY KEY, payload BLOB NOT NULL, seconds REAL NOT NULL);
 CREATE TABLE IF NOT EXISTS estimates (key TEXT PRIMARY KEY, record TEXT NOT NULL);
@@ -68,43 +73,106 @@ class Generation(NamedTuple):
 
 
 class RunStore:
-    """Opens or makes the store of one run; the `Weights` of estimators and the `Blobs` of strategies."""
+    """The store of one run, opened or made by its class methods; the `Weights` of estimators, `Blobs` of strategies.
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self._db = sqlite3.connect(folder / "run.sqlite", isolation_level=None)
-        self._db.execute("PRAGMA journal_mode=WAL")
-        self._db.execute("PRAGMA synchronous=FULL")
-        self._db.executescript(_SCHEMA)
-        if "fidelity" not in {row[1] for row in self._db.execute("PRAGMA table_info(pairs)")}:
-            self._db.execute("ALTER TABLE pairs ADD COLUMN fidelity REAL NOT NULL DEFAULT 1")
+    damage : one line for each part that cannot be read, as far as that is tolerated.
+    """
+
+    def __init__(self, folder: Path, *, tolerant: bool = False) -> None:
+        self.folder, self.tolerant = folder, tolerant
+        self.damage: list[str] = []
         self._dropped: list[str] = []
+        self._db = self._connected()
 
-    @classmethod
-    def create(cls, folder: Path, manifest: Mapping[str, Any]) -> RunStore:
-        """Start a run in a new or empty folder.
+    def _connected(self) -> sqlite3.Connection:
+        """The database, which must be there; an empty one in memory where it is damaged and that is tolerated."""
+        try:
+            return _opened(f"{self._path.absolute().as_uri()}?mode=rw")
+        except sqlite3.Error as error:
+            self._damaged(self._path, "missing" if not self._path.exists() else str(error))
+            return _opened("file::memory:")
+
+    @property
+    def _path(self) -> Path:
+        return self.folder / "run.sqlite"
+
+    def _damaged(self, path: Path, what: str) -> None:
+        """Note what is wrong with a part of the run.
 
         Raises
         ------
-        SpecError : the folder holds something already; nothing is touched.
+        SpecError : where damage is not tolerated.
         """
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise SpecError("--output", folder, "a new or empty folder", "codesign resume continues a run")
-        folder.mkdir(parents=True, exist_ok=True)
-        _write_whole(folder / "manifest.json", (json.dumps(manifest, indent=2) + "\n").encode())
+        error = SpecError(str(path), "this part of the run", "whole", what)
+        if not self.tolerant:
+            raise error from None
+        if str(error) not in self.damage:
+            self.damage.append(str(error))
+
+    @classmethod
+    def create(cls, folder: Path, manifest: Mapping[str, Any]) -> RunStore:
+        """Start a run in a new or empty folder; the manifest comes last, so that with it everything is there.
+
+        Raises
+        ------
+        SpecError : the folder holds something already, or cannot be made; nothing is touched.
+        """
+        check_run_folder(folder)
+        make_folder(folder)
+        try:
+            _opened(f"{(folder / 'run.sqlite').absolute().as_uri()}?mode=rwc").close()
+        except sqlite3.Error as error:
+            raise SpecError(str(folder / "run.sqlite"), "the database", "one that can be made", str(error)) from None
+        write_text(folder / "manifest.json", strict_json(manifest) + "\n")
         return cls(folder)
 
     @classmethod
-    def open(cls, folder: Path) -> RunStore:
-        """Open an existing run."""
+    def open(cls, folder: Path, *, tolerant: bool = False) -> RunStore:
+        """Open an existing run; nothing is made.
+
+        Parameters
+        ----------
+        tolerant : damaged parts are left out and listed in `damage`; else they are errors.
+
+        Raises
+        ------
+        SpecError : no run there, or a damaged manifest.
+        """
         if not (folder / "manifest.json").is_file():
             raise SpecError("run", folder, "a folder with a manifest.json")
-        return cls(folder)
+        store = cls(folder, tolerant=tolerant)
+        _ = store.manifest
+        return store
 
     @property
     def manifest(self) -> dict[str, Any]:
-        content: dict[str, Any] = json.loads((self.folder / "manifest.json").read_text(encoding="utf-8"))
+        """What was run.
+
+        Raises
+        ------
+        SpecError : a file that is not the JSON of a manifest.
+        """
+        path = self.folder / "manifest.json"
+        try:
+            content = json.loads(read_text(path))
+        except (ValueError, RecursionError) as error:
+            if isinstance(error, SpecError):
+                raise
+            raise SpecError(str(path), "the manifest", "JSON", str(error)) from None
+        if not isinstance(content, dict):
+            raise SpecError(str(path), "the manifest", "a JSON object")
         return content
+
+    @contextmanager
+    def owned(self) -> Iterator[None]:
+        """Hold the run for this process while it is written to.
+
+        Raises
+        ------
+        SpecError : another process that lives holds it.
+        """
+        with held(self.folder / "run.lock"):
+            yield
 
     def close(self) -> None:
         self._db.close()
@@ -112,35 +180,38 @@ class RunStore:
     # Weights and estimates: durable at once.
 
     def get(self, key: str) -> bytes | None:
-        found = self._db.execute("SELECT payload FROM weights WHERE key = ?", (key,)).fetchone()
+        found = self._execute("SELECT payload FROM weights WHERE key = ?", (key,)).fetchone()
         return None if found is None else bytes(found[0])
 
     def put(self, key: str, payload: bytes, seconds: float) -> None:
-        self._db.execute("INSERT OR REPLACE INTO weights VALUES (?, ?, ?)", (key, payload, seconds))
+        self._execute("INSERT OR REPLACE INTO weights VALUES (?, ?, ?)", (key, payload, seconds))
 
     def estimate(self, key: str) -> Estimate | None:
-        found = self._db.execute("SELECT record FROM estimates WHERE key = ?", (key,)).fetchone()
+        found = self._execute("SELECT record FROM estimates WHERE key = ?", (key,)).fetchone()
         return None if found is None else _estimate(found[0])
 
     def keep_estimate(self, key: str, estimate: Estimate) -> None:
         # Milliseconds of waiting for the disk an estimate, for what its training can answer again: see the module.
-        self._db.execute("PRAGMA synchronous=NORMAL")
-        self._db.execute("INSERT OR REPLACE INTO estimates VALUES (?, ?)", (key, json.dumps(asdict(estimate))))
-        self._db.execute("PRAGMA synchronous=FULL")
+        self._execute("PRAGMA synchronous=NORMAL")
+        self._execute("INSERT OR REPLACE INTO estimates VALUES (?, ?)", (key, json.dumps(asdict(estimate))))
+        self._execute("PRAGMA synchronous=FULL")
 
     # Blobs: durable at once under the hash of their content, so that none ever changes.
 
     def keep(self, payload: bytes) -> str:
         key = hashlib.sha256(payload).hexdigest()
-        self._db.execute("INSERT OR IGNORE INTO blobs VALUES (?, ?)", (key, payload))
+        self._execute("INSERT OR IGNORE INTO blobs VALUES (?, ?)", (key, payload))
         self._dropped = [dropped for dropped in self._dropped if dropped != key]
         return key
 
     def blob(self, key: str) -> bytes:
-        found = self._db.execute("SELECT payload FROM blobs WHERE key = ?", (key,)).fetchone()
+        found = self._execute("SELECT payload FROM blobs WHERE key = ?", (key,)).fetchone()
         if found is None:
-            raise SpecError(str(self.folder / "run.sqlite"), key, "the key of a blob that is kept")
-        return bytes(found[0])
+            raise SpecError(str(self._path), key, "the key of a blob that is kept")
+        payload = bytes(found[0])
+        if hashlib.sha256(payload).hexdigest() != key:
+            raise SpecError(str(self._path), f"blob {key[:12]}", "whole", "its content is not that of its key")
+        return payload
 
     def drop(self, key: str) -> None:
         """Delete a blob with the next generation: until then a resumed run needs it."""
@@ -154,37 +225,49 @@ class RunStore:
             (number, i, *map(json.dumps, pair[:2]), pair.estimate, json.dumps(pair.costs), pair.fidelity)
             for i, pair in enumerate(pairs)
         ]
-        self._db.execute("BEGIN IMMEDIATE")
+        self._execute("BEGIN IMMEDIATE")
         try:
             self._db.executemany("INSERT INTO pairs VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
             record = (number, _pack(strategy), json.dumps(ledger.as_dict()))
             self._db.execute("INSERT INTO generations VALUES (?, ?, ?)", record)
             self._db.executemany("DELETE FROM blobs WHERE key = ?", [(key,) for key in self._dropped])
             self._db.execute("COMMIT")
-        except BaseException:
-            self._db.execute("ROLLBACK")
+        except BaseException as error:
+            with suppress(sqlite3.Error):  # a full disk has rolled back by itself
+                self._db.execute("ROLLBACK")
+            if isinstance(error, sqlite3.Error):
+                raise SpecError(str(self._path), "the database", "writable", str(error)) from None
             raise
         self._dropped.clear()
 
     def generations(self) -> list[Generation]:
         query = "SELECT number, ledger, strategy FROM generations ORDER BY number"
-        return [
-            Generation(number, Ledger(**json.loads(ledger)), _unpack(state))
-            for number, ledger, state in self._db.execute(query)
-        ]
+        return self._read(query, lambda row: Generation(row[0], Ledger(**json.loads(row[1])), _unpack(row[2])))
 
     def pairs(self) -> list[tuple[int, EvaluatedPair, Estimate]]:
         """(generation, pair, its estimate) of every evaluated pair, in the order told."""
         query = """SELECT p.generation, p.genotype, p.numerics, p.estimate, p.costs, p.fidelity, e.record
                    FROM pairs p JOIN estimates e ON e.key = p.estimate ORDER BY p.generation, p.position"""
-        return [
-            (
-                generation,
-                EvaluatedPair(tuple(json.loads(genotype)), _numerics(numerics), key, json.loads(costs), fidelity),
-                _estimate(record),
-            )
-            for generation, genotype, numerics, key, costs, fidelity, record in self._db.execute(query)
-        ]
+        return self._read(query, _pair)
+
+    def _execute(self, statement: str, values: Sequence[Any] = ()) -> sqlite3.Cursor:
+        try:
+            return self._db.execute(statement, values)
+        except sqlite3.Error as error:
+            raise SpecError(str(self._path), "the database", "usable", str(error)) from None
+
+    def _read(self, query: str, made: Callable[[Any], _Made]) -> list[_Made]:
+        """What is made of the rows of a query, as far as they are whole."""
+        found: list[_Made] = []
+        try:
+            for row in self._db.execute(query):
+                try:
+                    found.append(made(row))
+                except (ValueError, TypeError, KeyError, OSError, EOFError, BadZipFile) as error:
+                    self._damaged(self._path, f"a row of it: {error}")
+        except sqlite3.Error as error:
+            self._damaged(self._path, str(error))
+        return found
 
     # Pairs of the FAST level: a file a generation.
 
@@ -208,29 +291,84 @@ class RunStore:
             pa.table(columns), sink, compression="lz4", use_dictionary=few, write_statistics=False,
             row_group_size=max(len(reason), 1),
         )  # fmt: skip
-        (self.folder / "fast").mkdir(exist_ok=True)
-        _write_whole(self.folder / "fast" / f"{number:05d}.parquet", sink.getvalue())
+        make_folder(self.folder / "fast")
+        write_bytes(self.folder / "fast" / f"{number:05d}.parquet", sink.getvalue())
 
     def read_fast(self, columns: Sequence[str]) -> dict[str, npt.NDArray[Any]]:
-        """Named columns over all finished generations, each (P,)."""
+        """Named columns over all finished generations, each (P,); files that are damaged are left out and noted."""
+        import pyarrow as pa
         import pyarrow.parquet as pq
 
-        finished = {row[0] for row in self._db.execute("SELECT number FROM generations")}
-        paths = [path for path in sorted((self.folder / "fast").glob("*.parquet")) if int(path.stem) in finished]
-        tables = [pq.read_table(path, columns=list(columns)) for path in paths]
+        finished = set(self._read("SELECT number FROM generations", lambda row: int(row[0])))
+        paths = [self.folder / "fast" / f"{number:05d}.parquet" for number in sorted(finished)]
+        tables = []
+        for path in paths:
+            try:
+                tables.append(pq.read_table(path, columns=list(columns)))
+            except FileNotFoundError:
+                self._lost(path, "missing")
+            except (pa.ArrowException, OSError, ValueError, KeyError) as error:
+                self._lost(path, str(error).splitlines()[0])
         return {
             name: np.concatenate([table[name].to_numpy() for table in tables]) if tables else np.empty(0)
             for name in columns
         }
 
+    def _lost(self, path: Path, what: str) -> None:
+        """Note a file of pairs that cannot be read: it serves pictures alone, so that nothing stops at it."""
+        error = str(SpecError(str(path), "this part of the run", "whole", what))
+        if error not in self.damage:
+            self.damage.append(error)
 
-def _write_whole(path: Path, content: bytes) -> None:
-    temporary = path.with_name(path.name + ".part")
-    with temporary.open("wb") as handle:
-        handle.write(content)
-        handle.flush()
-        os.fsync(handle.fileno())
-    temporary.replace(path)
+
+_MAPPINGS = ("config", "versions", "device")
+_KEYS = (*_MAPPINGS, "data", "space", "family", "model_version")
+
+
+def checked_manifest(store: RunStore) -> dict[str, Any]:
+    """The manifest of a run, with everything that going on and reporting need.
+
+    Raises
+    ------
+    SpecError : names the key that is missing or of another kind.
+    """
+    content, where = store.manifest, str(store.folder / "manifest.json")
+    for key in _KEYS:
+        if key not in content:
+            raise SpecError.missing(where, f"key {key}")
+        if key in _MAPPINGS and not isinstance(content[key], dict):
+            raise SpecError(f"{where}: {key}", content[key], "a mapping")
+    if not isinstance(content.get("executor", {}), dict):
+        raise SpecError(f"{where}: executor", content["executor"], "a mapping")
+    return content
+
+
+def check_run_folder(folder: Path) -> None:
+    """Refuse a folder in which no run can begin; nothing is made.
+
+    Raises
+    ------
+    SpecError : it holds something already, or it cannot be made.
+    """
+    check_new_folder(folder)
+    if folder.exists() and any(folder.iterdir()):
+        raise SpecError("--output", folder, "a new or empty folder", "codesign resume continues a run")
+
+
+def _opened(uri: str) -> sqlite3.Connection:
+    database = sqlite3.connect(uri, isolation_level=None, uri=True)
+    database.execute("PRAGMA journal_mode=WAL")
+    database.execute("PRAGMA synchronous=FULL")
+    database.executescript(_SCHEMA)
+    if "fidelity" not in {row[1] for row in database.execute("PRAGMA table_info(pairs)")}:
+        database.execute("ALTER TABLE pairs ADD COLUMN fidelity REAL NOT NULL DEFAULT 1")
+    return database
+
+
+def _pair(row: Any) -> tuple[int, EvaluatedPair, Estimate]:
+    generation, genotype, numerics, key, costs, fidelity, record = row
+    pair = EvaluatedPair(tuple(json.loads(genotype)), _numerics(numerics), key, json.loads(costs), fidelity)
+    return generation, pair, _estimate(record)
 
 
 def _numerics(text: str) -> tuple[float, ...]:

@@ -1,62 +1,75 @@
-"""From measurements to a fitted device: the most probable values of a handful of knobs, with their error.
+"""From measurements to a fitted device: a handful of knobs and a free factor, with their error.
 
-Knobs move in logarithms, within their plausible ranges, through the family's own kernel (maximum a posteriori)::
+`hwmodels.fit` has the equations. A knob that no measurement shows keeps its value, ten measurements suffice, and
+nothing leaves physics. The error comes from networks that the fit has not seen, not from layers of one that it has. Two
+baselines stand beside it, fitted and held out in the same way: the uncalibrated prediction times one constant, and the
+MACs times one constant. Where the first predicts better than the fit, it is the calibration.
 
-    minimise  sum_i rho((log predicted_i - log measured_i) / sigma_i) + sum_j ((log knob_j - log start_j) / width_j)^2
-    rho(r) = 2 (sqrt(1 + r^2) - 1)     width = log(high / low) / 4     sigma_i^2 = 0.1^2 + spread_i^2
-
-A knob that no measurement shows keeps its value, ten measurements suffice, and nothing leaves physics. The error comes
-from networks that the fit has not seen, never from layers of a network that it has. `Coverage` records what was
-measured; `outside` says what a later prediction extrapolates.
-
-The search is local: a knob whose slope is zero where the fit starts stays there, even if it would show farther away.
-Not modelled: drift, other load on the machine, systematic differences between measured and real use.
+Refused: measurements in formats that the device does not compute, and times so far from it that the unit or the device
+is mistaken. Not modelled: drift, systematic differences between measured and real use.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from hwmodels.catalog import Device
-from hwmodels.cost import kind_of
+from hwmodels.coverage import Coverage, coverage_of, write_coverage
 from hwmodels.errors import SpecError
 from hwmodels.evaluate import evaluate_pairs
+from hwmodels.executed_formats import executed_formats
 from hwmodels.families.base import CostModel
 from hwmodels.families.spec import Knob, Spec, stack
+from hwmodels.fit import Fitted, fit_knobs, log_range, slower
 from hwmodels.measurements import Measurement, workload_of
 from hwmodels.validate import score
-from hwmodels.workload.graph import Workload
 from hwmodels.workload.table import I64, LayerTable, layer_table
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Calibration", "Coverage", "FitError", "calibrate", "coverage_of", "error_on", "fit_knobs",
-           "read_coverage",
-           "write_device"]  # fmt: skip
+__all__ = ["Baseline", "Calibration", "FitError", "calibrate", "error_on", "nearest_device", "write_device"]
 
 F64 = npt.NDArray[np.float64]
-Predict = Callable[[Any, Mapping[str, F64]], F64]
+Rows = npt.NDArray[np.bool_]
+Fit = Callable[["_Problem", Spec, Sequence[str], Rows], Fitted[Spec]]
 
 _SIGMA = 0.1  # ASSUMED: the model's own error on a layer, relative; plausible 0.05 to 0.3
 _FOLDS = 5
 _LEAST_EFFECT = 1e-3
 """The fit leaves knobs alone that move no prediction by this share over their plausible range."""
-_ROUNDS = 40
-_STEP = 1e-3  # of a knob's logarithm, in differences
+_SCATTER = 5.0
+"""Mean error in percent, on unseen networks, up to which knobs alone explain a machine."""
+_WORTH_A_FACTOR = 0.8
+"""A free factor joins where that error falls below this share of what knobs alone leave."""
+_CLEARLY = 0.5
+"""Percentage points by which the factor alone must predict better: it explains nothing."""
+_FARTHEST = 30.0
+"""A machine is at most this many times slower or faster than the device that its fit starts from."""
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """Errors in percent of a prediction that is no fit of knobs, on the rows that the fit's error is of."""
+
+    name: str
+    mape: float
+    median: float
 
 
 @dataclass(frozen=True)
 class FitError:
-    """Errors of predictions in percent; `before` are those of the device that the fit started from, same rows."""
+    """Errors of predictions in percent; `before` are those of the device that the fit started from, same rows.
+
+    baselines : of one constant times the uncalibrated prediction, and times the MACs, held out as the fit is.
+    """
 
     protocol: str
     rows: int
@@ -66,42 +79,23 @@ class FitError:
     spearman: float
     before_mape: float
     before_median: float
+    baselines: tuple[Baseline, ...] = ()
 
-
-@dataclass(frozen=True)
-class Coverage:
-    """What was measured: (smallest, largest) MACs or elements by kind of operator, and the conditions."""
-
-    kinds: Mapping[str, tuple[float, float]]
-    conditions: Mapping[str, tuple[str, ...]]
-
-    def outside(self, workload: Workload, *, conditions: Mapping[str, Any] | None = None) -> list[str]:
-        """What of `workload` lies outside, in words; empty where nothing is extrapolated.
-
-        A size counts as seen within a factor of two of the measured range. `conditions` are those of the prediction
-        (batch, threads, runtime, precision, context), as far as they are known.
-        """
-        found = [
-            f"{name} {value} was not measured, {', '.join(self.conditions[name])} was"
-            for name, value in (conditions or {}).items()
-            if name in self.conditions and str(value) not in self.conditions[name]
-        ]
-        for kind, (low, high) in _sizes(workload).items():
-            if kind not in self.kinds:
-                found.append(f"no {kind} was measured")
-                continue
-            seen_low, seen_high = self.kinds[kind]
-            if low < seen_low / 2 or high > seen_high * 2:
-                found.append(f"{kind}: {low:.3g} to {high:.3g} operations, measured {seen_low:.3g} to {seen_high:.3g}")
-        return found
+    @property
+    def better_baseline(self) -> Baseline | None:
+        """The baseline that clearly predicts better than the calibration, if one does."""
+        best = min(self.baselines, key=lambda baseline: baseline.mape, default=None)
+        return best if best is not None and best.mape < self.mape - _CLEARLY else None
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Calibration:
     """A fitted device.
 
-    knobs : name -> (start, fitted). error : on networks that the fit did not see. predicted : (R,) seconds of all
-    rows by the final fit. fitted_on : how many measurements of what.
+    knobs : name -> (start, fitted), the factor included. factor : how many times longer everything takes than the
+    knobs alone say. scaled : the factor alone predicts better than a fit of knobs, and is the calibration. error : on
+    networks that the fit did not see. predicted : (R,) seconds of all rows by the final fit. fitted_on : how many
+    measurements of what.
     """
 
     device: Device
@@ -111,6 +105,8 @@ class Calibration:
     predicted: F64
     fitted_on: str
     coverage: Coverage
+    factor: float = 1.0
+    scaled: bool = False
 
     def to_frame(self) -> pd.DataFrame:
         """One row a fitted knob: where the fit started and where it ended."""
@@ -121,8 +117,9 @@ class Calibration:
 
     def __repr__(self) -> str:
         error = self.error
+        fitted = f"scaled by {self.factor:.3g}" if self.scaled else f"{len(self.knobs)} knobs"
         return (
-            f"Calibration({self.device.name}, {len(self.knobs)} knobs, {self.fitted_on}; "
+            f"Calibration({self.device.name}, {fitted}, {self.fitted_on}; "
             f"error {error.mape:.3g} %, median {error.median:.3g} %, {error.protocol}; before {error.before_mape:.3g})"
         )
 
@@ -183,22 +180,53 @@ def calibrate(
 
     Raises
     ------
-    SpecError : no measurement, an unknown knob, or one without a range.
+    SpecError : no measurement, an unknown knob or one without a range, formats that the device does not compute, or
+        times so far from it that the unit or the device is mistaken.
     """
     if not measurements:
         raise SpecError("measurements", "none", "at least one row")
     problem = _problem(device.model, device.spec, measurements)
     names = _chosen(device.spec, problem) if knobs is None else _checked(device.spec, knobs)
-    spec = fit_knobs(problem.predict, device.spec, names, measured=problem.log_measured, sigma=problem.sigma)
+    _check_machine(device, measurements, problem)
+    found, error = _best(problem, device.spec, names, _folds(measurements))
+    spec, factor = found(problem, device.spec, names, np.ones(len(measurements), bool))
+    start, fitted = device.spec.values(), spec.values()
+    shown = () if found is _scale else names
     return Calibration(
         device=device,
         spec=spec,
-        knobs={name: (float(device.spec.values()[name]), float(spec.values()[name])) for name in names},
-        error=_cross_validated(problem, device.spec, names, measurements),
+        knobs={name: (float(start[name]), float(fitted[name])) for name in start if _moved(name, shown, start, fitted)},
+        error=error,
         predicted=np.exp(problem.at(spec)[: len(measurements)]),
         fitted_on=_fitted_on(measurements),
         coverage=coverage_of(measurements),
+        factor=factor,
+        scaled=found is _scale,
     )
+
+
+def nearest_device(devices: Sequence[Device], measurements: Sequence[Measurement]) -> Device:
+    """The device whose predictions, times one constant, come closest to the measurements.
+
+    Devices that cannot be what was measured (`calibrate` refuses them) are passed over.
+
+    Raises
+    ------
+    SpecError : no device is left.
+    """
+    found: list[tuple[float, Device]] = []
+    for device in devices:
+        try:
+            problem = _problem(device.model, device.spec, measurements)
+            _check_machine(device, measurements, problem)
+        except SpecError:
+            continue
+        apart = (problem.log_measured - problem.at(device.spec))[: len(measurements)]
+        found.append((float(np.mean(np.abs(apart - np.median(apart)))), device))
+    if not found:
+        names = ", ".join(device.name for device in devices[:8])
+        raise SpecError("measurements", f"{len(measurements)} rows", f"times of a machine like one of {names}")
+    return min(found, key=lambda item: item[0])[1]
 
 
 def error_on(calibration: Calibration, measurements: Sequence[Measurement]) -> tuple[FitError, F64]:
@@ -212,58 +240,81 @@ def error_on(calibration: Calibration, measurements: Sequence[Measurement]) -> t
     return _fit_error(protocol, predicted, np.exp(problem.log_measured[:rows]), before), predicted
 
 
-def fit_knobs(
-    predict: Predict, start: Spec, names: Sequence[str], *, measured: F64, sigma: F64, chosen: Any = slice(None)
-) -> Spec:
-    """The most probable values of the named knobs.
+def _best(problem: _Problem, start: Spec, names: Sequence[str], folds: _Folds) -> tuple[Fit, FitError]:
+    """The simplest kind of fit that predicts what it has not seen, with its error.
 
-    predict : (spec, knob -> (C,) values) -> (C, R) logarithms. measured, sigma : (R,) logarithms and their standard
-    deviations. chosen : the entries of all three that count.
+    A free factor joins the knobs where they leave more than measurements scatter, and it takes much of that away.
+    The factor alone is the fit where it predicts better than either.
     """
-    from scipy.optimize import least_squares
 
-    if not names:
-        return start
-    ranges = np.array([_range(start, name) for name in names])
-    centre = np.log([float(start.values()[name]) for name in names])
-    width = (ranges[:, 1] - ranges[:, 0]) / 4
-    highest = [type(start).knobs()[name].high for name in names]
-    low, high = ranges[:, 0] - 1e-9, ranges[:, 1] + 1e-9  # bounds are open, and the start may lie on one
+    def error_of(fit: Fit) -> FitError:
+        return _error(problem, start, folds, lambda seen: fit(problem, start, names, seen).spec)
 
-    def residuals(values: F64) -> F64:
-        """(C, K) logarithms of the knobs -> (C, R + K)."""
-        inside = np.clip(values, ranges[:, 0], ranges[:, 1])  # an efficiency of one is allowed, 1 + 1e-9 is not
-        columns = {name: np.minimum(np.exp(inside[:, index]), highest[index]) for index, name in enumerate(names)}
-        error = ((predict(start, columns) - measured) / sigma)[:, chosen]
-        robust = np.sign(error) * np.sqrt(2.0 * (np.sqrt(1.0 + error**2) - 1.0))
-        return np.concatenate([robust, (values - centre) / width], axis=1)
+    found, error = _fit, error_of(_fit)
+    if error.mape > _SCATTER:
+        freely = error_of(_fit_freely)
+        if freely.mape < _WORTH_A_FACTOR * error.mape:
+            found, error = _fit_freely, freely
+    scaled = error_of(_scale)
+    if scaled.mape < error.mape - _CLEARLY:
+        found, error = _scale, scaled
+    return found, error
 
-    def slopes(values: F64) -> F64:
-        """(R + K, K) by differences towards the inside of the ranges, all knobs in one call."""
-        step = np.where(values + _STEP < ranges[:, 1], _STEP, -_STEP)
-        found = residuals(np.concatenate([values[None], values + np.diag(step)]))
-        jacobian: F64 = ((found[1:] - found[0]) / step[:, None]).T
-        return jacobian
 
-    found = least_squares(
-        lambda values: residuals(values[None])[0], centre, jac=slopes, bounds=(low, high), max_nfev=_ROUNDS,
-        x_scale=width, xtol=1e-4, ftol=1e-4,
+def _fit(problem: _Problem, start: Spec, names: Sequence[str], seen: Rows) -> Fitted[Spec]:
+    """Knobs alone."""
+    return fit_knobs(
+        problem.predict, start, names, measured=problem.log_measured, sigma=problem.sigma, chosen=problem.only(seen)
+    )
+
+
+def _fit_freely(problem: _Problem, start: Spec, names: Sequence[str], seen: Rows) -> Fitted[Spec]:
+    """Knobs and the free factor."""
+    return fit_knobs(
+        problem.predict, start, names, measured=problem.log_measured, sigma=problem.sigma, chosen=problem.only(seen),
+        free_factor=True,
     )  # fmt: skip
-    return _with(start, names, np.clip(found.x, ranges[:, 0], ranges[:, 1]))
 
 
-def _with(spec: Spec, names: Sequence[str], logarithms: F64) -> Spec:
-    values = dict(zip(names, map(float, np.exp(logarithms)), strict=True))
-    return spec.changed(values)
+def _scale(problem: _Problem, start: Spec, names: Sequence[str], seen: Rows) -> Fitted[Spec]:
+    """The factor alone; knobs of energy and power besides, where energies were measured."""
+    apart = (problem.log_measured - problem.at(start))[: seen.size]
+    factor = float(np.exp(np.median(apart[seen])))
+    spec = slower(start, factor)
+    powered = [name for name in names if type(start).knobs()[name].unit[:1] in ("J", "W")]
+    if problem.energy_rows.size and powered:
+        spec = fit_knobs(
+            problem.predict, spec, powered, measured=problem.log_measured, sigma=problem.sigma,
+            chosen=problem.only(seen),
+        ).spec  # fmt: skip
+    return Fitted(spec, factor)
 
 
-def _range(spec: Spec, name: str) -> tuple[float, float]:
-    """Logarithms of the plausible range, widened to hold the value that the fit starts from."""
-    knob = type(spec).knobs()[name]
-    assert knob.plausible is not None
-    low, high = knob.plausible
-    value = float(spec.values()[name])
-    return float(np.log(min(low, value))), float(np.log(max(high, value)))
+def _moved(name: str, names: Sequence[str], start: Mapping[str, Any], fitted: Mapping[str, Any]) -> bool:
+    return isinstance(start[name], float) and (name in names or start[name] != fitted[name])
+
+
+def _check_machine(device: Device, measurements: Sequence[Measurement], problem: _Problem) -> None:
+    """Refuse what cannot be times of a machine like `device`.
+
+    Raises
+    ------
+    SpecError : with the likely reason.
+    """
+    for row in measurements:
+        rounded = [item for item in executed_formats(workload_of(row), device.spec) if item.how == "rounded"]
+        if rounded:
+            asked, computed = rounded[0].asked, rounded[0].computed
+            expected = f"times of a machine like {device.name}, which computes {asked} as {computed}"
+            raise SpecError(f"measurements: {row.name}", asked, expected, "another device, or the rows' precision?")
+    apart = (problem.log_measured - problem.at(device.spec))[: len(measurements)]
+    factor = float(np.exp(np.median(apart)))
+    if not 1 / _FARTHEST <= factor <= _FARTHEST:
+        likely = min(("milliseconds", 1e3), ("microseconds", 1e6), key=lambda unit: abs(np.log(factor / unit[1])))
+        unit = abs(np.log(factor / likely[1])) < np.log(_FARTHEST)
+        reason = f"are they in {likely[0]}?" if unit else "another kind of machine? --like names one nearer to it"
+        times = f"{factor:.3g} times those of {device.name}" if factor > 1 else f"1/{1 / factor:.3g} of {device.name}'s"
+        raise SpecError("measurements", f"seconds that are {times}", f"within a factor of {_FARTHEST:g}", reason)
 
 
 def _can_move(spec: Spec, knob: Knob) -> bool:
@@ -287,7 +338,7 @@ def _chosen(spec: Spec, problem: _Problem) -> tuple[str, ...]:
     for name, knob in type(spec).knobs().items():
         if not _can_move(spec, knob):
             continue
-        ends = [_with(spec, [name], np.array([end])) for end in _range(spec, name)]
+        ends = [spec.changed({name: float(np.exp(end))}) for end in log_range(spec, name)]
         if max(float(np.abs(problem.at(end) - base).max()) for end in ends) > _LEAST_EFFECT:
             found.append(name)
     return tuple(found)
@@ -328,10 +379,15 @@ def _condition(spec: Spec, measurement: Measurement) -> dict[str, Any]:
     return {name: value for name, value in stated.items() if name in type(spec).knobs()}
 
 
-def _cross_validated(
-    problem: _Problem, start: Spec, names: Sequence[str], measurements: Sequence[Measurement]
-) -> FitError:
-    """Each fold of networks predicted by a fit without them; layers of their own stay in every fit.
+class _Folds(NamedTuple):
+    """Which rows are held out together, and which are never: (R,) numbers of folds, -1 for those in every fit."""
+
+    of: npt.NDArray[np.int64]
+    protocol: str
+
+
+def _folds(measurements: Sequence[Measurement]) -> _Folds:
+    """Folds of networks; layers of their own stay in every fit.
 
     Where fewer than two networks were measured the folds are of layers, and the protocol says so.
     """
@@ -345,19 +401,37 @@ def _cross_validated(
     else:
         protocol = f"over {len(over)} networks"
     fold_of = {name: index % min(_FOLDS, len(over)) for index, name in enumerate(over)}
-    fold = np.array([fold_of.get(name, -1) if out else -1 for name, out in zip(groups, held_out, strict=True)])
-    predicted = np.full(groups.size, np.nan)
-    for index in sorted(set(fold_of.values())):
-        seen = problem.only(fold != index)
-        fitted = (
-            fit_knobs(problem.predict, start, names, measured=problem.log_measured, sigma=problem.sigma, chosen=seen)
-            if seen.any()
-            else start
-        )
-        predicted[fold == index] = np.exp(problem.at(fitted)[: groups.size][fold == index])
-    before = np.exp(problem.at(start)[: groups.size])
-    measured = np.exp(problem.log_measured[: groups.size])
-    return _fit_error(protocol, *(column[held_out] for column in (predicted, measured, before)))
+    fold = [fold_of.get(name, -1) if out else -1 for name, out in zip(groups, held_out, strict=True)]
+    return _Folds(np.array(fold), protocol)
+
+
+def _error(problem: _Problem, start: Spec, folds: _Folds, fit: Callable[[Rows], Spec]) -> FitError:
+    """Each fold predicted by a fit without it; one row in all is in its own fit."""
+    rows = folds.of.size
+    before, measured = (np.exp(column[:rows]) for column in (problem.at(start), problem.log_measured))
+    predicted = np.full(rows, np.nan)
+    constants = {"one constant": before, "MACs times a constant": _macs(problem)}
+    simple = {name: np.full(rows, np.nan) for name in constants}
+    for index in sorted(set(folds.of.tolist()) - {-1}):
+        out = folds.of == index
+        seen = ~out if (~out).any() else out
+        predicted[out] = np.exp(problem.at(fit(seen))[:rows][out])
+        for name, column in constants.items():
+            simple[name][out] = column[out] * np.exp(np.median(np.log(measured[seen] / column[seen])))
+    held = folds.of >= 0
+    found = _fit_error(folds.protocol, *(column[held] for column in (predicted, measured, before)))
+    baselines = [
+        Baseline(name, score("mape", column[held], measured[held]), score("median_error", column[held], measured[held]))
+        for name, column in simple.items()
+        if np.isfinite(column[held]).all()
+    ]
+    return replace(found, baselines=tuple(baselines))
+
+
+def _macs(problem: _Problem) -> F64:
+    """MACs a row, (R,); NaN where there are none."""
+    macs = problem.table.totals("macs").astype(np.float64)[problem.network]
+    return np.where(macs > 0, macs, np.nan)
 
 
 def _fit_error(protocol: str, predicted: F64, measured: F64, before: F64) -> FitError:
@@ -379,30 +453,6 @@ def _fitted_on(measurements: Sequence[Measurement]) -> str:
     return f"{len(measurements)} measurements: {layers} of layers, the others of {len(networks)} networks"
 
 
-def _sizes(workload: Workload) -> dict[str, tuple[float, float]]:
-    """(smallest, largest) MACs, or elements of layers without, by kind of operator."""
-    sizes: dict[str, tuple[float, float]] = {}
-    for _, row in workload.rows():
-        kind, size = kind_of(row), float(row.macs or max(row.input_elements, row.output_elements))
-        low, high = sizes.get(kind, (size, size))
-        sizes[kind] = (min(low, size), max(high, size))
-    return sizes
-
-
-def coverage_of(measurements: Sequence[Measurement]) -> Coverage:
-    """The operators, sizes and conditions of measurements."""
-    kinds: dict[str, tuple[float, float]] = {}
-    for workload in {id(w): w for w in map(workload_of, measurements)}.values():
-        for kind, (low, high) in _sizes(workload).items():
-            seen_low, seen_high = kinds.get(kind, (low, high))
-            kinds[kind] = (min(low, seen_low), max(high, seen_high))
-    conditions = {
-        name: tuple(sorted({str(getattr(measurement, name)) for measurement in measurements}))
-        for name in ("batch", "threads", "runtime", "precision", "context")
-    }
-    return Coverage(kinds, conditions)
-
-
 def write_device(calibration: Calibration, path: Path, *, source: str) -> None:
     """The fitted device as a catalogue file, and beside it what was measured, as ``<stem>.coverage.json``.
 
@@ -419,27 +469,12 @@ def write_device(calibration: Calibration, path: Path, *, source: str) -> None:
     }
     knobs |= {name: {"value": fitted, "source": origin} for name, (_, fitted) in calibration.knobs.items()}
     error = calibration.error
-    summary = f"like {device.name}, {origin}; error {error.mape:.3g} % (median {error.median:.3g} %) {error.protocol}"
-    content = {"name": path.stem, "family": device.model.name, "summary": summary, "knobs": knobs}
-    path.write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=1000), encoding="utf-8")
-    covered = {
-        "kinds": {kind: list(sizes) for kind, sizes in calibration.coverage.kinds.items()},
-        "conditions": {name: list(values) for name, values in calibration.coverage.conditions.items()},
-    }
-    _coverage_path(path).write_text(json.dumps(covered, indent=1), encoding="utf-8")
-
-
-def read_coverage(path: Path) -> Coverage | None:
-    """What the device file at `path` was calibrated on, or None where nothing is recorded."""
-    recorded = _coverage_path(path)
-    if not recorded.is_file():
-        return None
-    content = json.loads(recorded.read_text(encoding="utf-8"))
-    return Coverage(
-        {kind: (float(low), float(high)) for kind, (low, high) in content["kinds"].items()},
-        {name: tuple(values) for name, values in content["conditions"].items()},
+    how = f"scaled by {calibration.factor:.3g}, " if calibration.scaled else ""
+    summary = (
+        f"like {device.name}, {how}{origin}; error {error.mape:.3g} % (median {error.median:.3g} %) {error.protocol}"
     )
-
-
-def _coverage_path(path: Path) -> Path:
-    return path.with_suffix(".coverage.json")
+    content: dict[str, Any] = {"name": path.stem, "family": device.model.name, "summary": summary}
+    content |= {"runtime": device.runtime} if device.runtime else {}
+    content["knobs"] = knobs
+    path.write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=1000), encoding="utf-8")
+    write_coverage(calibration.coverage, path)

@@ -18,10 +18,10 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
 from hwmodels.families.base import Composition, Layerwise, PairRule
 from hwmodels.families.spec import Column, n_configs, take
+from hwmodels.kernel_cache import cached_njit
 from hwmodels.workload.table import I64, Layers, LayerTable
 
 __all__ = [
@@ -73,7 +73,7 @@ class LayerCounts(NamedTuple):
 _COUNTED: WeakKeyDictionary[LayerTable, LayerCounts] = WeakKeyDictionary()
 
 
-@njit(cache=True, nogil=True)
+@cached_njit()
 def _count_rows(sequence: I64, start: I64, n_layers: int) -> tuple[I64, F64, I64]:
     """The fields of `LayerCounts` from ragged sequences of rows."""
     times, met = np.zeros(n_layers, np.int64), np.empty(n_layers, np.int64)
@@ -179,7 +179,7 @@ def _block_costs(
     return reduce_pairs(values[None], np.zeros(network.size, np.int64), np.arange(network.size), own, is_max)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@cached_njit(error_model="numpy")
 def reduce_pairs(costs: F64, config: I64, network: I64, counts: LayerCounts, is_max: Mask) -> F64:
     """out[p, m] = sum (or max) over the rows r of network p of counts * costs[config p, r, m]; costs (C, L, M)."""
     n_metrics = costs.shape[2]
@@ -192,7 +192,7 @@ def reduce_pairs(costs: F64, config: I64, network: I64, counts: LayerCounts, is_
     return out
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@cached_njit(error_model="numpy")
 def reduce_block(counts: LayerCounts, costs: F64, is_max: Mask, out: F64) -> None:
     """All pairs of N networks and H designs: costs (M, L, H) -> out (M, N, H), each as `reduce_pairs` has it."""
     out[:] = 0.0

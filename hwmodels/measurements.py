@@ -14,6 +14,7 @@ A row does not name its machine: one file holds one machine's measurements.
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import astuple, dataclass, fields
 from functools import cache
@@ -21,6 +22,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from hwmodels.errors import SpecError
+from hwmodels.files import write_text
 from hwmodels.workload.formats import precision_named
 from hwmodels.workload.graph import Builder, Workload
 from hwmodels.workload.ops import (
@@ -102,10 +104,11 @@ def read_measurements(path: Path) -> tuple[Measurement, ...]:
 
 def write_measurements(measurements: Sequence[Measurement], path: Path) -> None:
     """The rows as CSV, one column a field."""
-    with path.open("w", newline="", encoding="utf-8") as handle:
-        writer = csv.writer(handle)
-        writer.writerow(field.name for field in fields(Measurement))
-        writer.writerows(astuple(measurement) for measurement in measurements)
+    sink = io.StringIO(newline="")
+    writer = csv.writer(sink)
+    writer.writerow(field.name for field in fields(Measurement))
+    writer.writerows(astuple(measurement) for measurement in measurements)
+    write_text(path, sink.getvalue())
 
 
 def _measurement(row: Mapping[str, str | None], where: str) -> Measurement:

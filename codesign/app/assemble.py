@@ -7,6 +7,7 @@ from importlib.metadata import version
 from typing import Any, Literal
 
 from codesign.app.config import DataConfig, HardwareConfig, RunConfig
+from codesign.app.provenance import host
 from codesign.data import Dataset
 from codesign.executor.base import Executor
 from codesign.objectives import Limit, limits_of, objectives_of
@@ -227,4 +228,5 @@ def manifest(config: RunConfig, data: Dataset, space: JointSpace) -> Mapping[str
         "model_version": space.hardware.model.model_version,
         "device": _bases(space.hardware),
         "versions": {name: version(name) for name in packages},
+        "host": host(),
     }

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -24,6 +23,7 @@ import numpy.typing as npt
 
 from codesign.exact.front import Settings
 from codesign.exact.listing import (
+    ListedDesigns,
     ListedNetworks,
     SpaceFront,
     enumerate_space,
@@ -32,10 +32,13 @@ from codesign.exact.listing import (
     pair_tables,
 )
 from codesign.exact.parquet import PairParts, write_pairs
-from codesign.exact.rounds import Progress, write_whole
+from codesign.exact.rounds import Progress
+from codesign.objectives import limits_of
 from codesign.space.architecture import ArchitectureSpace
+from codesign.two_level.shortfall import MOST_PAIRS, cost_shortfall, even_sample
 from hwmodels.errors import SpecError
 from hwmodels.evaluate import layerwise_of
+from hwmodels.files import check_new_folder, is_partial, make_folder, strict_json, write_text
 from hwmodels.workload.rewrite import RUNTIMES
 
 if TYPE_CHECKING:
@@ -98,7 +101,7 @@ def enumerate_run(
     least = least_accuracy(on_task)
     if accuracy is not None and minimised is not None and least > 0:
         networks, minimised = _at_least(networks, minimised, 1.0 - least)
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     name = "error" if accuracy is not None else f"minus_{score}"
     result = enumerate_space(
         space,
@@ -117,7 +120,7 @@ def enumerate_run(
         ),
     )
     if all_pairs:
-        (folder / "pairs").mkdir(exist_ok=True)
+        make_folder(folder / "pairs")
         tables = pair_tables(networks, designs, score=minimised, score_name=name)
         write_pairs(folder / "pairs" / "all.parquet", tables, _objective_names(config, minimised, name))
     summary = _summary(config, space, networks, result, accuracy, score)
@@ -126,9 +129,26 @@ def enumerate_run(
         summary["notes"].append(f"one score a network on all designs, though they have {len(classes)} numerics")
     if accuracy is None and least > 0:
         summary["notes"].append(f"least_accuracy {least:g} is not applied: no accuracies are given")
+    summary["shortfall"] = [] if summary["front"] else _shortfall(config, space, networks, designs)
     summary["seconds"] = round(perf_counter() - began, 3)
     _write(folder, space, result, summary, score)
     return summary
+
+
+def _shortfall(config: RunConfig, space: JointSpace, networks: ListedNetworks, designs: ListedDesigns) -> list[str]:
+    """How far off an empty front is, on an even sample of networks by size and of designs where there are many."""
+    from codesign.app.assemble import cost_constraints
+
+    by_size = np.argsort(networks.columns["macs"], kind="stable")
+    device = even_sample(len(designs.genotypes), MOST_PAIRS // 16)
+    network = by_size[even_sample(len(by_size), max(MOST_PAIRS // max(device.size, 1), 2))]
+    pairs = space.join(
+        np.repeat(networks.genotypes[network], device.size, axis=0),
+        np.tile(designs.genotypes[device], (network.size, 1)),
+    )
+    limits = limits_of(space.hardware.model, cost_constraints(config, space.hardware.model))
+    whole = len(networks.genotypes) * len(designs.genotypes)
+    return list(cost_shortfall(pairs, space, networks.semantics, limits, considered=whole))
 
 
 def _objective_names(config: RunConfig, minimised: F64 | None, name: str) -> tuple[str, ...]:
@@ -226,7 +246,10 @@ def _at_least(networks: ListedNetworks, error: F64, largest: float) -> tuple[Lis
     """Networks whose error is small enough."""
     kept = error <= largest
     if not kept.any():
-        raise SpecError("least_accuracy", 1 - largest, f"at most the best accuracy, {1 - error.min():.6g}")
+        best = networks.space.describe(networks.genotypes[int(error.argmin())])
+        raise SpecError(
+            "least_accuracy", f"{1 - largest:g}", f"met: the largest accuracy is {1 - error.min():.6g} ({best})"
+        )
     columns = {name: values[kept] for name, values in networks.columns.items()}
     return (
         ListedNetworks(
@@ -243,9 +266,8 @@ def _at_least(networks: ListedNetworks, error: F64, largest: float) -> tuple[Lis
 
 def _check_folder(folder: Path) -> None:
     """New, empty, or left by an enumeration that was interrupted."""
-    if not folder.exists():
-        return
-    names = {path.name for path in folder.iterdir()} if folder.is_dir() else {""}
+    check_new_folder(folder)
+    names = {path.name for path in folder.iterdir() if not is_partial(path)} if folder.exists() else set()
     if names and not (_CHECKPOINT in names and names <= {_CHECKPOINT, f"{_CHECKPOINT}.part", "pairs"}):
         raise SpecError("--output", folder, "a new or empty folder, or one of an interrupted enumeration")
 
@@ -294,11 +316,11 @@ def _write(folder: Path, space: JointSpace, result: SpaceFront, summary: Mapping
     writer.writerows(records)
     outputs: Sequence[_Output] = (
         _Output("front.csv", table.getvalue()),
-        _Output("front.json", json.dumps(records, indent=2) + "\n"),
-        _Output("summary.json", json.dumps(summary, indent=2) + "\n"),
+        _Output("front.json", strict_json(records) + "\n"),
+        _Output("summary.json", strict_json(summary) + "\n"),
     )
     for name, content in outputs:
-        write_whole(folder / name, lambda path, content=content: path.write_text(content, encoding="utf-8"))  # type: ignore[misc]
+        write_text(folder / name, content)
 
 
 def _names(space: JointSpace, result: SpaceFront, score: str | None) -> list[str]:

@@ -27,16 +27,27 @@ __all__ = ["Run", "begin", "load", "reopen", "resume", "search"]
 
 
 class Run:
-    """A run that is ready: `go` executes what its store does not hold yet."""
+    """A run that is ready: `go` executes what its store does not hold yet.
 
-    def __init__(self, config: RunConfig, space: JointSpace, parts: Search, store: RunStore) -> None:
+    notes : what a user should know before it goes on, a line each.
+    """
+
+    def __init__(
+        self, config: RunConfig, space: JointSpace, parts: Search, store: RunStore, *, notes: Sequence[str] = ()
+    ) -> None:
         self.config, self.space, self.parts, self.store = config, space, parts, store
+        self.notes = tuple(notes)
 
     def go(self, report: Callable[[Event], None] = lambda event: None) -> None:
-        """Run to the end; interrupt at will."""
+        """Run to the end; interrupt at will.
+
+        Raises
+        ------
+        SpecError : another process runs it, or its files can no longer be read or written.
+        """
         from codesign.two_level.loop import run_search
 
-        with self.parts.slow:
+        with self.store.owned(), self.parts.slow:
             run_search(self.parts, self.store, report=report)
 
 
@@ -48,9 +59,10 @@ def begin(config: RunConfig, folder: Path) -> Run:
     SpecError : bad input or an occupied folder; nothing is written then.
     """
     from codesign.app.assemble import dataset_of, executor_of, joint_space, manifest, search_of
-    from codesign.store import RunBlobs, RunStore
+    from codesign.store import RunBlobs, RunStore, check_run_folder
 
-    executor = executor_of(config)  # first: it may pin this process, which must not have loaded torch
+    check_run_folder(folder)
+    executor = executor_of(config)  # before the data: it may pin this process, which must not have loaded torch
     data, blobs = dataset_of(config.data), RunBlobs()
     space = joint_space(config, data)
     parts = search_of(config, space, data, blobs, executor=executor)
@@ -80,11 +92,12 @@ def reopen(
     """
     from codesign.app.assemble import dataset_of, executor_of, joint_space, manifest, search_of
     from codesign.app.config import parse_config
-    from codesign.store import RunBlobs, RunStore
+    from codesign.app.provenance import changed_host
+    from codesign.store import RunBlobs, RunStore, checked_manifest
 
     objects = _given({"strategy": strategy, "estimator": estimator, "architecture": space})
     store, blobs = RunStore.open(folder), RunBlobs()
-    began, blobs.store = store.manifest, store
+    began, blobs.store = checked_manifest(store), store
     # Runs of versions that did not know the key were not pinned.
     at_first = {"name": "process", "portable": False, **began.get("executor", {})}
     if "object" in at_first:
@@ -102,7 +115,8 @@ def reopen(
         first = began["config"].get(key, {})
         if "object" in first and first != now["config"][key]:
             raise SpecError(f"{folder / 'manifest.json'}: {key}", now["config"][key], f"as the run began: {first}")
-    return Run(config, joint, search_of(config, joint, data, blobs, executor=trainings_on), store)
+    parts = search_of(config, joint, data, blobs, executor=trainings_on)
+    return Run(config, joint, parts, store, notes=changed_host(began, now))
 
 
 def search(

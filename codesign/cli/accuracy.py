@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,8 +9,10 @@ import typer
 
 from codesign.cli.app import app
 from codesign.cli.options import Json, numbers
+from codesign.cli.outputs import Force
 from codesign.cli.printing import print_json, print_table
 from hwmodels.errors import SpecError
+from hwmodels.files import check_new_file
 
 if TYPE_CHECKING:
     from codesign.estimate.tradeoff import Tradeoff
@@ -39,6 +40,7 @@ def tradeoff(
         bool, typer.Option("--statistical", help="Use the statistical shortcut for reads: several times faster.")
     ] = False,
     seed: Annotated[int, typer.Option(help="Seed of the training and of the draws.", min=0)] = 0,
+    force: Force = False,
     as_json: Json = False,
 ) -> None:
     """Plot accuracy against energy of one trained network over ADC bits and array size, and write the table."""
@@ -52,8 +54,8 @@ def tradeoff(
     from codesign.estimate.tradeoff import accuracy_against_energy, image_network
     from hwmodels.catalog import device as find
 
-    if output.suffix not in (".png", ".svg", ".pdf") or not output.parent.is_dir():
-        raise SpecError("--output", output, "a .png, .svg or .pdf file in an existing folder")
+    check_new_file(output, force=force, endings=(".pdf", ".png", ".svg"))
+    check_new_file(output.with_suffix(".csv"), force=force)
     chip, dataset = find(device), load(data)
     if not chip.spec.numerics().is_crossbar:
         raise SpecError("--device", device, "a crossbar of analogue cells")
@@ -76,14 +78,12 @@ def tradeoff(
 
 def _write(found: Tradeoff, output: Path) -> Path:
     """Write the picture and the table beside it; return the table's path."""
+    from codesign.report.table_file import write_table
     from codesign.report.tradeoff import save_tradeoff
 
     save_tradeoff(found, output)
     rows, path = found.rows(), output.with_suffix(".csv")
-    with path.open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.DictWriter(stream, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
+    write_table(path, {name: [row[name] for row in rows] for name in rows[0]})
     return path
 
 

@@ -150,16 +150,14 @@ def _reasons(table: CrossTable) -> dict[str, list[str]]:
 def _devices(device: list[str] | None, family: str | None) -> list[Device]:
     """Devices by name, then all devices of a family; each once."""
     from hwmodels.catalog import device as load
-    from hwmodels.catalog import device_names
-    from hwmodels.families.base import families
+    from hwmodels.catalog import devices_of
 
-    if family is not None and family not in families():
-        raise SpecError.unknown("--family", family, families())
-    of_family = [name for name in device_names() if family is not None and load(name).model.name == family]
-    names = [*(device or ()), *of_family]
-    if not names:
+    named = [load(name) for name in dict.fromkeys(device or ())]
+    others = [] if family is None else devices_of(family, where="--family")
+    found = [*named, *(item for item in others if item.name not in {known.name for known in named})]
+    if not found:
         raise SpecError("--device", "nothing", "named at least once, or --family")
-    return [load(name) for name in dict.fromkeys(names)]
+    return found
 
 
 def _with_knobs(device: Device, values: dict[str, Any]) -> Device:

@@ -120,7 +120,7 @@ def estimate(
 
 def _extrapolated(device: str, workload: Workload) -> list[str]:
     """List what the measurements behind a calibrated device file do not cover of a network."""
-    from hwmodels.calibrate import read_coverage
+    from hwmodels.coverage import read_coverage
 
     coverage = read_coverage(Path(device)) if device.endswith((".yaml", ".yml")) else None
     return [] if coverage is None else coverage.outside(workload)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -83,10 +84,12 @@ def measure(
 @app.command()
 def calibrate(
     csv: Annotated[Path, typer.Argument(help="Measurements of one machine, as `codesign measure` writes them.")],
-    like: Annotated[
-        str, typer.Option(help="Device that the fit starts from: name or YAML file.", show_default=False)
-    ] = ...,  # type: ignore[assignment]
     output: Annotated[Path, typer.Option("-o", "--output", help="Device file, new: .yaml.", show_default=False)] = ...,  # type: ignore[assignment]
+    like: Annotated[
+        str | None,
+        typer.Option(help="Device that the fit starts from: name or YAML file; by default the nearest of --family."),
+    ] = None,
+    family: Annotated[str, typer.Option(help="Family of the device, where --like names none.")] = "cpu",
     networks: Annotated[
         str | None, typer.Option(help="Fit only on these networks (and all layers), as a,b,c; predict the others.")
     ] = None,
@@ -97,21 +100,29 @@ def calibrate(
 ) -> None:
     """Fit a device to ten or more measurements, and report its error on networks that the fit did not see."""
     from hwmodels.calibrate import calibrate as fit
-    from hwmodels.calibrate import error_on, write_device
+    from hwmodels.calibrate import error_on, nearest_device, write_device
     from hwmodels.catalog import device as load
+    from hwmodels.catalog import devices_of
     from hwmodels.measurements import read_measurements
 
     if output.exists() or output.suffix not in (".yaml", ".yml") or not output.parent.is_dir():
         raise SpecError("--output", output, "a new .yaml file in an existing folder")
     rows = read_measurements(csv)
     seen, apart = _split(rows, networks)
-    start = load(like)
+    start = nearest_device(devices_of(family, where="--family"), seen) if like is None else load(like)
     found = fit(start, seen, knobs=knob)
     error, predicted = error_on(found, apart) if apart else (None, None)
     write_device(found, output, source=csv.name)
     if as_json:
-        record = {"knobs": found.knobs, "fitted_on": found.fitted_on, "error": vars(found.error)}
-        return print_json(record | {"apart": vars(error) if error else None, "device": str(output)})
+        record = {
+            "like": start.name,
+            "knobs": found.knobs,
+            "factor": found.factor,
+            "scaled": found.scaled,
+            "fitted_on": found.fitted_on,
+            "error": asdict(found.error),
+        }
+        return print_json(record | {"apart": asdict(error) if error else None, "device": str(output)})
     _print_calibration(found, start.name)
     if error is not None and predicted is not None:
         _print_predicted(apart, predicted.tolist(), error)
@@ -147,6 +158,10 @@ def _print_measured(rows: Sequence[Measurement]) -> None:
 
 def _print_calibration(found: Calibration, start: str) -> None:
     print(f"fitted on {found.fitted_on}, from {start}")
+    if found.scaled:
+        print(f"NOTE: {start} times {found.factor:.3g} predicts better than any fit of its knobs, and is the device")
+    elif found.factor != 1.0:
+        print(f"a free factor of {found.factor:.3g} beside the knobs: threads, load or a clock that no row states")
     print_table(
         ("knob", "before", "after"),
         ((name, f"{before:.4g}", f"{after:.4g}") for name, (before, after) in found.knobs.items()),
@@ -160,6 +175,10 @@ def _print_error(error: FitError) -> None:
         f"90th percentile {error.p90:.1f} %, rank correlation {error.spearman:.3f}; "
         f"before the fit mean {error.before_mape:.1f} %, median {error.before_median:.1f} %"
     )
+    for simple in error.baselines:
+        print(f"  {simple.name} alone: mean {simple.mape:.1f} %, median {simple.median:.1f} %")
+    if error.better_baseline is not None:
+        print(f"NOTE: {error.better_baseline.name} would predict better: another --like may be nearer to this machine")
 
 
 def _print_predicted(rows: Sequence[Measurement], predicted: Sequence[float], error: FitError) -> None:

@@ -16,6 +16,7 @@ from codesign.cli.printing import console, print_json
 
 if TYPE_CHECKING:
     from codesign.app.run import Run
+    from codesign.report.summary import Summary
     from codesign.store import RunStore
     from codesign.two_level.loop import Event
 
@@ -68,6 +69,8 @@ def enumerate_whole(
         print(f"  {count:>16,}  {name}")
     for note in summary["notes"]:
         print(f"note: {note}")
+    for sentence in summary["shortfall"]:
+        print(sentence)
     print(
         f"front of {summary['front']} pairs over {', '.join(summary['objectives'])}; results in {output / 'front.csv'}"
     )
@@ -109,12 +112,14 @@ def report(folder: Annotated[Path, typer.Argument(help="Folder of a run.")], as_
     """Write tables, pictures and the interactive page of a run."""
     from codesign.store import RunStore
 
-    _report(RunStore.open(folder), as_json=as_json)
+    _report(RunStore.open(folder, tolerant=True), as_json=as_json)
 
 
 def _run(run: Run, *, as_json: bool) -> None:
     from codesign.executor.base import WorkerLost
 
+    for note in run.notes:
+        print(f"codesign: {note}", file=sys.stderr)
     try:
         with _progress(run.config.generations) as show:
             run.go(show)
@@ -129,7 +134,7 @@ def _run(run: Run, *, as_json: bool) -> None:
 
 @contextmanager
 def _progress(generations: int) -> Iterator[Callable[[Event], None]]:
-    """A progress bar on standard error, fed by the loop's events."""
+    """A progress bar on standard error, fed by the events of the loop; none before the first: a refusal is one line."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     columns = (
@@ -138,16 +143,21 @@ def _progress(generations: int) -> Iterator[Callable[[Event], None]]:
         MofNCompleteColumn(),
         TimeElapsedColumn(),
     )
-    with Progress(*columns, console=console(error=True)) as bar:
-        whole = bar.add_task("generations", total=generations)
-        inner = bar.add_task("FAST", total=None)
+    bar = Progress(*columns, console=console(error=True))
+    whole = bar.add_task("generations", total=generations)
+    inner = bar.add_task("FAST", total=None)
 
-        def show(event: Event) -> None:
-            bar.update(whole, completed=event.generation)
-            label = {"fast": "FAST: pairs by cost", "slow": "SLOW: accuracies"}.get(event.level, "done")
-            bar.update(inner, description=label, completed=event.done, total=event.total or None)
+    def show(event: Event) -> None:
+        bar.start()
+        bar.update(whole, completed=event.generation)
+        label = {"fast": "FAST: pairs by cost", "slow": "SLOW: accuracies"}.get(event.level, "done")
+        bar.update(inner, description=label, completed=event.done, total=event.total or None)
 
+    try:
         yield show
+    finally:
+        if bar.live.is_started:
+            bar.stop()
 
 
 @contextmanager
@@ -172,14 +182,28 @@ def _counting() -> Iterator[Callable[[Any], None]]:
 
 def _report(store: RunStore, *, as_json: bool) -> None:
     from codesign.report.html import read_report, write_report
-    from codesign.report.tables import pareto_table
 
     contents = read_report(store)
     summary, paths = contents.summary, write_report(contents, store.folder)
+    for note in contents.notes:
+        print(f"codesign: {note}", file=sys.stderr)
+    if summary.ledger.diverged:
+        share = f"{summary.ledger.diverged} of {summary.ledger.estimates} accuracies count as chance"
+        print(f"codesign: {share}: diverged (a smaller learning_rate may help)", file=sys.stderr)
     if as_json:
-        return print_json(summary.as_dict())
+        print_json(summary.as_dict())
+    else:
+        _print_summary(summary, next((path for path in paths if path.name == "report.html"), store.folder))
+    if store.damage:
+        sys.exit(1)
+
+
+def _print_summary(summary: Summary, page: Path) -> None:
+    from codesign.report.tables import pareto_table
+
     ledger = summary.ledger
-    console().print(pareto_table(summary).rich())
+    if summary.front:
+        console().print(pareto_table(summary).rich())
     print(f"considered {ledger.considered:,} pairs, evaluated {ledger.evaluated:,}, deferred {ledger.deferred:,}")
     for reason, count in sorted(ledger.pruned.items(), key=lambda item: -item[1]):
         print(f"  pruned {count:>9,}  {reason}")
@@ -188,5 +212,6 @@ def _report(store: RunStore, *, as_json: bool) -> None:
         rate = f"{ledger.misjudged} of {ledger.audited} audited, {ledger.misjudged / ledger.audited:.1%}"
         print(f"false prunes of the guess by capacity: {rate}")
     print(f"trained {ledger.trained} networks, {ledger.estimates} accuracies; {seconds}")
-    page = next((path for path in paths if path.name == "report.html"), store.folder)
+    for sentence in summary.shortfall:
+        print(sentence)
     print(f"front of {len(summary.front)} pairs; results in {page}")

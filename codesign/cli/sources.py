@@ -85,14 +85,18 @@ def _read(source: Source, batch: int | None, precision: Precision) -> Workload:
     if source.torch is not None:
         from hwmodels.workload.from_torch import load_torch
 
-        if shapes:
-            raise SpecError("--input", " ".join(source.inputs), "for other networks: a torch function brings its own")
-        return load_torch(source.torch, batch=batch, precision=precision)
+        return load_torch(source.torch, batch=batch, precision=precision, input_shapes=shapes)
     if source.onnx is not None:
         from hwmodels.workload.from_onnx import from_onnx
 
         return from_onnx(source.onnx, batch=batch, precision=precision, input_shapes=shapes)
     shape = _single(shapes)
+    if source.layers is not None:
+        from hwmodels.workload.from_layer_list import from_layer_list
+
+        if shape is not None:
+            raise SpecError("--input", " ".join(source.inputs), "nothing beside --layers: the layers have their sizes")
+        return from_layer_list(source.layers, batch=batch, precision=precision)
     if source.hf_config is not None:
         from hwmodels.workload.from_hf_config import from_hf_config
 

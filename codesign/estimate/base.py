@@ -52,6 +52,7 @@ class Estimate:
     draws : the metric behind `error` for each draw, one entry where nothing is random.
     trained : whether this call trained, rather than found the weights.
     seconds : wall time of this call.
+    diverged : whether numbers that are not finite turned up in training or evaluation; what rests on them is chance.
     """
 
     error: float
@@ -62,6 +63,7 @@ class Estimate:
     draws: tuple[float, ...] = ()
     trained: bool = field(default=False, compare=False)
     seconds: float = field(default=0.0, compare=False)
+    diverged: bool = False
 
     @classmethod
     def of_accuracy(
@@ -75,10 +77,11 @@ class Estimate:
         key: str,
         trained: bool = False,
         seconds: float = 0.0,
+        diverged: bool = False,
     ) -> Estimate:
         """The estimate of a classifier: shares told right on the two splits; the error is what is told wrong."""
         metrics = {"accuracy": accuracy, "accuracy_test": accuracy_test}
-        return cls(1.0 - accuracy, spread, metrics, fidelity, key, draws, trained, seconds)
+        return cls(1.0 - accuracy, spread, metrics, fidelity, key, draws, trained, seconds, diverged)
 
     @property
     def accuracy(self) -> float:

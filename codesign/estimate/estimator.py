@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from math import ceil
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -23,6 +23,7 @@ from codesign.estimate.crossbar_network import (
     read_products,
     reading_errors,
 )
+from codesign.estimate.divergence import Diverged, require_finite, share_right
 from codesign.estimate.quantise import FLOAT_BITS, effective_bits, effective_formats, is_float32, quantise
 from codesign.estimate.recipe import Recipe
 from codesign.estimate.train import deterministic, pack, restore, train, training_key, unpack
@@ -36,6 +37,13 @@ __all__ = ["TrainingEstimator"]
 _BATCH = 512  # images evaluated at once
 
 Predict = Callable[[Tensor], Tensor]
+
+
+class _Scored(NamedTuple):
+    """Accuracies of one draw on validation and test, and whether some of it is chance."""
+
+    accuracies: tuple[float, float]
+    diverged: bool
 
 
 class TrainingEstimator:
@@ -116,8 +124,8 @@ class TrainingEstimator:
             self.weights.put(key, payload, time.perf_counter() - start)
         with deterministic(), torch.no_grad():
             network = restore(workload, unpack(payload))
-            predictors = self._predictors(network, numerics, self._draws(numerics, fidelity), seed)
-            scores = np.array([self._score(predict) for predict in predictors])
+            scored = self._scores(network, numerics, self._draws(numerics, fidelity), seed)
+        scores = np.array([draw.accuracies for draw in scored])
         return Estimate.of_accuracy(
             float(scores[:, 0].mean()),
             float(scores[:, 1].mean()),
@@ -127,7 +135,18 @@ class TrainingEstimator:
             key=key,
             trained=trained,
             seconds=time.perf_counter() - start,
+            diverged=any(draw.diverged for draw in scored),
         )
+
+    def _scores(self, network: Network, numerics: Numerics, draws: int, seed: int) -> list[_Scored]:
+        """Each draw's accuracies; chance where weights or ranges are not finite."""
+        try:
+            require_finite(network.state_dict().values())
+            predictors = self._predictors(network, numerics, draws, seed)
+        except Diverged:
+            chance = 1.0 / self.dataset.classes
+            return [_Scored((chance, chance), diverged=True)] * draws
+        return [self._score(predict) for predict in predictors]
 
     def _draws(self, numerics: Numerics, fidelity: float) -> int:
         return max(1, ceil(self.draws * fidelity)) if numerics.is_random else 1
@@ -151,10 +170,11 @@ class TrainingEstimator:
         errors = reading_errors(arrays, inputs)
         return [partial(quantised, products=approximate_products(arrays, errors, seed, draw)) for draw in range(draws)]
 
-    def _score(self, predict: Predict) -> tuple[float, float]:
+    def _score(self, predict: Predict) -> _Scored:
         """Accuracy on validation and on test."""
         validation, test = self.dataset.validation, self.dataset.test
         images = torch.from_numpy(np.concatenate([validation.images, test.images]))
-        classes = torch.cat([predict(batch).argmax(dim=1) for batch in torch.split(images, _BATCH)]).numpy()
-        right = classes == np.concatenate([validation.labels, test.labels])
-        return float(right[: len(validation.labels)].mean()), float(right[len(validation.labels) :].mean())
+        scores = torch.cat([predict(batch) for batch in torch.split(images, _BATCH)])
+        of_validation, of_test = scores[: len(validation.labels)], scores[len(validation.labels) :]
+        accuracies = share_right(of_validation, validation.labels), share_right(of_test, test.labels)
+        return _Scored(accuracies, diverged=not bool(torch.isfinite(scores).all()))

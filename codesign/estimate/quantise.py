@@ -22,6 +22,7 @@ from types import MappingProxyType
 import torch
 from torch import Tensor, nn
 
+from codesign.estimate.divergence import require_finite
 from codesign.estimate.floats import activation_scale, rounded, rounded_weights
 from codesign.estimate.fold import fold_norms
 from codesign.estimate.integer import (
@@ -122,6 +123,7 @@ def quantise(network: Network, numerics: Numerics, calibration: Tensor) -> Quant
     Raises
     ------
     SpecError : a layer with fewer than 2 weight bits or 1 activation bit.
+    Diverged : calibration values that are not finite.
     """
     folded = fold_norms(network)
     with torch.no_grad():
@@ -134,6 +136,8 @@ def quantise(network: Network, numerics: Numerics, calibration: Tensor) -> Quant
                 where = f"{network.workload.name}: {node.name}"
                 raise SpecError(where, (weight_bits, input_bits), "at least 2 weight bits and 1 activation bit")
             inputs = [values[source] for source in node.inputs]
+            if isinstance(node.operator, (*_STATIONARY, ops.MatMul)):
+                require_finite([*inputs, values[node.name]])
             formats = effective_formats(node, numerics)
             is_integer = [not given.is_float and not is_float32(given) for given in formats]
             if isinstance(node.operator, _STATIONARY) and all(is_integer):

@@ -143,6 +143,8 @@ def _fit(network: Network, dataset: Dataset, recipe: Recipe, epochs: int) -> Non
             torch.autograd.backward(loss)
             optimiser.step()
             schedule.step()
+        if torch.isnan(loss):  # no step brings such weights back
+            break
     network.eval()
 
 

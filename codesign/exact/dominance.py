@@ -17,7 +17,8 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
+
+from hwmodels.kernel_cache import cached_njit
 
 __all__ = [
     "BEATEN",
@@ -192,7 +193,7 @@ class Filtering(NamedTuple):
     by_reason: I64
 
 
-@njit(cache=True, nogil=True)
+@cached_njit()
 def grow(points: F64) -> PointTree:
     """The tree of `points` (F, O), finite."""
     n, n_objectives = points.shape
@@ -228,7 +229,7 @@ def grow(points: F64) -> PointTree:
     return PointTree(points[order], start[:size], stop[:size], child[:size], low[:size], high[:size])
 
 
-@njit(cache=True, nogil=True)
+@cached_njit()
 def _dominator(point: F64, tree: PointTree, stack: I64) -> int:
     """Position of a point of the tree that dominates `point` (O,), or -1."""
     n_objectives = point.size
@@ -258,7 +259,7 @@ def _dominator(point: F64, tree: PointTree, stack: I64) -> int:
     return -1
 
 
-@njit(cache=True, nogil=True)
+@cached_njit()
 def _dominates(left: F64, right: F64) -> bool:
     """No worse in every objective and better in one."""
     better = False
@@ -269,7 +270,7 @@ def _dominates(left: F64, right: F64) -> bool:
     return better
 
 
-@njit(cache=True, nogil=True)
+@cached_njit()
 def beaten(points: F64, tree: PointTree) -> Mask:
     """Which `points` (P, O) some point of the tree dominates, (P,); an equal point does not."""
     stack = np.empty(_STACK, np.int64)
@@ -279,7 +280,7 @@ def beaten(points: F64, tree: PointTree) -> Mask:
     return mask
 
 
-@njit(cache=True, nogil=True)
+@cached_njit()
 def _remember(dominating: F64, point: F64) -> None:
     """Put a dominating point in front of the remembered ones, (K, O)."""
     for q in range(len(dominating) - 1, 0, -1):
@@ -287,7 +288,7 @@ def _remember(dominating: F64, point: F64) -> None:
     dominating[0] = point
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@cached_njit(error_model="numpy")
 def descend(descent: Descent, enough: int) -> tuple[int, int]:
     """All pairs of some networks with the designs of a tree; a bound rules out whole tiles.
 
@@ -306,7 +307,7 @@ def descend(descent: Descent, enough: int) -> tuple[int, int]:
     return n_networks, size
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@cached_njit(error_model="numpy")
 def _descend_network(descent: Descent, n: int, size: int) -> int:
     """The candidates among the pairs of network n, written from `size` on; returns the new size."""
     # Records are taken apart once a network: to do so at each node, or to hand them on, costs more than the node.
@@ -352,7 +353,7 @@ def _descend_network(descent: Descent, n: int, size: int) -> int:
     return size
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@cached_njit(error_model="numpy")
 def _is_over(costs: F64, limits: F64, j: int) -> bool:
     """Whether a pair column of node j, costs (M, FAN), is over its limit."""
     over = False
@@ -361,7 +362,7 @@ def _is_over(costs: F64, limits: F64, j: int) -> bool:
     return over
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@cached_njit(error_model="numpy")
 def _search_front(point: F64, memory: NodeMemory, front: PointTree, query: I64, g: int, j: int) -> bool:
     """Whether a point of the front dominates the least objectives of node j; it is remembered then."""
     at = _dominator(point, front, query)
@@ -372,7 +373,7 @@ def _search_front(point: F64, memory: NodeMemory, front: PointTree, query: I64, 
     return True
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@cached_njit(error_model="numpy")
 def _reduce_group(counts: F64, costs: F64, is_max: Mask, out: F64) -> None:
     """out[m, j] = sum (or max) over layers of counts * costs[l, m, j], layers in order, as `hwmodels.compose` adds."""
     out[:] = 0.0
@@ -389,7 +390,7 @@ def _reduce_group(counts: F64, costs: F64, is_max: Mask, out: F64) -> None:
                     out[m, j] += count * costs[layer, m, j]
 
 
-@njit(cache=True, nogil=True)
+@cached_njit()
 def _remembered(point: F64, dominating: F64, g: int, j: int) -> bool:
     """Whether a point remembered at [g, j] dominates `point`; indices, for a view would cost more than the loop."""
     for q in range(dominating.shape[2]):
@@ -404,7 +405,7 @@ def _remembered(point: F64, dominating: F64, g: int, j: int) -> bool:
     return False
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@cached_njit(error_model="numpy")
 def filter_pairs(filtering: Filtering, n: int, reasons: I32, size: int) -> int:
     """The candidates among the pairs of network n, reduced in float64 and written from `size` on.
 
@@ -442,7 +443,7 @@ def filter_pairs(filtering: Filtering, n: int, reasons: I32, size: int) -> int:
     return size
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@cached_njit(error_model="numpy")
 def _search_front_of_pair(
     point: F64, memory: DesignMemory, front: PointTree, bounds: Float32Bounds, query: I64, design: int
 ) -> bool:
@@ -455,7 +456,7 @@ def _search_front_of_pair(
     return True
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@cached_njit(error_model="numpy")
 def filter_tile(filtering: Filtering, tile: F32, size: int) -> int:
     """As `filter_pairs` for every network; float32 decides what it can prove, float64 the rest.
 
@@ -471,7 +472,7 @@ def filter_tile(filtering: Filtering, tile: F32, size: int) -> int:
 _CERTAINLY_OVER, _POSSIBLY_OVER, _DOMINATED = 1, 2, 4
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@cached_njit(error_model="numpy")
 def _prove(filtering: Filtering, tile: F32, n: int, reasons: I32) -> None:
     """What float32 proves of the pairs of network n: OVER or BEATEN; a pair that may be over a limit is UNDECIDED."""
     bounds, flags = filtering.bounds, reasons
@@ -488,7 +489,7 @@ def _prove(filtering: Filtering, tile: F32, n: int, reasons: I32) -> None:
         reasons[j] = OVER if flags[j] & _CERTAINLY_OVER else dominated
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@cached_njit(error_model="numpy")
 def _flag_dominated(filtering: Filtering, tile: F32, n: int, flags: I32) -> None:
     """Flag the pairs of network n that a point remembered for their design certainly dominates."""
     memory, row, first = filtering.memory, filtering.networks.rows[n], filtering.block.first
@@ -509,7 +510,7 @@ def _flag_dominated(filtering: Filtering, tile: F32, n: int, flags: I32) -> None
             flags[j] |= dominated[j]
 
 
-@njit(cache=True, nogil=True)
+@cached_njit()
 def _set_thresholds(memory: DesignMemory, design: int, bounds: Float32Bounds) -> None:
     """Set the float32 thresholds of the points remembered for one design."""
     n_slots, n_pair, _ = memory.pair.shape
@@ -522,7 +523,7 @@ def _set_thresholds(memory: DesignMemory, design: int, bounds: Float32Bounds) ->
             memory.rows[q, r, design] = memory.points[0, design, q, n_pair + r]
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@cached_njit(error_model="numpy")
 def _reduce_pair(counts: F64, costs: F64, is_max: Mask, out: F64) -> None:
     """out[m] = sum (or max) over layers of counts * costs[l, m], layers in order, as `hwmodels.compose` adds."""
     out[:] = 0.0
@@ -534,7 +535,7 @@ def _reduce_pair(counts: F64, costs: F64, is_max: Mask, out: F64) -> None:
                 out[m] = max(out[m], cost) if is_max[m] else out[m] + count * cost
 
 
-@njit(cache=True, nogil=True)
+@cached_njit()
 def max_tile(counts: F64, costs: F32, out: F32) -> None:
     """out[n, h] = max over the layers that network n has of costs[l, h]: counts (N, L), costs (L, H)."""
     out[:] = 0.0
@@ -545,7 +546,7 @@ def max_tile(counts: F64, costs: F32, out: F32) -> None:
                     out[n, j] = max(out[n, j], costs[layer, j])
 
 
-@njit(cache=True, nogil=True)
+@cached_njit()
 def filter_values(
     values: F64,
     allowed: Mask,
@@ -584,7 +585,7 @@ def filter_values(
     return size
 
 
-@njit(cache=True, nogil=True)
+@cached_njit()
 def filter_listed(
     values: F64,
     allowed: Mask,

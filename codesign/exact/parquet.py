@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from codesign.exact.pairs import PairTables, dense_columns, is_infeasible
-from codesign.exact.rounds import Front, write_whole
+from codesign.exact.rounds import Front
+from hwmodels.files import make_folder, write_whole
 
 __all__ = ["PairParts", "write_pairs"]
 
@@ -34,7 +35,7 @@ class PairParts:
 
         columns = {name: pairs.values[:, i] for i, name in enumerate(self.names)}
         table = pa.table({"network": pairs.network, "design": pairs.design, **columns})
-        self.folder.mkdir(exist_ok=True)
+        make_folder(self.folder)
         write_whole(self.folder / f"{part:05d}.parquet", lambda path: pq.write_table(table, path, compression="zstd"))
 
 

@@ -7,7 +7,6 @@ they find little: the front is strong before most pairs are met.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
@@ -22,8 +21,9 @@ import numpy.typing as npt
 from codesign.exact.dominance import beaten, grow
 from codesign.exact.passes import PairFilter, ThreadState
 from hwmodels.errors import SpecError
+from hwmodels.files import write_whole
 
-__all__ = ["BlockLoop", "Blocks", "Checkpoint", "Front", "Progress", "Sink", "write_whole"]
+__all__ = ["BlockLoop", "Blocks", "Checkpoint", "Front", "Progress", "Sink"]
 
 F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
@@ -116,15 +116,6 @@ class Checkpoint:
     def remove(self) -> None:
         if self.path is not None:
             self.path.unlink(missing_ok=True)
-
-
-def write_whole(path: Path, write: Callable[[Path], None]) -> None:
-    """Let `write` fill a file beside `path`, then put it there at once."""
-    part = path.with_name(path.name + ".part")
-    write(part)
-    with part.open("rb+") as handle:
-        os.fsync(handle.fileno())
-    part.replace(path)
 
 
 def _save(path: Path, state: dict[str, npt.NDArray[Any]]) -> None:

@@ -247,7 +247,7 @@ def _attend(query: Tensor, key: Tensor, value: Tensor, *beside: Tensor) -> Tenso
 def _pool(operator: ops.Pool2d, node: Node, inputs: list[ops.Shape]) -> Operation:
     kernel, stride, padding = operator.geometry(inputs[0])
     if operator.mode == "max":
-        return nn.MaxPool2d(kernel, stride, padding, ceil_mode=operator.ceil_mode)
+        return nn.MaxPool2d(kernel, stride, padding, operator.dilation, ceil_mode=operator.ceil_mode)
     return nn.AvgPool2d(kernel, stride, padding, ceil_mode=operator.ceil_mode, count_include_pad=False)
 
 

@@ -5,13 +5,14 @@ Everything follows from the run store, so writing it twice gives the same files:
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from codesign.app.assemble import dataset_of, manifest
 from codesign.app.config import RunConfig
+from codesign.app.provenance import changed_keys
 from codesign.report.cloud import Cloud, cloud_of
 from codesign.report.design import Design, design_of, roofline_of
 from codesign.report.scale import spoken, title
@@ -20,6 +21,8 @@ from codesign.report.tables import build_table, ledger_table, pareto_table
 from codesign.report.template import PAGE
 from codesign.space.joint import JointSpace
 from codesign.store import RunStore
+from hwmodels.errors import SpecError
+from hwmodels.files import make_folder, strict_json, write_text, write_whole
 from hwmodels.units import format_quantity, split_unit
 from hwmodels.workload.rewrite import RUNTIMES
 
@@ -31,7 +34,11 @@ __all__ = ["Report", "page", "read_report", "write_report"]
 
 @dataclass(frozen=True, eq=False)
 class Report:
-    """Content of the page and the figures. design : the knee layer by layer, None without a front."""
+    """Content of the page and the figures.
+
+    design : the knee layer by layer, None without a front. notes : damaged parts, and what the run was made with and
+    this report is not, a line each.
+    """
 
     manifest: dict[str, Any]
     config: RunConfig
@@ -39,6 +46,7 @@ class Report:
     summary: Summary
     cloud: Cloud
     design: Design | None
+    notes: tuple[str, ...] = ()
 
 
 class _Section(NamedTuple):
@@ -52,7 +60,7 @@ def read_report(source: RunStore | Path, *, space: JointSpace | None = None) -> 
 
     Raises
     ------
-    SpecError : no run there, or a configuration that no longer parses.
+    SpecError : no run there, a configuration that no longer parses, or genotypes of another space.
     """
     store = open_store(source)
     config = config_of(store)
@@ -60,24 +68,29 @@ def read_report(source: RunStore | Path, *, space: JointSpace | None = None) -> 
     summary = summarise(store, space=space)
     cloud = cloud_of(store, config, space, summary)
     design = design_of(summary.knee_pair, config, space) if summary.knee_pair is not None else None
-    return Report(store.manifest, config, space, summary, cloud, design)
+    began, now = store.manifest, manifest(config, dataset_of(config.data), space)
+    if began["space"] != now["space"] and "object" not in config.architecture.section():
+        where = f"{store.folder / 'manifest.json'}: space"
+        raise SpecError(where, began["space"], f"that of its architecture, {now['space']}", "the genotypes mean others")
+    notes = (*store.damage, *changed_keys(began, now))
+    return Report(began, config, space, summary, cloud, design, notes)
 
 
 def write_report(report: Report, folder: Path) -> list[Path]:
     """Write report.html, pareto.csv, .md and .tex, front.json and the figures into `folder`."""
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     table = pareto_table(report.summary)
     texts = {
         "report.html": page(report),
         "pareto.csv": table.csv(),
         "pareto.md": table.markdown(),
         "pareto.tex": table.latex(),
-        "front.json": json.dumps([pair.as_dict() for pair in report.summary.front], indent=2) + "\n",
+        "front.json": strict_json([pair.as_dict() for pair in report.summary.front]) + "\n",
     }
     written = []
     for name, text in texts.items():
         written.append(folder / name)
-        written[-1].write_text(text, encoding="utf-8", newline="\n")
+        write_text(written[-1], text)
     return written + _write_figures(report, folder)
 
 
@@ -113,7 +126,7 @@ def page(report: Report) -> str:
     )
     return PAGE.substitute(
         title=escape(heading),
-        lead=lead,
+        lead=lead + "".join(f"<br>Note: {escape(note)}." for note in report.notes),
         navigation=" ".join(f'<a href="#{s.anchor}">{escape(s.heading)}</a>' for s in sections),
         sections="\n".join(
             f'<section id="{s.anchor}">\n<h2>{escape(s.heading)}</h2>\n{s.body}\n</section>' for s in sections
@@ -137,7 +150,10 @@ def _headline(report: Report) -> str:
     cards = "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in numbers)
     knee = summary.knee_pair
     if knee is None:
-        return f'<dl class="numbers">{cards}</dl><p>No evaluated pair meets the constraints: there is no front.</p>'
+        why = "".join(f"<p>{escape(sentence[:1].upper() + sentence[1:])}.</p>" for sentence in summary.shortfall)
+        return (
+            f'<dl class="numbers">{cards}</dl><p>No evaluated pair meets the constraints: there is no front.</p>{why}'
+        )
     shown = ", ".join(spoken(name, value) for name, value in knee.objectives.items())
     knobs = ", ".join(f"{name} {value}" for name, value in knee.hardware.items())
     on_design = f" on {escape(knobs)}" if knobs else ""
@@ -250,7 +266,9 @@ def _configuration(report: Report) -> str:
 
     manifest = report.manifest
     text = yaml.safe_dump(manifest["config"], sort_keys=False, allow_unicode=True)
-    facts = {name: str(manifest[name]) for name in ("data", "space", "space_size", "family", "model_version")}
+    named = ("data", "space", "space_size", "family", "model_version")
+    facts = {name: str(manifest[name]) for name in named if name in manifest}
+    facts |= {name.replace("_", " "): str(value) for name, value in manifest.get("host", {}).items()}
     facts |= {name: str(number) for name, number in manifest["versions"].items()}
     versions = build_table({"name": list(facts), "value": list(facts.values())}, caption="Fingerprints and versions.")
     return f'<pre>{escape(text)}</pre><div class="scroll">{versions.html()}</div>'
@@ -295,5 +313,6 @@ def _write_figures(report: Report, folder: Path) -> list[Path]:
 
 
 def _save(figure: Any, path: Path) -> Path:
-    figure.savefig(path, dpi=150, bbox_inches="tight", metadata={"Software": None})
+    options = {"dpi": 150, "bbox_inches": "tight", "metadata": {"Software": None}}
+    write_whole(path, lambda part: figure.savefig(part, **options))
     return path

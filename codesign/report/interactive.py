@@ -15,6 +15,7 @@ import plotly.graph_objects as go
 
 from codesign.report.cloud import DEFERRED_NAME, Cloud
 from codesign.report.design import Design, layer_bars, roofline_of
+from codesign.report.empty import NO_MACS, NO_PROGRESS, NO_TIME, why_no_accuracy, why_no_costs
 from codesign.report.palette import ACCENT, DEFERRED, GREYS, SECOND, SEQUENTIAL, category
 from codesign.report.plots import FRONT_OF_TWO, STEP_COLOURS, best_so_far, cost_front, waterfall
 from codesign.report.scale import Scale, axis_label, scale_of, shared_scale, spoken
@@ -31,6 +32,8 @@ _TALL = 560  # pixels; room for the legend below
 def cost_figure(summary: Summary, cloud: Cloud) -> go.Figure:
     """Two costs of all kinds of pairs; see `plots.plot_costs`."""
     x, y = cloud.axes
+    if not cloud.drawn and not summary.evaluated:
+        return _nothing(why_no_costs(summary))
     across, up = (shared_scale(name, [cloud.costs[name], _values(summary.evaluated, name)]) for name in (x, y))
     figure = go.Figure()
     for i, (kind, rows) in enumerate(cloud.drawn):
@@ -58,6 +61,8 @@ def cost_figure(summary: Summary, cloud: Cloud) -> go.Figure:
 
 def accuracy_figure(summary: Summary, *, cost: str) -> go.Figure:
     """Validation accuracy against one cost, evaluated pairs only."""
+    if not summary.evaluated:
+        return _nothing(why_no_accuracy(summary))
     scale, per_cent = scale_of(cost, _values(summary.evaluated, cost)), scale_of("accuracy", [])
     figure = go.Figure()
     line = best_so_far(summary.evaluated, cost, summary.least_accuracy)
@@ -98,6 +103,8 @@ def layer_figure(design: Design, quantity: str) -> go.Figure:
     """Bars by layer: "latency_s" coloured by what binds, "energy_j" stacked by term."""
     bars = layer_bars(design)
     whole = bars.latency_s if quantity == "latency_s" else bars.energy_j
+    if not whole.any():
+        return _nothing(NO_TIME)
     scale = scale_of(quantity, whole.max(initial=0.0))
     if quantity == "latency_s":
         parts = {
@@ -123,6 +130,8 @@ def layer_figure(design: Design, quantity: str) -> go.Figure:
 def roofline_figure(design: Design) -> go.Figure:
     """MAC/s of each layer against its MAC per byte."""
     roof = roofline_of(design)
+    if not len(roof.rate):
+        return _nothing(NO_MACS)
     scale = shared_scale("rate_macs_per_s", [roof.rate, [roof.peak] if roof.peak else []])
     figure = go.Figure()
     figure.add_scatter(
@@ -147,6 +156,8 @@ def roofline_figure(design: Design) -> go.Figure:
 
 def progress_figure(progress: Progress) -> go.Figure:
     """Hypervolume and best accuracy against networks trained."""
+    if not np.isfinite(progress.accuracy).any():
+        return _nothing(NO_PROGRESS)
     figure = go.Figure()
     figure.add_scatter(
         x=progress.trainings, y=100 * progress.hypervolume, mode="lines+markers", name="hypervolume (left)",
@@ -187,6 +198,18 @@ def _evaluated(figure: go.Figure, summary: Summary, across: Scale, up: Scale, x:
         )  # fmt: skip
 
 
+def _nothing(why: str) -> go.Figure:
+    """A figure that says why it is empty."""
+    figure = go.Figure()
+    middle = {"xref": "paper", "yref": "paper", "x": 0.5, "y": 0.5, "showarrow": False}
+    figure.add_annotation(text="<br>".join(wrap(why, 44)), **middle)
+    figure = _finished(figure, "", "")
+    figure.update_layout(height=260)
+    figure.update_xaxes(visible=False)
+    figure.update_yaxes(visible=False)
+    return figure
+
+
 def _values(pairs: tuple[Pair, ...], name: str) -> F64:
     return np.array([pair.objectives[name] if name == "accuracy" else pair.costs[name] for pair in pairs], np.float64)
 
@@ -222,10 +245,16 @@ def _finished(figure: go.Figure, x: str, y: str, *, log_x: bool = False, log_y: 
     for axis, text, is_log in (("x", x, log_x), ("y", y, log_y)):
         layout = figure.layout[f"{axis}axis"]
         layout.update(title={"text": text, "standoff": 8}, automargin=True, zeroline=False)
-        if is_log:
-            ticks = _log_ticks([getattr(trace, axis) for trace in figure.data])
+        parts = [getattr(trace, axis) for trace in figure.data]
+        if is_log and _positive(parts):
+            ticks = _log_ticks(parts)
             layout.update(type="log", tickvals=ticks, ticktext=[f"{tick:g}" for tick in ticks])
     return figure
+
+
+def _positive(parts: list[Any]) -> bool:
+    """Whether every value has a place on a logarithmic axis."""
+    return all((np.asarray(part, np.float64) > 0).all() for part in parts if part is not None)
 
 
 def _log_ticks(parts: list[Any]) -> list[float]:

@@ -6,6 +6,7 @@ have no accuracy, so pictures against costs alone show them.
 
 from __future__ import annotations
 
+from textwrap import fill
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +15,7 @@ import numpy.typing as npt
 from codesign.pareto import non_dominated
 from codesign.report.cloud import DEFERRED_NAME, Cloud
 from codesign.report.design import Design, layer_bars, roofline_of
+from codesign.report.empty import NO_MACS, NO_PROGRESS, NO_TIME, why_no_accuracy, why_no_costs
 from codesign.report.palette import ACCENT, DEFERRED, GREYS, SECOND, SEQUENTIAL, category
 from codesign.report.scale import Scale, axis_label, scale_of, shared_scale
 from codesign.report.summary import Pair, Progress, Summary
@@ -49,6 +51,8 @@ def plot_costs(summary: Summary, cloud: Cloud, ax: Axes | None = None) -> Axes:
     evaluated pairs, whatever their accuracy.
     """
     ax, (x, y) = _axes(ax), cloud.axes
+    if not cloud.drawn and not summary.evaluated:
+        return _nothing(ax, why_no_costs(summary))
     across, up = (shared_scale(name, [cloud.costs[name], _costs(summary.evaluated, name)]) for name in (x, y))
     for i, (kind, rows) in enumerate(cloud.drawn):
         colour, marker, _ = GREYS[i % len(GREYS)]
@@ -67,7 +71,12 @@ def plot_costs(summary: Summary, cloud: Cloud, ax: Axes | None = None) -> Axes:
     _evaluated(summary, ax, across, up, x, y, coloured=True)
     line = cost_front(summary, x, y)
     ax.step(across.apply(line[:, 0]), up.apply(line[:, 1]), where="post", color=ACCENT, lw=1, label=FRONT_OF_TWO)
-    ax.set(xscale="log", yscale="log", xlabel=axis_label(across, "lower"), ylabel=axis_label(up, "lower"))
+    ax.set(xlabel=axis_label(across, "lower"), ylabel=axis_label(up, "lower"))
+    _log_scale(
+        ax,
+        x=np.append(cloud.costs[x], _costs(summary.evaluated, x)),
+        y=np.append(cloud.costs[y], _costs(summary.evaluated, y)),
+    )
     _plain_ticks(ax)
     ax.legend(fontsize="x-small", loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2, frameon=False)
     return ax
@@ -76,6 +85,8 @@ def plot_costs(summary: Summary, cloud: Cloud, ax: Axes | None = None) -> Axes:
 def plot_accuracy(summary: Summary, cloud: Cloud, ax: Axes | None = None) -> Axes:
     """Validation accuracy against a cost for evaluated pairs; strips above show where the others lie on that cost."""
     ax, cost = _axes(ax), cloud.axes[1]
+    if not summary.evaluated:
+        return _nothing(ax, why_no_accuracy(summary))
     scale = shared_scale(cost, [cloud.costs[cost], _costs(summary.evaluated, cost)])
     per_cent = scale_of("accuracy", [])
     _evaluated(summary, ax, scale, per_cent, cost, "accuracy", coloured=False)
@@ -87,7 +98,8 @@ def plot_accuracy(summary: Summary, cloud: Cloud, ax: Axes | None = None) -> Axe
         )  # fmt: skip
     if summary.least_accuracy > 0:
         ax.axhline(100 * summary.least_accuracy, color="0.5", lw=0.8, ls="--", label="least accuracy wanted")
-    ax.set(xscale="log", xlabel=axis_label(scale, "lower"), ylabel=axis_label(per_cent, "higher"))
+    ax.set(xlabel=axis_label(scale, "lower"), ylabel=axis_label(per_cent, "higher"))
+    _log_scale(ax, x=np.append(cloud.costs[cost], _costs(summary.evaluated, cost)))
     _strips(cloud, ax, scale.apply(cloud.costs[cost]))
     _plain_ticks(ax)
     ax.legend(fontsize="x-small", loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2, frameon=False)
@@ -137,6 +149,8 @@ def plot_layer_latency(design: Design, ax: Axes | None = None) -> Axes:
     """Latency of each layer, coloured by the term that binds it (terms overlap, so they are not stacked)."""
     ax = _axes(ax)
     bars = layer_bars(design)
+    if not bars.latency_s.any():
+        return _nothing(ax, NO_TIME)
     scale = scale_of("latency_s", bars.latency_s.max(initial=0.0))
     for i, limit in enumerate(dict.fromkeys(bars.binding)):
         bound = [j for j, name in enumerate(bars.binding) if name == limit]
@@ -149,6 +163,8 @@ def plot_layer_energy(design: Design, ax: Axes | None = None) -> Axes:
     """Energy of each layer, stacked by term."""
     ax = _axes(ax)
     bars = layer_bars(design)
+    if not bars.energy_j.any():
+        return _nothing(ax, NO_TIME)
     scale = scale_of("energy_j", bars.energy_j.max(initial=0.0))
     left = np.zeros(len(bars.names))
     for i, (name, joules) in enumerate(bars.energy_parts.items()):
@@ -162,6 +178,8 @@ def plot_roofline(design: Design, ax: Axes | None = None) -> Axes:
     """MAC/s of each layer against its MAC per byte, under the limits that the family states."""
     ax = _axes(ax)
     roof = roofline_of(design)
+    if not len(roof.rate):
+        return _nothing(ax, NO_MACS)
     scale = shared_scale("rate_macs_per_s", [roof.rate, np.array([roof.peak] if roof.peak else [])])
     ax.scatter(
         roof.intensity,
@@ -174,7 +192,7 @@ def plot_roofline(design: Design, ax: Axes | None = None) -> Axes:
     )
     if roof.peak:
         ax.axhline(roof.peak / scale.factor, color=ACCENT, lw=1.2, label=f"peak: {roof.peak_name}")
-    if roof.bandwidth and len(roof.intensity):
+    if roof.bandwidth:
         x = np.geomspace(roof.intensity.min() / 2, roof.intensity.max() * 2, 50)
         y = roof.bandwidth * x
         ax.plot(x, scale.apply(np.minimum(y, roof.peak) if roof.peak else y), color="0.4", lw=1.2, label="bandwidth")
@@ -192,6 +210,8 @@ def plot_progress(progress: Progress, ax: Axes | None = None) -> Axes:
     from matplotlib.ticker import MaxNLocator
 
     ax = _axes(ax)
+    if not np.isfinite(progress.accuracy).any():
+        return _nothing(ax, NO_PROGRESS)
     ax.plot(progress.trainings, 100 * progress.hypervolume, "o-", color=SECOND, ms=4)
     ax.set_xlabel("networks trained (count), fewer is better")
     ax.set_ylabel("hypervolume (% of box), higher is better", color=SECOND)
@@ -230,6 +250,20 @@ def _axes(ax: Axes | None) -> Axes:
     from matplotlib.figure import Figure
 
     return Figure(figsize=(6.4, 4.8), layout="constrained").add_subplot()
+
+
+def _nothing(ax: Axes, why: str) -> Axes:
+    """A panel that says why it is empty."""
+    ax.set_axis_off()
+    ax.text(0.5, 0.5, fill(why, 44), transform=ax.transAxes, ha="center", va="center", color="0.35")
+    return ax
+
+
+def _log_scale(ax: Axes, *, x: F64 | None = None, y: F64 | None = None) -> None:
+    """Logarithmic axes where all values allow it: a zero has no place on one."""
+    for values, set_scale in ((x, ax.set_xscale), (y, ax.set_yscale)):
+        if values is not None and len(values) and (values > 0).all():
+            set_scale("log")
 
 
 def _costs(pairs: tuple[Pair, ...], name: str) -> F64:

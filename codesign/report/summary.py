@@ -18,14 +18,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from codesign.app.assemble import dataset_of, joint_space, least_accuracy, task_limits
+from codesign.app.assemble import cost_constraints, dataset_of, joint_space, least_accuracy, task_limits
 from codesign.app.config import RunConfig, parse_config
-from codesign.objectives import positive
+from codesign.objectives import Limit, limits_of, positive
 from codesign.pareto import hypervolume, knee, non_dominated
 from codesign.space.joint import JointSpace
-from codesign.store import RunStore
+from codesign.store import RunStore, checked_manifest
 from codesign.two_level.archive import Archive, Member
 from codesign.two_level.ledger import Ledger
+from codesign.two_level.shortfall import MOST_PAIRS, cost_shortfall, even_sample, task_shortfall
+from hwmodels.workload.rewrite import RUNTIMES
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -76,6 +78,7 @@ class Summary:
 
     evaluated : pairs with an accuracy, in the order of evaluation. front : those on the front, by falling accuracy.
     knee : position in `front`, None where it is empty. reference : objective -> reference value of the hypervolume.
+    shortfall : sentences that say how far off the nearest pairs are, where the front is empty.
     """
 
     ledger: Ledger
@@ -87,6 +90,7 @@ class Summary:
     knee: int | None
     reference: dict[str, float]
     progress: Progress
+    shortfall: tuple[str, ...] = ()
 
     @property
     def knee_pair(self) -> Pair | None:
@@ -125,12 +129,14 @@ class Summary:
             "misjudged": ledger.misjudged,
             "trained": ledger.trained,
             "estimates": ledger.estimates,
+            "diverged": ledger.diverged,
             "seconds": ledger.seconds,
             "best_accuracy": None if np.isnan(reached) else float(reached),
             "hypervolume": self.progress.hypervolume.tolist(),
             "hypervolume_reference": self.reference,
             "front": [pair.as_dict() for pair in self.front],
             "knee": self.knee,
+            "shortfall": list(self.shortfall),
         }
 
 
@@ -167,17 +173,40 @@ def summarise(source: RunStore | Path, *, space: JointSpace | None = None) -> Su
         knee=knee(archive.points(front)) if front else None,
         reference=dict(zip(("error", *archive.objectives), [1.0, *map(float, shown)], strict=True)),
         progress=_progress(archive, ledgers, reference),
+        shortfall=() if front or not ledgers else _shortfall(store, config, space, archive),
     )
 
 
+def _shortfall(store: RunStore, config: RunConfig, space: JointSpace, archive: Archive) -> tuple[str, ...]:
+    """Why the front is empty: of the evaluated pairs, or of all pairs where none was evaluated."""
+    full = [member for member in archive.members if member.fidelity == 1.0]
+    if full:
+        shown = [_pair(member, archive, on_front=False) for member in full]
+        places = [", ".join(f"{name} = {value}" for name, value in pair.hardware.items()) for pair in shown]
+        named = [
+            f"network {pair.architecture}" + (f", {place}" if place else "")
+            for pair, place in zip(shown, places, strict=True)
+        ]
+        return task_shortfall(archive.limits, [member.estimate.metrics for member in full], named)
+    if archive.members:
+        return (f"no pair is evaluated at full fidelity: {len(archive.members):,} are below it",)
+    names = [f"gene_{i}" for i in range(space.n_genes)]
+    columns = store.read_fast(names)
+    pairs = np.stack([columns[name] for name in names], axis=1).astype(np.int64)
+    chosen = even_sample(len(pairs), MOST_PAIRS)
+    limits: tuple[Limit, ...] = limits_of(space.hardware.model, cost_constraints(config, space.hardware.model))
+    found = cost_shortfall(pairs[chosen], space, RUNTIMES[config.runtime], limits, considered=len(pairs))
+    return found or ("some pairs meet all limits on costs, and none of them has an accuracy yet",)
+
+
 def open_store(source: RunStore | Path) -> RunStore:
-    """The store itself, or that of a folder."""
-    return source if isinstance(source, RunStore) else RunStore.open(source)
+    """The store itself, or that of a folder, of which damaged parts are left out."""
+    return source if isinstance(source, RunStore) else RunStore.open(source, tolerant=True)
 
 
 def config_of(store: RunStore) -> RunConfig:
     """The configuration that a run was started with."""
-    return parse_config(store.manifest["config"], where=str(store.folder / "manifest.json"))
+    return parse_config(checked_manifest(store)["config"], where=str(store.folder / "manifest.json"))
 
 
 def space_of(config: RunConfig) -> JointSpace:
@@ -205,7 +234,8 @@ def _reference(archive: Archive) -> F64:
     """The reference point, (1 + K,): error 1, and a margin over the worst evaluated costs (1 where there is none)."""
     points = _positive_points(archive, archive.members)
     worst = points[:, 1:].max(axis=0) if len(points) else np.ones(points.shape[1] - 1)
-    return np.concatenate([[1.0], REFERENCE_MARGIN * worst])
+    # A cost that is zero in every pair has no box of its own: it counts as one of unit width.
+    return np.concatenate([[1.0], REFERENCE_MARGIN * np.where(worst > 0, worst, 1.0)])
 
 
 def _positive_points(archive: Archive, members: Sequence[Member]) -> F64:

@@ -148,6 +148,7 @@ def ledger_table(summary: Summary) -> Table:
     for reason in summary.ledger.pruned:
         counts[f"pruned, {reason}"] = [float(one.pruned.get(reason, 0)) for one in parts]
     words_of = _LEDGER_WORDS | (_AUDIT_WORDS if summary.ledger.audited else {})
+    words_of |= _DIVERGED_WORDS if summary.ledger.diverged else {}
     for name, words in words_of.items():
         counts[words] = [float(getattr(one, name)) for one in parts]
     seconds = {f"{level} level (s)": [one.seconds.get(level, 0.0) for one in parts] for level in summary.ledger.seconds}
@@ -174,6 +175,7 @@ _AUDIT_WORDS = {
     "audited": "guessed away, and evaluated to check the guess",
     "misjudged": "of these on the front of their generation: false prunes",
 }
+_DIVERGED_WORDS = {"diverged": "accuracies that are chance: diverged"}
 
 
 def _column(name: str, values: list[Any]) -> Column:

@@ -10,6 +10,7 @@ import numpy as np
 from codesign.estimate.tradeoff import Tradeoff
 from codesign.report.palette import category
 from codesign.report.scale import axis_label, scale_of
+from hwmodels.files import write_whole
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -56,4 +57,4 @@ def save_tradeoff(tradeoff: Tradeoff, path: Path) -> None:
 
     figure = Figure(figsize=(6.4, 4.8), layout="constrained")
     plot_tradeoff(tradeoff, figure.add_subplot())
-    figure.savefig(path, dpi=150)
+    write_whole(path, lambda part: figure.savefig(part, dpi=150))

@@ -16,10 +16,10 @@ from typing import NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
 from codesign.space.base import Gene, Genotypes, Space
 from codesign.space.lowering import BatchGraph
+from hwmodels.kernel_cache import cached_njit
 from hwmodels.workload.graph import Builder, Workload
 from hwmodels.workload.ops import Precision, Shape
 from hwmodels.workload.rewrite import Semantics, rewrite
@@ -137,7 +137,7 @@ def _distinct_codes(code: npt.NDArray[np.int64], size: int) -> tuple[npt.NDArray
     return first[present], place[code]
 
 
-@njit(cache=True, nogil=True)
+@cached_njit()
 def first_of_each(code: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
     """Which codes (P,), none negative, are the first of their value: a hash table with open addressing."""
     size = 16

@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
 from hwmodels.errors import SpecError
+from hwmodels.kernel_cache import cached_njit
 
 __all__ = ["Gene", "Genotypes", "Space"]
 
@@ -143,7 +143,7 @@ class Space:
         return np.asarray(self.genes[index].choices)[genotypes[:, index]]
 
 
-@njit(cache=True, nogil=True)
+@cached_njit()
 def _inside(genotypes: Genotypes, cardinalities: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
     """Which rows have every gene among its choices, (P,)."""
     inside = np.ones(len(genotypes), np.bool_)
@@ -153,7 +153,7 @@ def _inside(genotypes: Genotypes, cardinalities: npt.NDArray[np.int64]) -> npt.N
     return inside
 
 
-@njit(cache=True, nogil=True)
+@cached_njit()
 def _mutated(
     genotypes: Genotypes,
     drawn: npt.NDArray[np.float64],

@@ -19,9 +19,9 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
 from hwmodels.errors import SpecError
+from hwmodels.kernel_cache import cached_njit
 from hwmodels.workload.ops import (
     Activation,
     ActivationName,
@@ -441,7 +441,7 @@ def _variant(row: Row, code: int) -> Row:
     return row._replace(input_offchip=(code >> 2) & 1, output_offchip=(code >> 1) & 1, parameters=row.parameters + bias)
 
 
-@njit(cache=True, nogil=True)
+@cached_njit()
 def _ragged(
     ids: npt.NDArray[np.int32],
     edge_slot: I64,

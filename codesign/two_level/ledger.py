@@ -8,7 +8,8 @@ from typing import Any
 
 __all__ = ["Ledger"]
 
-_COUNTS = ("considered", "evaluated", "deferred", "trained", "estimates", "violating", "audited", "misjudged")
+_COUNTS = ("considered", "evaluated", "deferred", "trained", "estimates", "violating", "audited", "misjudged",
+           "diverged")  # fmt: skip
 
 
 @dataclass
@@ -19,6 +20,7 @@ class Ledger:
     FAST but were not chosen for SLOW. `trained` counts networks, `estimates` accuracies measured (one a network and
     Numerics); `violating` evaluated pairs miss an accuracy constraint. Of the pairs that aggressive pruning had guessed
     away, `audited` were evaluated all the same, and `misjudged` of these were on the front of their generation.
+    `diverged` counts the estimates that are chance, because numbers in training or evaluation were not finite.
     """
 
     considered: int = 0
@@ -30,6 +32,7 @@ class Ledger:
     violating: int = 0
     audited: int = 0
     misjudged: int = 0
+    diverged: int = 0
     seconds: dict[str, float] = field(default_factory=dict)
 
     @classmethod

@@ -102,6 +102,7 @@ def run_search(search: Search, store: RunStore, *, report: Report = lambda event
             violating=int((search.archive.excess(members) > 0).any(axis=1).sum()),
             audited=len(audited),
             misjudged=_misjudged(search, verdicts, audited),
+            diverged=sum(search.archive.classes[known].estimate.diverged for known in wanted),
             seconds={"fast": fast_seconds, "slow": slow_seconds},
         )
         store.commit(generation, [member.stored for member in members], search.strategy.state(), ledger)

@@ -9,7 +9,8 @@ need and answer with what they made; the store has one writer.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import isfinite
 from typing import NamedTuple, Protocol, Self
 
 import numpy as np
@@ -78,7 +79,14 @@ class EstimateTask:
             made = None if self.weights is None else self.weights.take()
             if made is not None:
                 yield made
-            yield KeyedEstimate(unit.keys[position], estimate)
+            yield KeyedEstimate(unit.keys[position], _comparable(estimate))
+
+
+def _comparable(estimate: Estimate) -> Estimate:
+    """An estimate as it is; where its error is no number, one that counts as diverged, with an error of 1."""
+    if isfinite(estimate.error) and isfinite(estimate.spread):
+        return estimate
+    return replace(estimate, error=estimate.error if isfinite(estimate.error) else 1.0, spread=0.0, diverged=True)
 
 
 class SlowLevel:

@@ -25,7 +25,10 @@ from hwmodels.errors import SpecError
 from hwmodels.families.base import CostModel, families, family
 from hwmodels.families.spec import Spec
 
-__all__ = ["Device", "MeasuredError", "device", "device_names", "device_template", "load_device", "measured_errors"]
+__all__ = [
+    "Device", "MeasuredError", "device", "device_names", "device_template", "devices_of", "load_device",
+    "measured_errors",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -92,6 +95,21 @@ def device(name: str) -> Device:
     if name not in device_names():
         raise SpecError.unknown("device", name, device_names())
     return load_device(Path(str(files("hwmodels") / "catalog" / f"{name}.yaml")))
+
+
+def devices_of(family_name: str, *, where: str = "family") -> list[Device]:
+    """The devices of one family that ship, in alphabetical order.
+
+    Raises
+    ------
+    SpecError : an unknown family, with the nearest match.
+
+    >>> [found.name for found in devices_of("spatial")][:2]
+    ['eyeriss_like', 'gemmini_like']
+    """
+    if family_name not in families():
+        raise SpecError.unknown(where, family_name, families())
+    return [found for found in map(device, device_names()) if found.model.name == family_name]
 
 
 def load_device(path: Path) -> Device:

@@ -21,6 +21,8 @@ import numpy as np
 import numpy.typing as npt
 from numba import njit
 
+from hwmodels.kernel_cache import cached_njit
+
 __all__ = [
     "BFLOAT16",
     "BY_WIDTH",
@@ -48,7 +50,7 @@ CONV, POOL, NORM, EMBEDDING = 0, 4, 5, 9
 BY_WIDTH, INTEGER, BFLOAT16 = 0, 1, 6
 
 inner = njit(nogil=True, error_model="numpy")
-entry = njit(cache=True, nogil=True, error_model="numpy")
+entry = cached_njit(error_model="numpy")
 
 _BLOCK = 1024  # records written at a time: their columns and they stay in the second cache
 _REFERENCE_NODE_NM = 45.0

@@ -12,11 +12,11 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from hwmodels.calibrate import fit_knobs
 from hwmodels.compose import Gathered, LayerCounts, PairColumns, reduce_pairs, tensor_of
 from hwmodels.evaluate import design_metrics, layerwise_of
 from hwmodels.families.base import CostModel
 from hwmodels.families.spec import Spec, columns_of, n_configs
+from hwmodels.fit import fit_knobs
 from hwmodels.validation.spaces import Counted
 from hwmodels.workload.table import Layers
 
@@ -99,6 +99,4 @@ def fit_rows(
         return logarithms
 
     targets = np.log(np.concatenate([values[seen] for values in measured.values()]))
-    found = fit_knobs(predict, spec, knobs, measured=targets, sigma=np.full(targets.size, _SIGMA))
-    fitted: _S = spec.changed({name: found.values()[name] for name in knobs})
-    return fitted
+    return fit_knobs(predict, spec, knobs, measured=targets, sigma=np.full(targets.size, _SIGMA), free_factor=True).spec

@@ -1,7 +1,8 @@
 """What of a network is outside the operator vocabulary, and how much of its data movement that is.
 
-Importers write an operator that they do not know as `Unknown`: it moves its operands and its result, and computes
-nothing. A cost is as good as the share of such rows is small.
+Importers write an operator that they do not know as `Unknown`: it moves its operands, its weights and its result, and
+computes nothing. MACs, latency and energy of such a network are lower bounds, and how far below the truth they may be
+the share does not say: a product with few operands can hold most of the work.
 """
 
 from __future__ import annotations
@@ -9,9 +10,12 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from hwmodels.workload.graph import Workload
-from hwmodels.workload.ops import Row, Unknown
+from hwmodels.workload.ops import Complex, Row, Unknown
 
-__all__ = ["UnknownOperator", "unknown_operators"]
+__all__ = ["LOWER_BOUNDS", "UnknownOperator", "unknown_operators"]
+
+LOWER_BOUNDS = "MACs, latency and energy are lower bounds: what an unknown operator computes is not counted"
+"""What a report of a network with unknown operators says beside their list."""
 
 
 class UnknownOperator(NamedTuple):
@@ -19,7 +23,7 @@ class UnknownOperator(NamedTuple):
 
     operator : its name in the framework it came from.
     count : how often it is called.
-    share : of the elements that the network reads and writes, between 0 and 1.
+    share : of the elements that the network reads (weights included) and writes, between 0 and 1.
     """
 
     operator: str
@@ -39,9 +43,10 @@ def unknown_operators(workload: Workload) -> list[UnknownOperator]:
     for node, row in workload.rows():
         elements = _moved(row)
         moved += elements
-        if isinstance(node.operator, Unknown):
-            count, total = found.get(node.operator.what, (0, 0))
-            found[node.operator.what] = (count + 1, total + elements)
+        operator = node.operator.operator if isinstance(node.operator, Complex) else node.operator
+        if isinstance(operator, Unknown):
+            count, total = found.get(operator.what, (0, 0))
+            found[operator.what] = (count + 1, total + elements)
     listed = [UnknownOperator(what, count, total / max(moved, 1)) for what, (count, total) in found.items()]
     return sorted(listed, key=lambda unknown: (-unknown.share, unknown.operator))
 

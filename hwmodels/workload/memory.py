@@ -6,12 +6,16 @@ live together. In-place operators, tiling and allocator fragmentation are not mo
 
 from __future__ import annotations
 
+from functools import reduce
+from math import prod
+from operator import mul
+
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from hwmodels.kernel_cache import cached_njit
 from hwmodels.workload.ops import Kind
-from hwmodels.workload.table import I64, LayerTable, Networks
+from hwmodels.workload.table import I64, LayerTable, Networks, network_sums
 
 __all__ = ["kv_cache_bytes", "live_activation_bytes", "peak_activation_bytes", "weight_bytes"]
 
@@ -20,7 +24,7 @@ F64 = npt.NDArray[np.float64]
 
 def weight_bytes(table: LayerTable) -> F64:
     """Bytes of all stored parameters at their layers' weight bits, (N,)."""
-    return _sum_bits(table, table.layers.parameters * table.layers.weight_bits) / 8.0
+    return _sum_bits(table, table.layers.parameters, table.layers.weight_bits) / 8.0
 
 
 def kv_cache_bytes(table: LayerTable) -> F64:
@@ -29,15 +33,17 @@ def kv_cache_bytes(table: LayerTable) -> F64:
     They stay between two runs of the network, so they are not among the activations that live during one.
     """
     layers = table.layers
-    kept = layers.batch * layers.out_channels * layers.out_h * (layers.kind == Kind.CACHE)
-    return _sum_bits(table, kept * layers.activation_bits) / 8.0
+    tokens = layers.out_h * (layers.kind == Kind.CACHE)
+    return _sum_bits(table, tokens, layers.batch, layers.out_channels, layers.activation_bits) / 8.0
 
 
-def _sum_bits(table: LayerTable, bits: I64) -> F64:
-    """Sum of a column over each network's layers, (N,)."""
-    running = np.concatenate([np.zeros(1, np.int64), np.cumsum(bits[table.networks.sequence])])
-    total: F64 = np.diff(running[table.networks.sequence_start]).astype(np.float64)
-    return total
+def _sum_bits(table: LayerTable, *factors: I64) -> F64:
+    """Sum of a product of columns over each network's layers, (N,); in Python's integers where int64 ends."""
+    largest = prod(float(column.max(initial=0)) for column in factors)
+    if largest >= 2.0**62:
+        factors = tuple(column.astype(object) for column in factors)
+    bits = reduce(mul, factors)
+    return network_sums(table.networks, bits).astype(np.float64)
 
 
 def peak_activation_bytes(table: LayerTable) -> F64:
@@ -61,7 +67,7 @@ def live_activation_bytes(table: LayerTable, network: int = 0) -> F64:
     return live / 8.0
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@cached_njit(error_model="numpy")
 def _peak_bits(networks: Networks, output_elements: I64, activation_bits: I64) -> F64:
     """The largest of each network's live bits."""
     start = networks.sequence_start
@@ -78,7 +84,7 @@ def _peak_bits(networks: Networks, output_elements: I64, activation_bits: I64) -
     return peak
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@cached_njit(error_model="numpy")
 def _live_bits(network: int, networks: Networks, output_elements: I64, activation_bits: I64, live: F64) -> None:
     """live[t] = sum of the bits of tensors with made <= t <= last use, at each step t of one network."""
     base = networks.sequence_start[network]
@@ -96,8 +102,9 @@ def _live_bits(network: int, networks: Networks, output_elements: I64, activatio
             last_use[source[e]] = max(last_use[source[e]], step)
         elif destination[e] >= 0:
             # An input read twice is one tensor.
-            which, bits = -1 - source[e], elements[e] * activation_bits[networks.sequence[base + destination[e]]]
-            input_bits[which] = max(input_bits[which], float(bits))
+            which = -1 - source[e]
+            bits = float(elements[e]) * activation_bits[networks.sequence[base + destination[e]]]
+            input_bits[which] = max(input_bits[which], bits)
             input_last[which] = max(input_last[which], step)
     for which in range(n_inputs):
         if input_last[which] >= 0:
@@ -105,7 +112,7 @@ def _live_bits(network: int, networks: Networks, output_elements: I64, activatio
             change[input_last[which] + 1] -= input_bits[which]
     for step in range(steps):
         row = networks.sequence[base + step]
-        bits = float(output_elements[row] * activation_bits[row])
+        bits = float(output_elements[row]) * activation_bits[row]
         change[step] += bits
         change[last_use[step] + 1] -= bits
     total = 0.0

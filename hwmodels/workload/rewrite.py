@@ -17,7 +17,9 @@ from hwmodels.workload.ops import (
     Activation,
     Attention,
     Conv2d,
+    Conv3d,
     ConvTranspose2d,
+    ConvTranspose3d,
     Elementwise,
     Linear,
     MatMul,
@@ -42,6 +44,9 @@ __all__ = [
     "rewrite",
     "zero_rule",
 ]
+
+_HOSTS = (Conv2d, Conv3d, ConvTranspose2d, ConvTranspose3d, Linear)
+"""What takes a normalisation or an activation into its own loop."""
 
 DeadBranches = Literal["run", "run_if_read", "dropped"]
 """What a compiling runtime does with edges that carry no data from a cell's input to its output.
@@ -157,7 +162,7 @@ def fuse(workload: Workload) -> Workload:
         stands_for[node.name] = host.name
         if isinstance(node.operator, Activation):
             activated.add(host.name)
-        elif isinstance(host.operator, Conv2d | ConvTranspose2d | Linear):
+        elif isinstance(host.operator, _HOSTS):
             kept[host.name] = replace(host, operator=replace(host.operator, bias=True))
     return Workload.of(workload.name, kept.values(), (stands_for.get(name, name) for name in workload.outputs))
 
@@ -217,7 +222,7 @@ def absorbs(host: Operator, guest: Operator) -> bool:
     """Whether a convolution or linear layer takes the operator that alone reads it into its own loop."""
     is_shared = isinstance(host, Shared)
     operator = host.operator if isinstance(host, Shared) else host
-    if not isinstance(operator, Conv2d | ConvTranspose2d | Linear):
+    if not isinstance(operator, _HOSTS):
         return False
     if isinstance(guest, Norm):  # which would scale the weights: impossible where others run on them
         return guest.mode == "batch" and not is_shared

@@ -14,12 +14,25 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from hwmodels.errors import SpecError
 from hwmodels.workload.graph import Input, Workload
-from hwmodels.workload.ops import Row
+from hwmodels.workload.ops import Kind, Row
 
-__all__ = ["I64", "LayerTable", "Layers", "Networks", "RowBank", "layer_table"]
+__all__ = ["I64", "MOST_OF_ONE_LAYER", "LayerTable", "Layers", "Networks", "RowBank", "layer_table", "network_sums"]
 
 I64 = npt.NDArray[np.int64]
+F64 = npt.NDArray[np.float64]
+
+MOST_OF_ONE_LAYER = 2**60
+"""Counts of one layer are 64-bit integers, with room for the small factors of a cost model."""
+
+
+def _too_large(rows: Iterable[Row], where: str = "") -> SpecError:
+    """The largest count of the first layer that has one beyond the limit."""
+    row = next(row for row in rows if max(row) >= MOST_OF_ONE_LAYER)
+    field, count = max(zip(Row._fields, row, strict=True), key=lambda item: item[1])
+    place = where or f"a layer of kind {Kind(row.kind).name.lower()}"
+    return SpecError(f"{place}: {field}", f"{count:.4g}", f"< 2**60 = {MOST_OF_ONE_LAYER:.4g}, the most of one layer")
 
 
 class Layers(NamedTuple):
@@ -63,7 +76,18 @@ class Layers(NamedTuple):
 
     @classmethod
     def of(cls, rows: Sequence[Row]) -> Layers:
-        columns = np.array(rows, dtype=np.int64).reshape(len(rows), len(Row._fields))
+        """The rows as columns.
+
+        Raises
+        ------
+        SpecError : a count of `MOST_OF_ONE_LAYER` or more.
+        """
+        try:
+            columns = np.array(rows, dtype=np.int64).reshape(len(rows), len(Row._fields))
+        except OverflowError:
+            columns = np.full((1, 1), MOST_OF_ONE_LAYER)
+        if columns.size and columns.max() >= MOST_OF_ONE_LAYER:
+            raise _too_large(rows)
         return cls(*np.ascontiguousarray(columns.T))
 
     def row(self, index: int) -> Row:
@@ -116,12 +140,9 @@ class LayerTable:
         np.add.at(out, (owner, self.networks.sequence), 1.0)
         return out
 
-    def totals(self, column: str) -> I64:
-        """Sum of one column of `layers` over each network's layers, (N,); exact integers."""
-        values: I64 = getattr(self.layers, column)[self.networks.sequence]
-        running = np.concatenate([np.zeros(1, np.int64), np.cumsum(values)])
-        total: I64 = np.diff(running[self.networks.sequence_start])
-        return total
+    def totals(self, column: str) -> I64 | F64:
+        """Sum of one column of `layers` over each network's layers, (N,); see `network_sums`."""
+        return network_sums(self.networks, getattr(self.layers, column))
 
     def edges(self, network: int) -> npt.NDArray[np.int64]:
         """Edges (source, destination, elements) of one network, (E, 3)."""
@@ -133,6 +154,24 @@ class LayerTable:
         """Row ids of one network in topological order."""
         start, stop = self.networks.sequence_start[network : network + 2]
         return self.networks.sequence[start:stop]
+
+
+def network_sums(networks: Networks, values: npt.NDArray[Any]) -> I64 | F64:
+    """Sums over the layers of each network of one value a row, (N,).
+
+    values : (L,) integers >= 0, int64 or Python's. Sums are exact integers; where one of them is beyond int64, all are
+    float64, each the float nearest to its exact sum.
+    """
+    column = values[networks.sequence]
+    if values.dtype != object and float(np.sum(column, dtype=np.float64)) < 2.0**62:
+        running = np.concatenate([np.zeros(1, np.int64), np.cumsum(column)])
+        total: I64 = np.diff(running[networks.sequence_start])
+        return total
+    bounds = zip(networks.sequence_start[:-1], networks.sequence_start[1:], strict=True)
+    exact = [sum(column[start:stop].tolist()) for start, stop in bounds]
+    if max(exact, default=0) < 2**63:
+        return np.array(exact, dtype=np.int64)
+    return np.array(exact, dtype=np.float64)
 
 
 class RowBank:
@@ -193,7 +232,11 @@ def layer_table(workloads: Sequence[Workload]) -> LayerTable:
             sequence.append(bank.id(row))
         sequences.append(sequence)
         edges.append(_edges(workload, position))
-    flat = np.array([edge for part in edges for edge in part], dtype=np.int64).reshape(-1, 3)
+    try:
+        layers = bank.layers()
+        flat = np.array([edge for part in edges for edge in part], dtype=np.int64).reshape(-1, 3)
+    except SpecError:
+        raise _first_too_large(workloads) from None
     networks = Networks(
         sequence=np.array([row for part in sequences for row in part], dtype=np.int64),
         sequence_start=_starts(sequences),
@@ -202,7 +245,14 @@ def layer_table(workloads: Sequence[Workload]) -> LayerTable:
         edge_elements=flat[:, 2].copy(),
         edge_start=_starts(edges),
     )
-    return LayerTable(bank.layers(), networks, tuple(workload.name for workload in workloads))
+    return LayerTable(layers, networks, tuple(workload.name for workload in workloads))
+
+
+def _first_too_large(workloads: Iterable[Workload]) -> SpecError:
+    """The error of the first layer with a count beyond the limit, by the names of network and layer."""
+    places = ((f"{workload.name}: {node.name}", row) for workload in workloads for node, row in workload.rows())
+    where, row = next(place for place in places if max(place[1]) >= MOST_OF_ONE_LAYER)
+    return _too_large([row], where)
 
 
 def _starts(parts: Sequence[Sequence[Any]]) -> I64:

@@ -54,7 +54,7 @@ def watch_writes(last: int | None) -> Writes:
         writes.before("file")
 
     codesign.store.sqlite3.connect = lambda path, **named: connect(path, factory=Connection, **named)
-    codesign.store.os.fsync = counted
+    os.fsync = counted
     return writes
 
 

@@ -10,13 +10,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hwmodels.calibrate import calibrate, coverage_of, error_on, fit_knobs, read_coverage, write_device
-from hwmodels.catalog import Device, load_device
+from hwmodels.calibrate import calibrate, error_on, nearest_device, write_device
+from hwmodels.catalog import Device, device, load_device
+from hwmodels.coverage import coverage_of, read_coverage
 from hwmodels.errors import SpecError
 from hwmodels.evaluate import evaluate
 from hwmodels.families.base import family
 from hwmodels.families.cpu.spec import CpuSpec
 from hwmodels.families.spec import Spec
+from hwmodels.fit import fit_knobs, slower, time_powers
 from hwmodels.measurements import Measurement, workload_of
 
 CPU = family("cpu")
@@ -69,13 +71,69 @@ def test_a_knob_that_nothing_shows_stays() -> None:
 
 
 @settings(max_examples=10, deadline=None)
-@given(st.floats(1e-4, 1e4))
-def test_nothing_leaves_its_plausible_range(factor: float) -> None:
+@given(st.floats(0.05, 20.0))
+def test_nothing_leaves_its_plausible_range_but_by_the_factor(factor: float) -> None:
     rows = [replace(row, seconds=row.seconds * factor) for row in measured(CpuSpec(), ("resnet18", "mobilenet_v2"))]
     found = calibrate(START, rows)
+    powers = time_powers(START.spec)
     for name, (start, fitted) in found.knobs.items():
-        low, high = CpuSpec.knobs()[name].plausible or (0.0, 0.0)
-        assert min(low, start) * (1 - 1e-9) <= fitted <= max(high, start) * (1 + 1e-9), name
+        low, high = CpuSpec.knobs()[name].plausible or (start, start)
+        alone = fitted / found.factor ** powers.get(name, 0.0)
+        assert min(low, start) * (1 - 1e-9) <= alone <= max(high, start) * (1 + 1e-9), name
+
+
+def test_an_unknown_number_of_threads_is_a_factor() -> None:
+    """Four threads that no row states: knobs within their ranges do not reach it, one factor does."""
+    truth = CpuSpec(clock_hz=7.2e9, all_core_clock_hz=7.2e9, dram_bytes_per_s=51e9, core_dram_bytes_per_s=24e9)
+    start = replace(START, spec=CpuSpec(gemm_efficiency=0.9, vector_efficiency=0.9, pool_efficiency=0.9))
+    found = calibrate(start, measured(truth, NETWORKS[:8]))
+    apart, _ = error_on(found, measured(truth, NETWORKS[8:]))
+    assert found.factor < 0.6
+    assert apart.mape < 8
+
+
+@pytest.mark.parametrize("name", ["rpi4", "rpi5", "i9_10940x", "systolic_edge", "rram_edge", "isaac"])
+def test_a_slower_device_takes_exactly_that_much_longer(name: str) -> None:
+    chosen = device(name)
+    work = workload_of(Measurement("x", "mobilenet_v2", precision="int8", runtime="compiled"))
+    times = [
+        evaluate(work, chosen.model, slower(chosen.spec, factor)).totals["latency_s"] for factor in (1.0, 2.5, 0.4)
+    ]
+    assert np.divide(times, times[0]) == pytest.approx([1.0, 2.5, 0.4], rel=1e-9)
+
+
+def test_a_fit_that_is_worse_than_one_constant_is_that_constant() -> None:
+    """Times that are six times the board's, whatever runs: no knob says that, and one number does."""
+    rows = [replace(row, seconds=6 * row.seconds) for row in measured(CpuSpec())]
+    found = calibrate(START, rows, knobs=["barrier_s"])  # one thread: a knob that moves nothing
+    assert found.factor == pytest.approx(6.0, rel=1e-3)
+    assert found.error.mape < 1 < 80 < found.error.before_mape
+    assert {baseline.name for baseline in found.error.baselines} == {"one constant", "MACs times a constant"}
+
+
+def test_no_calibration_is_worse_than_one_constant() -> None:
+    for start in ("epyc_zen3_2vcpu", "rpi4", "galaxy_s8"):
+        found = calibrate(device(start), measured(CpuSpec(gemm_efficiency=0.5, dispatch_s=1e-5), noise=0.1))
+        constant = next(item for item in found.error.baselines if item.name == "one constant")
+        assert found.error.mape <= constant.mape + 0.5
+
+
+def test_what_cannot_be_such_a_machine_is_refused_with_the_likely_reason() -> None:
+    rows = measured(CpuSpec(), NETWORKS[:3])
+    for factor, words in ((1e3, "milliseconds"), (1e6, "microseconds"), (1 / 50, "another kind of machine")):
+        with pytest.raises(SpecError, match=words):
+            calibrate(START, [replace(row, seconds=row.seconds * factor) for row in rows])
+    with pytest.raises(SpecError, match="tpu_v1, which computes fp32 as int8"):
+        calibrate(device("tpu_v1"), rows)
+
+
+def test_the_nearest_device_is_the_one_that_was_measured() -> None:
+    truth = device("rpi4")
+    rows = measured(slower(truth.spec, 1.3))  # another clock
+    candidates = [device(name) for name in ("rpi3", "rpi4", "galaxy_s8", "epyc_7543", "tpu_v1", "stm32h743")]
+    assert nearest_device(candidates, rows) is candidates[1]
+    with pytest.raises(SpecError, match="times of a machine like one of tpu_v1"):
+        nearest_device([device("tpu_v1")], rows)
 
 
 def test_the_error_is_that_of_networks_which_the_fit_has_not_seen() -> None:
@@ -159,7 +217,8 @@ def test_bad_requests_are_told() -> None:
 
 def test_a_fit_without_knobs_is_the_start() -> None:
     start = CpuSpec()
-    assert fit_knobs(lambda spec, columns: np.zeros((1, 1)), start, (), measured=np.zeros(1), sigma=np.ones(1)) is start
+    found = fit_knobs(lambda spec, columns: np.zeros((1, 1)), start, (), measured=np.zeros(1), sigma=np.ones(1))
+    assert (found.spec is start, found.factor) == (True, 1.0)
 
 
 def test_measurements_outweigh_the_prior_as_they_grow() -> None:
@@ -172,7 +231,7 @@ def test_measurements_outweigh_the_prior_as_they_grow() -> None:
             lambda spec, columns: np.repeat(np.log(columns["idle_w"])[:, None], rows, axis=1), start, ["idle_w"],
             measured=np.full(rows, wanted), sigma=np.full(rows, 3.0),
         )  # fmt: skip
-        return float(np.log(found.model_dump()["idle_w"] / start.idle_w))
+        return float(np.log(found.spec.idle_w / start.idle_w))
 
     one, many = fitted(1), fitted(100)
     assert 0 < one < many < np.log(2)

@@ -541,12 +541,13 @@ def _grains(row: Any, device: Any) -> float:
 def _stream_cost(row: Any, device: Any) -> Cost:
     """A layer without MACs: read, compute, write; few elements use few threads."""
     p = _product(row, device)
-    if row.vector_ops == 0 and row.input_elements == 0 and row.output_elements == 0:
+    if row.vector_ops == 0 and row.input_elements == 0 and row.output_elements == 0:  # nothing runs
         return Cost(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
     per_s = device.pool_ops_per_s if row.kind == POOL else device.vector_ops_per_s
     compute_s = row.vector_ops / per_s * device.speed
     compute_s = _parallel(compute_s, _grains(row, device), device)
-    return _cost(row, compute_s, 0.0, 0.0, float(row.vector_ops), 0.0, _compulsory(p, device), device)
+    traffic = _weights(_compulsory(p, device), p.weight_bytes, p, device)
+    return _cost(row, compute_s, 0.0, 0.0, float(row.vector_ops), 0.0, traffic, device)
 
 
 @inner

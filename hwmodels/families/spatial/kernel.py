@@ -443,14 +443,15 @@ def _array_layer(dataflow: int, p: _Product, device: Any) -> Cost:
 def _vector_layer(row: Any, device: Any) -> Cost:
     """A layer without MACs: the vector unit reads the ifmap buffer and writes the ofmap buffer, element by element.
 
-    latency = max(vector, sram, dram); the table rows of an embedding and the pairs of a normalisation come from DRAM.
+    latency = max(vector, sram, dram); the table rows of an embedding, the pairs of a normalisation and the weights of
+    an unknown operator come from DRAM.
     """
     input_byte = _byte(row.activation_bits, device)
     weight_byte = _byte(row.weight_bits, device)
     embedding = row.kind == EMBEDDING
     sram_in = _input_elements(row) * (weight_byte if embedding else input_byte)
     sram_out = row.output_elements * input_byte
-    sram_w = row.parameters * weight_byte if row.kind == NORM else 0.0
+    sram_w = (row.parameters if row.kind == NORM else row.weight_elements) * weight_byte
     whole_in = row.input_elements * input_byte
     dram_in = 0.0 if not embedding and _stays(whole_in, row.input_offchip, device) else sram_in
     dram_out = 0.0 if _stays(sram_out, row.output_offchip, device) else sram_out

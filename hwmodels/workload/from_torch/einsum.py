@@ -9,7 +9,7 @@ diagonal), extents of 1 that broadcast against others.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from math import prod
 from string import ascii_letters
 from typing import Any, NamedTuple
@@ -18,7 +18,7 @@ from hwmodels.workload.from_torch.call import Call, Rule, Value
 from hwmodels.workload.from_torch.products import multiply, project
 from hwmodels.workload.ops import Elementwise, Reduce, Shape
 
-__all__ = ["RULES"]
+__all__ = ["RULES", "contracted"]
 
 
 class _Factor(NamedTuple):
@@ -36,6 +36,12 @@ def _einsum(call: Call) -> Value | None:
     if read is None:
         return None
     terms, result = read
+    return contracted(call, operands, terms, result)
+
+
+def contracted(call: Call, operands: Sequence[Any], terms: Sequence[str], result: str) -> str:
+    """The sum of products of operands over every label that `result` lacks; `terms` names the axes of each."""
+    shapes = [call.shape_of(operand) for operand in operands]
     extents = dict(zip("".join(terms), (size for shape in shapes for size in shape), strict=True))
     factors = [
         _Factor(term, stored=operand) if call.is_weight(operand) else _Factor(term, call.tensor(operand))

@@ -1,9 +1,12 @@
-"""A module by the name of the function that makes it: ``package.module:function`` or ``path/to/file.py:function``."""
+"""A module by its name: ``package.module:name`` or ``path/to/file.py:name``.
+
+The name is that of a module, of a class of modules that takes no arguments, of a pair (module, example inputs), of an
+exported program, or of a function without arguments that returns one of these.
+"""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from importlib import import_module
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -12,31 +15,40 @@ from typing import Any
 
 from hwmodels.errors import SpecError
 
-__all__ = ["call_target"]
+__all__ = ["module_named"]
+
+_ALLOWED = "a module, a pair (module, example_inputs), an exported program, or a function that returns one"
 
 
-def call_target(target: str) -> tuple[Any, Any]:
-    """What the named function returns: (module, example_inputs).
+def module_named(target: str) -> tuple[Any, Any]:
+    """The module (or exported program) that a name stands for, and its example inputs; None where it has none.
 
     Raises
     ------
-    SpecError : no such module, file or function, a failure inside it, or another result; one line each.
+    SpecError : no such module, file or name, a failure inside it, or something else; one line each.
     """
+    import torch
+
     place, colon, name = target.rpartition(":")
     if not (place and colon and name):
-        raise SpecError("torch", target, "package.module:function or path/to/file.py:function")
-    function = _function(target, place, name)
-    try:
-        made = function()
-    except Exception as error:
-        raise SpecError(f"torch: {target}", _told(error), "a function that runs without arguments") from None
-    if not (isinstance(made, tuple) and len(made) == 2):
-        got = f"a {type(made).__name__} of {len(made)}" if isinstance(made, tuple) else type(made).__name__
-        raise SpecError(f"torch: {target}", got, "a pair (module, example_inputs)")
-    return made
+        raise SpecError("torch", target, "package.module:name or path/to/file.py:name")
+    found = _found(target, place, name)
+    modules = (torch.nn.Module, torch.export.ExportedProgram)
+    if callable(found) and not isinstance(found, modules):
+        try:
+            found = found()
+        except Exception as error:
+            what = "a class that takes no arguments" if isinstance(found, type) else "a function that runs without any"
+            raise SpecError(f"torch: {target}", _told(error), what) from None
+    if isinstance(found, modules):
+        return found, None
+    if isinstance(found, tuple) and len(found) == 2 and isinstance(found[0], modules):
+        return found
+    got = f"a {type(found).__name__} of {len(found)}" if isinstance(found, tuple) else type(found).__name__
+    raise SpecError(f"torch: {target}", got, _ALLOWED)
 
 
-def _function(target: str, place: str, name: str) -> Callable[[], Any]:
+def _found(target: str, place: str, name: str) -> Any:
     try:
         home = _file(target, Path(place)) if place.endswith(".py") else import_module(place)
     except SpecError:
@@ -47,14 +59,10 @@ def _function(target: str, place: str, name: str) -> Callable[[], Any]:
         raise SpecError(f"torch: {target}", place, "a module that is installed or on the path") from None
     except Exception as error:
         raise SpecError(f"torch: {target}", _told(error), "a module that can be imported") from None
-    found = getattr(home, name, None)
-    if found is None:
+    if not hasattr(home, name):
         public = [key for key, value in vars(home).items() if callable(value) and not key.startswith("_")]
         raise SpecError.unknown(f"torch: {place}", name, public)
-    if not callable(found):
-        raise SpecError(f"torch: {target}", type(found).__name__, "a function")
-    function: Callable[[], Any] = found
-    return function
+    return getattr(home, name)
 
 
 def _file(target: str, path: Path) -> ModuleType:

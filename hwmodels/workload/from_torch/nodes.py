@@ -6,18 +6,22 @@ Nodes are `torch.fx.Node`s; since torch is imported when it is needed and not be
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import PurePath
 from typing import Any
 
 from hwmodels.errors import SpecError
 from hwmodels.workload.ops import Shape
 
 __all__ = [
+    "WAY_ROUND_DATA",
     "FxNode",
     "arguments_of",
+    "is_complex",
     "is_node",
     "is_tensor",
     "is_zero",
     "kind_of",
+    "line_of",
     "narrow_float_of",
     "path_of",
     "shape_of",
@@ -37,9 +41,19 @@ def kind_of(node: FxNode) -> str:
     return packet[:-1] if packet.endswith("_") and not packet.endswith("__") else packet
 
 
+_ARGUMENTS_WITHOUT_SCHEMA = {
+    "flex_attention": ("query", "key", "value", "score_mod", "block_mask", "scale"),
+    "while_loop": ("cond_fn", "body_fn", "carried", "additional"),
+}
+"""Operators on graphs have no schema: the names of those that a rule reads, by position."""
+
+
 def arguments_of(node: FxNode, seen: Callable[[FxNode], FxNode]) -> dict[str, Any]:
     """Every argument by its name in the operator's schema, defaults included."""
     values: dict[str, Any] = {}
+    if not hasattr(node.target, "_schema"):
+        names = _ARGUMENTS_WITHOUT_SCHEMA.get(kind_of(node), ())
+        return {name: _resolved(value, seen) for name, value in zip(names, node.args, strict=False)}
     for position, argument in enumerate(node.target._schema.arguments):
         if position < len(node.args) and not argument.kwarg_only:
             value: Any = node.args[position]
@@ -62,14 +76,25 @@ _NARROW_FLOATS = {
     "torch.bfloat16": "bf16",
     "torch.float8_e4m3fn": "fp8",
     "torch.float8_e5m2": "fp8_e5m2",
+    "torch.complex32": "fp16",
 }
+
+
+def _dtype_of(node: FxNode) -> str:
+    """Of the first result; nothing where it is no tensor."""
+    value = node.meta.get("val")
+    first = value[0] if isinstance(value, tuple | list) and value else value
+    return str(getattr(first, "dtype", ""))
+
+
+def is_complex(node: FxNode) -> bool:
+    """Whether a result holds complex numbers."""
+    return _dtype_of(node).startswith("torch.complex")
 
 
 def narrow_float_of(node: FxNode) -> str | None:
     """The format of a result that is a float narrower than float32, by its name; None for all others."""
-    value = node.meta.get("val")
-    first = value[0] if isinstance(value, tuple | list) and value else value
-    return _NARROW_FLOATS.get(str(getattr(first, "dtype", "")))
+    return _NARROW_FLOATS.get(_dtype_of(node))
 
 
 def is_node(value: Any) -> bool:
@@ -91,19 +116,37 @@ def writes_in_place(node: FxNode) -> bool:
 
 
 def shape_of(node: FxNode) -> Shape:
-    return _extents(node.name, node.meta["val"])
+    return _extents(node, node.meta["val"])
 
 
 def shapes_of(node: FxNode) -> tuple[Shape | None, ...]:
     value = node.meta.get("val")
     values = value if isinstance(value, tuple | list) else (value,)
-    return tuple(_extents(node.name, item) if hasattr(item, "shape") else None for item in values)
+    return tuple(_extents(node, item) if hasattr(item, "shape") else None for item in values)
 
 
-def _extents(name: str, tensor: Any) -> Shape:
+def _extents(node: FxNode, tensor: Any) -> Shape:
     if not all(isinstance(extent, int) for extent in tensor.shape):
-        raise SpecError(name, tuple(tensor.shape), "a shape that follows from the shapes of the inputs")
+        shape = f"a result of shape ({', '.join(map(str, tensor.shape))})"
+        raise SpecError(line_of(node) or node.name, shape, "known before the data are", WAY_ROUND_DATA)
     return tuple(tensor.shape)
+
+
+WAY_ROUND_DATA = (
+    "write the upper bound: all rows kept, torch.where for a mask, add_self_loops=False in graph convolutions; "
+    "or import backbone and head apart"
+)
+"""What a module can do about shapes and branches that depend on its data."""
+
+
+def line_of(node: FxNode) -> str:
+    """The line of the user's module that calls an operator, as ``net.py:12``; empty where the trace kept none."""
+    frames = [line.strip() for line in str(node.meta.get("stack_trace") or "").splitlines()]
+    calls = [line for line in frames if line.startswith('File "')]
+    if not calls:
+        return ""
+    file, number = calls[-1].removeprefix('File "').split('", line ')
+    return f"{PurePath(file).name}:{number.split(',')[0]}"
 
 
 def path_of(node: FxNode) -> str:

@@ -1,4 +1,4 @@
-"""Rules for operators without products that compute: pooling, reduction, normalisation, pointwise functions.
+"""Rules for operators without products that compute: reduction, normalisation, pointwise functions.
 
 A normalisation of channels that stand second in a sequence, or last in an image, is written where the zoo writes it:
 over (batch, tokens, channels) or over the image, between views.
@@ -7,7 +7,7 @@ over (batch, tokens, channels) or over the image, between views.
 from __future__ import annotations
 
 from math import prod
-from typing import Any, Literal
+from typing import Literal
 
 from hwmodels.workload.from_torch.call import Call, Rule, Value
 from hwmodels.workload.from_torch.movement import without_broadcast
@@ -25,7 +25,7 @@ from hwmodels.workload.ops import (
 )
 from hwmodels.workload.ops.row import channels_of
 
-__all__ = ["RULES", "as_image", "batch_first", "elementwise", "pair", "tokens"]
+__all__ = ["RULES", "batch_first", "elementwise", "tokens"]
 
 NormMode = Literal["batch", "layer", "group", "instance", "rms"]
 ReduceMode = Literal["mean", "sum", "max", "min", "norm"]
@@ -95,6 +95,13 @@ def _outer(call: Call) -> Value:
     return call.add(Elementwise("mul"), left, right)
 
 
+def _outer_sum(call: Call) -> Value:
+    """addr: every pair of two vectors' elements, and a matrix."""
+    rows, columns = call.reshape(call.tensor("vec1"), (call.shape[0], 1)), call.tensor("vec2")
+    product = call.add(Elementwise("mul"), rows, columns, part="product")
+    return elementwise(call, "add", *call.operands("self"), product)
+
+
 _MOVES = frozenset(f"aten.{name}" for name in ("permute", "movedim", "moveaxis"))
 
 
@@ -149,63 +156,6 @@ def _reduce(mode: ReduceMode) -> Rule:
     return rule
 
 
-def pair(value: Any) -> tuple[int, int]:
-    values = value if isinstance(value, list) else [value]
-    return (values[0], values[-1])
-
-
-def as_image(call: Call, source: str, *, flat: bool) -> str | None:
-    """(B, C, H, W); a sequence (B, C, T) is an image of height 1, one without batch has a batch of 1."""
-    shape = call.node_shape(source)
-    if len(shape) == 2 + (not flat):
-        shape = (1, *shape)
-    if len(shape) != 4 - flat:
-        return None
-    return call.reshape(source, (*shape[:2], 1, shape[2]) if flat else shape)
-
-
-def _pool(mode: Literal["max", "avg"], *, flat: bool) -> Rule:
-    def rule(call: Call) -> Value | None:
-        image = as_image(call, call.tensor("self"), flat=flat)
-        if image is None or any(step != 1 for step in pair(call.args.get("dilation") or 1)):
-            return None
-        kernel, padding = pair(call.args["kernel_size"]), pair(call.args["padding"])
-        stride = pair(call.args["stride"]) if call.args["stride"] else kernel
-        if flat:
-            kernel, stride, padding = (1, kernel[1]), (1, stride[1]), (0, padding[1])
-        operator = Pool2d(mode, kernel, stride, padding, ceil_mode=bool(call.args["ceil_mode"]))
-        pooled = call.reshape(call.add(operator, image), call.shape)
-        others = (call.view(pooled, other) for other in call.shapes[1:] if other is not None)
-        return (pooled, *others) if len(call.shapes) > 1 else pooled
-
-    return rule
-
-
-def _adaptive_pool(mode: Literal["max", "avg"], *, flat: bool) -> Rule:
-    """Windows that cover the map evenly: s = floor(in / out), k = in - (out - 1) s; nothing where the size stays."""
-
-    def rule(call: Call) -> Value | None:
-        image = as_image(call, call.tensor("self"), flat=flat)
-        if image is None:
-            return None
-        extents = call.node_shape(image)[2:]
-        size = (1, call.shape[-1]) if flat else call.shape[-2:]
-        pooled = image
-        if size == (1, 1):
-            pooled = call.add(Pool2d(mode), image)
-        elif size != extents:
-            stride = [extent // out for extent, out in zip(extents, size, strict=True)]
-            if min(stride) < 1:
-                return None
-            kernel = [e - (out - 1) * step for e, out, step in zip(extents, size, stride, strict=True)]
-            pooled = call.add(Pool2d(mode, (kernel[0], kernel[1]), (stride[0], stride[1])), image)
-        pooled = call.reshape(pooled, call.shape)
-        others = (call.view(pooled, other) for other in call.shapes[1:] if other is not None)
-        return (pooled, *others) if len(call.shapes) > 1 else pooled
-
-    return rule
-
-
 def _place_norm(call: Call, mode: NormMode, source: str, features: int) -> str:
     """The normalisation of a node with the affine tensors that the call has."""
     weight, bias = (call.claim(name) if call.is_weight(name) else 0 for name in ("weight", "bias"))
@@ -227,7 +177,7 @@ def _channel_norm(mode: NormMode) -> Rule:
             normed = _place_norm(call, mode, call.permute(source, (0, 2, 1)), shape[1])
             result = call.permute(normed, (0, 2, 1))
         else:
-            wide = shape if len(shape) < 5 else (*shape[:2], prod(shape[2:-1]), shape[-1])
+            wide = shape if len(shape) < 6 else (*shape[:2], prod(shape[2:-1]), shape[-1])
             result = call.reshape(_place_norm(call, mode, call.reshape(source, wide), shape[1]), shape)
         return (result, *(None for _ in call.shapes[1:])) if len(call.shapes) > 1 else result
 
@@ -284,9 +234,9 @@ _ACTIVATIONS: dict[ActivationName, tuple[str, ...]] = {
 """Torch's functions by the one of the vocabulary that costs as much."""
 
 _ELEMENTWISE: dict[ElementwiseName, tuple[str, ...]] = {
-    "add": ("add", "cumsum", "logaddexp", "lerp"),
+    "add": ("add", "cumsum", "logaddexp", "logcumsumexp", "lerp"),
     "sub": ("sub", "rsub", "subtract"),
-    "mul": ("mul", "multiply", "square", "cumprod"),
+    "mul": ("mul", "multiply", "square", "cumprod", "cross", "linalg_cross"),
     "div": ("div", "divide", "true_divide", "floor_divide", "remainder", "fmod", "atan2"),
     "max": ("maximum", "fmax", "clamp_min", "cummax"),
     "min": ("minimum", "fmin", "clamp_max", "cummin"),
@@ -317,15 +267,8 @@ RULES: dict[str, Rule] = {
     **_named(_glu, "glu"),
     **_named(_fused_multiply_add, "addcmul", "addcdiv"),
     **_named(_outer, "outer", "ger"),
+    **_named(_outer_sum, "addr"),
     **_named(_softmax, "softmax", "_softmax", "_safe_softmax", "log_softmax", "_log_softmax", "special_softmax"),
-    **_named(_pool("max", flat=False), "max_pool2d", "max_pool2d_with_indices"),
-    **_named(_pool("avg", flat=False), "avg_pool2d"),
-    **_named(_pool("max", flat=True), "max_pool1d", "max_pool1d_with_indices"),
-    **_named(_pool("avg", flat=True), "avg_pool1d"),
-    **_named(_adaptive_pool("avg", flat=False), "adaptive_avg_pool2d", "_adaptive_avg_pool2d"),
-    **_named(_adaptive_pool("max", flat=False), "adaptive_max_pool2d"),
-    **_named(_adaptive_pool("avg", flat=True), "adaptive_avg_pool1d"),
-    **_named(_adaptive_pool("max", flat=True), "adaptive_max_pool1d"),
     **_named(_channel_norm("batch"), "batch_norm", "_native_batch_norm_legit_no_training"),
     **_named(_channel_norm("group"), "group_norm", "native_group_norm"),
     **_named(_channel_norm("instance"), "instance_norm"),

@@ -2,6 +2,7 @@
 
 A product with a parameter is `Linear`, one of two computed operands is `MatMul`. Attention is written as the zoo
 writes it: product, mask where there is one, softmax, product; its scale is folded into the projection and is no row.
+Flexible attention is dense: the blocks that its mask leaves out are counted, what it does to the scores is not.
 Layers that treat every token alike stand over (batch, tokens, features), in whatever order the module keeps them.
 """
 
@@ -132,7 +133,7 @@ def _attention(call: Call) -> Value:
     leading, (rows, width) = call.shape[:-2], call.shape_of("query")[-2:]
     query, key, value = (call.tensor(name) for name in ("query", "key", "value"))
     heads = call.node_shape(key)[-3] if len(leading) > 1 else 1
-    if call.args["enable_gqa"] and heads != leading[-1]:
+    if call.args.get("enable_gqa", True) and heads != leading[-1]:
         leading = (*leading[:-1], heads)
         query = call.reshape(query, (*leading, call.shape[-3] // heads * rows, width))
     query, key, value = (
@@ -151,10 +152,20 @@ def _attention(call: Call) -> Value:
     return call.reshape(mixed, call.shape)
 
 
+def _attention_beside(call: Call) -> Value:
+    """As `_attention`, of a kernel that returns more than the result; all that is a view of it."""
+    result = _attention(call)
+    others = (call.add(View(shape), str(result), part="beside") for shape in call.shapes[1:] if shape is not None)
+    return (str(result), *others)
+
+
 RULES: dict[str, Rule] = {
     "aten.linear": _linear,
-    **{f"aten.{name}": _matmul for name in ("matmul", "mm", "bmm", "mv", "dot", "vdot")},
+    **{f"aten.{name}": _matmul for name in ("matmul", "mm", "bmm", "mv", "dot", "vdot", "_int_mm", "_scaled_mm")},
     **{f"aten.{name}": _sum_and_product for name in ("addmm", "baddbmm", "addmv")},
     "aten.scaled_dot_product_attention": _attention,
+    "aten._scaled_dot_product_flash_attention_for_cpu": _attention_beside,
+    "aten._scaled_dot_product_attention_math": _attention_beside,
+    "flex_attention": _attention_beside,
 }
 """By operator, without overload."""

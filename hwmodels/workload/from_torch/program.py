@@ -12,23 +12,29 @@ Not modelled: branches on the data, which `torch.export` refuses; training; side
 from __future__ import annotations
 
 import logging
+import traceback
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, redirect_stderr
 from dataclasses import dataclass, fields, is_dataclass
 from functools import wraps
 from io import StringIO
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hwmodels.errors import SpecError
+from hwmodels.workload.from_torch.nodes import WAY_ROUND_DATA, is_node, is_tensor, path_of
+from hwmodels.workload.from_torch.vectorised import without_vectorised
 
 if TYPE_CHECKING:
+    from torch.export import ExportedProgram
     from torch.fx import Graph, GraphModule
     from torch.nn import Module
 
 __all__ = ["Program", "export_program"]
 
 _LONGEST_REASON = 160
+_QUANTISED = ("torch.ao.nn.quantized", "torch.ao.nn.intrinsic.quantized", "torch.nn.quantized")
 
 
 @dataclass(frozen=True)
@@ -57,12 +63,20 @@ class Program:
         return self.graph_module.graph
 
 
-def export_program(module: Module, example_inputs: Any, *, name: str, batch: int | None) -> Program:
+def export_program(module: Module | ExportedProgram, example_inputs: Any, *, name: str, batch: int | None) -> Program:
     """Trace `module`; see `hwmodels.workload.from_torch.from_torch` for the arguments and the errors."""
     import torch
 
+    if isinstance(module, torch.export.ExportedProgram):
+        if batch is None and not _has_symbols(module):
+            sizes = {path: parameter.numel() for path, parameter in module.named_parameters()}
+            called = _called(module)
+            leaves = frozenset(path for path in called if not any(other.startswith(f"{path}.") for other in called))
+            return _program(module, {path: path for path in sizes}, sizes, leaves, _batch_of(module))
+        module, example_inputs = _as_module(name, module)
     if not isinstance(module, torch.nn.Module):
         raise SpecError(name, type(module).__name__, "a torch.nn.Module")
+    _refuse_quantised(name, module)
     args, keywords = _arguments(example_inputs)
     args, keywords, size = _resized(name, module, args, keywords, batch)
     try:
@@ -70,18 +84,72 @@ def export_program(module: Module, example_inputs: Any, *, name: str, batch: int
             exported = torch.export.export(module, args, keywords, strict=False)
     except Exception as error:
         raise _failure(name, module, error, size if batch is not None else None) from None
-    signature = exported.graph_signature
     first: dict[int, str] = {}
     paths = {path: first.setdefault(id(p), path) for path, p in module.named_parameters(remove_duplicate=False)}
+    sizes = {path: parameter.numel() for path, parameter in module.named_parameters()}
+    leaves = frozenset(path for path, part in module.named_modules() if not any(True for _ in part.children()))
+    return _program(exported, paths, sizes, leaves, size)
+
+
+def _program(
+    exported: ExportedProgram, paths: Mapping[str, str], sizes: dict[str, int], leaves: frozenset[str], batch: int
+) -> Program:
+    """What is read of an exported program; `paths` names a parameter with two paths by its first."""
+    with _silence():
+        without_vectorised(exported.graph_module)
+    signature = exported.graph_signature
+    returned = next(node for node in exported.graph_module.graph.nodes if node.op == "output").args[0]
     return Program(
         graph_module=exported.graph_module,
         parameters={holder: paths[path] for holder, path in signature.inputs_to_parameters.items()},
-        sizes={path: p.numel() for path, p in module.named_parameters()},
+        sizes=sizes,
         inputs=tuple(holder for holder in signature.user_inputs if isinstance(holder, str)),
-        outputs=tuple(output for output in signature.user_outputs if isinstance(output, str)),
-        leaves=frozenset(path for path, part in module.named_modules() if not any(True for _ in part.children())),
-        batch=size,
+        outputs=tuple(
+            node.name
+            for node, spec in zip(returned, signature.output_specs, strict=True)
+            if spec.kind.name == "USER_OUTPUT" and is_node(node)
+        ),
+        leaves=leaves,
+        batch=batch,
     )
+
+
+def _called(program: ExportedProgram) -> set[str]:
+    """Paths of the modules that called an operator."""
+    graphs = (getattr(part, "graph", program.graph) for part in program.graph_module.modules())
+    return {path_of(node) for graph in graphs for node in graph.nodes}
+
+
+def _has_symbols(program: ExportedProgram) -> bool:
+    """Whether some extent stands for any number."""
+    return bool(program.range_constraints)
+
+
+def _as_module(name: str, program: ExportedProgram) -> tuple[Module, Any]:
+    """An exported program as a module, to be traced again, and the inputs that it was exported with."""
+    if program.example_inputs is None:
+        raise SpecError(name, "an exported program without its inputs", "one with fixed shapes and its own batch")
+    args, keywords = program.example_inputs
+    names = [holder for holder in program.graph_signature.user_inputs if isinstance(holder, str)]
+    module: Module = program.module()
+    return module, {**dict(zip(names, args, strict=False)), **keywords} if keywords else args
+
+
+def _batch_of(program: ExportedProgram) -> int:
+    """Leading extent of the first input that has one."""
+    inputs = set(program.graph_signature.user_inputs)
+    shapes = [node.meta["val"].shape for node in program.graph.nodes if node.name in inputs and is_tensor(node)]
+    return next((int(shape[0]) for shape in shapes if shape), 1)
+
+
+def _refuse_quantised(name: str, module: Module) -> None:
+    """Quantised modules of torch hold packed weights, which no trace sees through."""
+    for path, part in module.named_modules():
+        if type(part).__module__.startswith(_QUANTISED):
+            raise SpecError(
+                f"{name}: {path}", f"a quantised {type(part).__name__}", "a module that can be traced",
+                "give the float module with --bits 8, or an ONNX file with QuantizeLinear and DequantizeLinear",
+            )  # fmt: skip
 
 
 def _arguments(example_inputs: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -200,6 +268,10 @@ def _silence() -> Iterator[None]:
 
 def _failure(name: str, module: Module, error: Exception, batch: int | None) -> SpecError:
     """One line: the module, what was asked of it, and the first line of torch's own reason."""
+    if "DataDependent" in type(error).__name__ or "data-dependent" in str(error):
+        place = _line_of_user(error)
+        where = f"{name}: {place}" if place else name
+        return SpecError(where, "a branch or a shape", "known before the data are (data-dependent)", WAY_ROUND_DATA)
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     reason = f"{type(error).__name__}: {lines[0] if lines else 'no reason given'}"
     if len(reason) > _LONGEST_REASON:
@@ -207,3 +279,15 @@ def _failure(name: str, module: Module, error: Exception, batch: int | None) -> 
     if batch is not None:
         return SpecError(f"{name}: batch", batch, "a batch that this module takes", reason)
     return SpecError(name, type(module).__name__, "a module that torch.export can trace from these inputs", reason)
+
+
+def _line_of_user(error: Exception) -> str:
+    """The innermost line of a failure that is neither torch's nor generated, as ``net.py:12``; empty without one."""
+    import torch
+
+    torch_home, own_home = Path(torch.__file__).parent, Path(__file__).parent
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        file = Path(frame.filename)
+        if file.suffix == ".py" and not (file.is_relative_to(torch_home) or file.is_relative_to(own_home)):
+            return f"{file.name}:{frame.lineno}"
+    return ""

@@ -1,7 +1,7 @@
 """Rules for recurrent layers: one `Recurrent` a layer and direction, a `Concat` where there are two directions.
 
-The last states are views of the sequences. Not modelled: projections (LSTM with `proj_size`) and packed sequences,
-which stay unknown.
+The last states are views of the sequences. The projection of an LSTM with `proj_size` is a `Linear` over all steps.
+Not modelled: packed sequences, which stay unknown.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from hwmodels.workload.from_torch.call import Call, Rule, Value
-from hwmodels.workload.ops import Concat, Recurrent, View
+from hwmodels.workload.ops import Concat, Linear, Recurrent, View
 
 __all__ = ["RULES"]
 
@@ -26,7 +26,9 @@ def _layer(cell: Cell) -> Rule:
         tensors = 4 if call.args["has_biases"] else 2
         directions = 2 if both else 1
         layers: int = call.args["num_layers"]
-        if len(weights) != layers * directions * tensors or not all(map(call.is_weight, weights)):
+        passes_in_all = layers * directions
+        tensors += cell == "lstm" and len(weights) == passes_in_all * (tensors + 1)
+        if len(weights) != passes_in_all * tensors or not all(map(call.is_weight, weights)):
             return None
         x = call.tensor("input")
         x = x if call.args["batch_first"] else call.permute(x, (1, 0, 2))
@@ -55,10 +57,16 @@ def _given(call: Call) -> bool:
 
 def _pass(call: Call, cell: Cell, weights: Sequence[Any], x: str, states: Sequence[str], *, part: str) -> str:
     """One direction of one layer."""
-    hidden = call.shape_of(weights[1])[1]
+    is_projected = len(weights) in (3, 5)
+    hidden = call.shape_of(weights[-1] if is_projected else weights[1])[1]
     stored = [call.claim(weight) for weight in weights]
-    operator = Recurrent(cell, hidden, bias=sum(stored[2:]) > 0)
-    return call.place(operator, x, *states, parameters=sum(stored), part=part)
+    if not is_projected:
+        operator = Recurrent(cell, hidden, bias=sum(stored[2:]) > 0)
+        return call.place(operator, x, *states, parameters=sum(stored), part=part)
+    fed_back = call.shape_of(weights[-1])[0]
+    operator = Recurrent(cell, hidden, bias=sum(stored[2:-1]) > 0, fed_back=fed_back)
+    sequence = call.place(operator, x, *states, parameters=sum(stored[:-1]), part=part)
+    return call.place(Linear(fed_back, bias=False), sequence, parameters=stored[-1], part=f"{part}projection")
 
 
 def _step(cell: Cell) -> Rule:

@@ -11,7 +11,8 @@ Every parameter counts once, where it is first read. What an operator stores bey
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from math import prod
 from typing import Any
 
@@ -21,6 +22,7 @@ from hwmodels.workload.from_torch.call import Call, Rule, Value
 from hwmodels.workload.from_torch.nodes import (
     FxNode,
     arguments_of,
+    is_complex,
     is_node,
     is_tensor,
     is_zero,
@@ -32,7 +34,7 @@ from hwmodels.workload.from_torch.nodes import (
 )
 from hwmodels.workload.from_torch.program import Program
 from hwmodels.workload.graph import Input, Node, Workload
-from hwmodels.workload.ops import Constant, Operator, Precision, Unknown, View, Zeros
+from hwmodels.workload.ops import Complex, Constant, Operator, Precision, Unknown, View, Zeros
 
 __all__ = ["Translation", "translate"]
 
@@ -86,7 +88,7 @@ class Translation:
         refused: Collection[str] = (),
     ) -> None:
         self.program, self.name, self.precision = program, name, precision
-        self._current = precision  # of the call that is written down
+        self._current = (precision, False)  # of the call that is written down: precision, whether numbers are complex
         self.nodes: dict[str, Node] = {}
         self._rules, self._refused = rules, refused
         self._values: dict[FxNode, Value] = {}
@@ -98,6 +100,7 @@ class Translation:
         self._overwritten: set[FxNode] = set()  # values without input that were written to
         self._left = dict(program.sizes)
         self._read: dict[str, None] = {}
+        self._complex: set[str] = set()  # parameters that are complex
         self._numbers: dict[str, int] = {}
         self._lone_targets = _lone_targets(program)
 
@@ -115,6 +118,7 @@ class Translation:
             raise SpecError(self.name, "an output without tensors", "a module that returns a tensor")
         for path in self._read:
             if self._left[path]:
+                self._current = (self._current[0], path in self._complex)
                 self.add(Constant((self._left[path],)), (), path)
         return Workload.of(self.name, self._live(outputs), outputs)
 
@@ -127,26 +131,34 @@ class Translation:
         return [node for node in self.nodes.values() if node.name in needed]
 
     def _placeholder(self, node: FxNode) -> None:
-        self._current = self._precision_of(node)
+        self._current = self._numbers_of(node)
         if node.name in self.program.inputs:
             if is_tensor(node):
                 self._values[node] = self.add(Input(shape_of(node)), (), node.name)
             return
         path = self.program.parameters.get(node.name)
         self._made_of[node] = frozenset([path] if path else [])
+        if path and is_complex(node):
+            self._complex.add(path)
 
-    def _precision_of(self, node: FxNode) -> Precision:
-        """The formats that the module computes in where they are narrow floats, else what the importer was told."""
+    def _numbers_of(self, node: FxNode) -> tuple[Precision, bool]:
+        """The formats that the module computes in where they are narrow floats, else what the importer was told.
+
+        And whether the numbers are complex.
+        """
         narrow = narrow_float_of(node)
-        return self.precision if narrow is None else precision_named(narrow, where=self.name)
+        told = self.precision if narrow is None else precision_named(narrow, where=self.name)
+        return told, is_complex(node)
 
     def _visit(self, node: FxNode) -> None:
-        self._current = self._precision_of(node)
+        self._current = self._numbers_of(node)
         operands = [self._seen(operand) for operand in node.all_input_nodes]
         if node.op == "get_attr":
             self._made_of[node] = frozenset()
         elif kind_of(node).startswith("wrap_with_"):
-            self._inline(node)
+            self._inline(node, node.args[node.args.index(_subgraphs(node)[0]) + 1 :])
+        elif kind_of(node) == "cond":
+            self._inline_dearer(node)
         elif kind_of(node) == "getitem":
             self._getitem(node)
         elif node.op == "call_function" and hasattr(node.target, "_schema"):
@@ -158,7 +170,7 @@ class Translation:
                 self._values[node] = self._translate(node)
             self._alias(node)
         elif node.op == "call_function":  # an operator on graphs, or arithmetic of sizes
-            self._values[node] = self._unknown(Call(self, node, kind_of(node), {}), node)
+            self._values[node] = self._translate(node)
 
     def _seen(self, node: FxNode) -> FxNode:
         while node in self._stands_for:
@@ -173,19 +185,43 @@ class Translation:
         if not node.users and self._made_of[node] and not writes_in_place(node):
             self._values[node] = self._translate(node)
 
-    def _inline(self, node: FxNode) -> None:
+    def _inline(self, node: FxNode, operands: Sequence[Any], *, part: int = 0) -> None:
         """A subgraph under a mode (autocast, gradients): its operators stand where it is called."""
-        parts = [arg for arg in node.args if is_node(arg) and arg.op == "get_attr"]
-        module = getattr(node.graph.owning_module, str(parts[0].target))
-        operands = iter(node.args[node.args.index(parts[0]) + 1 :])
-        for inner in module.graph.nodes:
+        given = iter(operands)
+        for inner in _module_of(_subgraphs(node)[part]).graph.nodes:
             if inner.op == "placeholder":
-                operand = next(operands)
+                operand = next(given)
                 self._stands_for[inner] = self._seen(operand) if is_node(operand) else operand
             elif inner.op == "output":
                 self._inside[node] = inner.args[0]
             else:
                 self._visit(inner)
+
+    def _inline_dearer(self, node: FxNode) -> None:
+        """Of two branches the one with more MACs, or with more other work; the other's parameters are stored."""
+        operands = node.args[3]
+        costs = [self._work_of(part, operands) for part in _subgraphs(node)]
+        for operand in operands:
+            if is_node(operand):
+                self._read.update(dict.fromkeys(sorted(self._made_of.get(self._seen(operand), ()))))
+        self._inline(node, operands, part=costs.index(max(costs)))
+
+    def _work_of(self, part: FxNode, operands: Sequence[Any]) -> tuple[int, int]:
+        """(MACs, other operations) of a subgraph on its own."""
+        module = _module_of(part)
+        holders = [inner.name for inner in module.graph.nodes if inner.op == "placeholder"]
+        paths = [sorted(self._made_of.get(self._seen(node), ())) if is_node(node) else [] for node in operands]
+        stored = {holder: found[0] for holder, found in zip(holders, paths, strict=False) if found}
+        returned = next(inner for inner in module.graph.nodes if inner.op == "output").args[0]
+        program = replace(
+            self.program,
+            graph_module=module,
+            parameters=stored,
+            inputs=tuple(holder for holder in holders if holder not in stored),
+            outputs=tuple(inner.name for inner in returned if is_node(inner)),
+        )
+        alone = translate(program, self._rules, name=self.name, precision=self.precision)
+        return alone.macs, sum(row.vector_ops for _, row in alone.rows())
 
     def _getitem(self, node: FxNode) -> None:
         """One result of several."""
@@ -288,7 +324,7 @@ class Translation:
         node = self._seen(node)
         value = self._values.get(node)
         if value is None:
-            before, self._current = self._current, self._precision_of(node)
+            before, self._current = self._current, self._numbers_of(node)
             value = self._values[node] = self._stored(node)
             self._current = before
         if not isinstance(value, str):
@@ -339,7 +375,10 @@ class Translation:
             shape = operator.infer(*(self.nodes[source].shape for source in inputs))
         except (ValueError, IndexError, ArithmeticError) as error:
             raise SpecError(f"{self.name}: {name}", error, "a valid layer") from None
-        self.nodes[name] = Node(name, operator, inputs, shape, self._current)
+        precision, on_complex = self._current
+        if on_complex and not operator.is_view:
+            operator = Complex(operator)
+        self.nodes[name] = Node(name, operator, inputs, shape, precision)
         return name
 
     def _free(self, label: str) -> str:
@@ -356,6 +395,16 @@ class Translation:
         if not (path and alone):
             path = f"{path}.{kind.removeprefix('aten.')}".removeprefix(".")
         return f"{path}.{part}" if part else path
+
+
+def _subgraphs(node: FxNode) -> list[FxNode]:
+    """The graphs among the arguments of an operator on graphs."""
+    return [arg for arg in node.args if is_node(arg) and arg.op == "get_attr"]
+
+
+def _module_of(part: FxNode) -> Any:
+    """The module that such an argument names."""
+    return getattr(part.graph.owning_module, str(part.target))
 
 
 def _lone_targets(program: Program) -> dict[str, bool]:

@@ -1,10 +1,10 @@
 """The operator vocabulary: shape inference, MACs, parameters and the cost-model row of each operator.
 
 `row` says what a cost model sees and how it is counted; `products` holds the operators with multiply-accumulates,
-`pointwise` those that compute without, `movement` those that move, store or only view data; `shared` wraps one that
-runs on another's weights.
+`volumes` windows over three axes, `pointwise` those that compute without products, `movement` those that move, store
+or only view data; `shared` wraps one that runs on another's weights or on complex numbers.
 
-Not modelled: data-dependent shapes, sparsity, complex numbers, convolutions of three and more dimensions.
+Not modelled: data-dependent shapes, sparsity.
 """
 
 from hwmodels.workload.ops.movement import (
@@ -12,11 +12,15 @@ from hwmodels.workload.ops.movement import (
     Concat,
     Constant,
     Embedding,
+    EmbeddingBag,
     Permute,
     PixelShuffle,
     Rearrange,
+    Resample,
     Reshape,
+    Scatter,
     Select,
+    Sort,
     Split,
     Unknown,
     Upsample,
@@ -26,6 +30,7 @@ from hwmodels.workload.ops.movement import (
 from hwmodels.workload.ops.pointwise import (
     Activation,
     ActivationName,
+    AdaptivePool,
     Elementwise,
     ElementwiseName,
     Norm,
@@ -33,22 +38,37 @@ from hwmodels.workload.ops.pointwise import (
     Reduce,
     Softmax,
 )
-from hwmodels.workload.ops.products import Attention, Conv2d, ConvTranspose2d, Linear, MatMul, Recurrent
+from hwmodels.workload.ops.products import (
+    Attention,
+    Conv2d,
+    ConvTranspose2d,
+    GroupedLinear,
+    Linear,
+    MatMul,
+    Recurrent,
+)
 from hwmodels.workload.ops.row import Kind, Operator, Precision, Row, Shape
-from hwmodels.workload.ops.shared import Shared
+from hwmodels.workload.ops.shared import Complex, Shared
+from hwmodels.workload.ops.volumes import Conv3d, ConvTranspose3d, Pool3d
 
 __all__ = [
     "Activation",
     "ActivationName",
+    "AdaptivePool",
     "Attention",
     "Cache",
+    "Complex",
     "Concat",
     "Constant",
     "Conv2d",
+    "Conv3d",
     "ConvTranspose2d",
+    "ConvTranspose3d",
     "Elementwise",
     "ElementwiseName",
     "Embedding",
+    "EmbeddingBag",
+    "GroupedLinear",
     "Kind",
     "Linear",
     "MatMul",
@@ -57,16 +77,20 @@ __all__ = [
     "Permute",
     "PixelShuffle",
     "Pool2d",
+    "Pool3d",
     "Precision",
     "Rearrange",
     "Recurrent",
     "Reduce",
+    "Resample",
     "Reshape",
     "Row",
+    "Scatter",
     "Select",
     "Shape",
     "Shared",
     "Softmax",
+    "Sort",
     "Split",
     "Unknown",
     "Upsample",

@@ -13,11 +13,15 @@ __all__ = [
     "Concat",
     "Constant",
     "Embedding",
+    "EmbeddingBag",
     "Permute",
     "PixelShuffle",
     "Rearrange",
+    "Resample",
     "Reshape",
+    "Scatter",
     "Select",
+    "Sort",
     "Split",
     "Unknown",
     "Upsample",
@@ -40,6 +44,27 @@ class Embedding:
     def row(self, inputs: tuple[Shape, ...], output: Shape) -> Row:
         row = plain_row(Kind.EMBEDDING, inputs, output, vector_ops=0, parameters=self.entries * self.features)
         return row._replace(in_channels=self.entries, in_h=prod(inputs[0][1:]), input_elements=prod(output))
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddingBag:
+    """Table look-up and a sum, mean or maximum of what each of `bags` looks up: (...) indices -> (bags, features).
+
+    Traffic is the rows read, not the table.
+    """
+
+    entries: int
+    features: int
+    bags: int
+    is_view: ClassVar[bool] = False
+
+    def infer(self, *inputs: Shape) -> Shape:
+        return (self.bags, self.features)
+
+    def row(self, inputs: tuple[Shape, ...], output: Shape) -> Row:
+        read = prod(inputs[0]) * self.features
+        row = plain_row(Kind.EMBEDDING, inputs, output, vector_ops=read, parameters=self.entries * self.features)
+        return row._replace(in_channels=self.entries, in_h=prod(inputs[0]), in_w=1, input_elements=read)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +139,26 @@ class Upsample:
 
 
 @dataclass(frozen=True, slots=True)
+class Resample:
+    """Every output is a weighted sum of `taps` inputs: bicubic and trilinear resampling, sampling at computed points.
+
+    The first operand is the map, further ones say where to sample it. Taps multiply, and all but one are summed.
+    """
+
+    what: str
+    shape: Shape
+    taps: int = 1
+    is_view: ClassVar[bool] = False
+
+    def infer(self, *inputs: Shape) -> Shape:
+        return self.shape
+
+    def row(self, inputs: tuple[Shape, ...], output: Shape) -> Row:
+        ops = prod(output) * (2 * self.taps - 1 if self.taps > 1 else 0)
+        return plain_row(Kind.RESAMPLE, inputs, output, vector_ops=ops)
+
+
+@dataclass(frozen=True, slots=True)
 class PixelShuffle:
     """(B, C r², H, W) -> (B, C, rH, rW): pure data movement."""
 
@@ -175,8 +220,45 @@ class Rearrange:
 
 
 @dataclass(frozen=True, slots=True)
+class Scatter:
+    """Elements of the last operand summed (or compared) into places of the result: overlapping windows, indexed sums.
+
+    One elementary operation for each element that is brought in; the operands are read once, the result written once.
+    """
+
+    what: str
+    shape: Shape
+    is_view: ClassVar[bool] = False
+
+    def infer(self, *inputs: Shape) -> Shape:
+        return self.shape
+
+    def row(self, inputs: tuple[Shape, ...], output: Shape) -> Row:
+        return plain_row(Kind.ELEMENTWISE, inputs, output, vector_ops=prod(inputs[-1]))
+
+
+@dataclass(frozen=True, slots=True)
+class Sort:
+    """The order of the elements along an axis, all of it or its first few: N log2(N) comparisons (ASSUMED).
+
+    `extent` is the length of what is ordered, `shape` that of the result.
+    """
+
+    extent: int
+    shape: Shape
+    is_view: ClassVar[bool] = False
+
+    def infer(self, *inputs: Shape) -> Shape:
+        return self.shape
+
+    def row(self, inputs: tuple[Shape, ...], output: Shape) -> Row:
+        comparisons = prod(inputs[0]) * max((self.extent - 1).bit_length(), 1)
+        return plain_row(Kind.ELEMENTWISE, inputs, output, vector_ops=comparisons)
+
+
+@dataclass(frozen=True, slots=True)
 class Unknown:
-    """An operator outside this vocabulary, counted as data movement: reads its inputs, writes its output."""
+    """An operator outside this vocabulary, counted as data movement: inputs and weights read, output written."""
 
     what: str
     shape: Shape
@@ -187,7 +269,8 @@ class Unknown:
         return self.shape
 
     def row(self, inputs: tuple[Shape, ...], output: Shape) -> Row:
-        return plain_row(Kind.UNKNOWN, inputs, output, vector_ops=0, parameters=self.parameters)
+        row = plain_row(Kind.UNKNOWN, inputs, output, vector_ops=0, parameters=self.parameters)
+        return row._replace(weight_elements=self.parameters)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import ClassVar, Literal
@@ -12,12 +13,14 @@ __all__ = [
     "ACTIVATION_OPS",
     "Activation",
     "ActivationName",
+    "AdaptivePool",
     "Elementwise",
     "ElementwiseName",
     "Norm",
     "Pool2d",
     "Reduce",
     "Softmax",
+    "pooled_extents",
 ]
 
 _Pair = int | tuple[int, int]
@@ -32,6 +35,7 @@ class Pool2d:
     stride: _Pair | None = None
     padding: _Pair = 0
     ceil_mode: bool = False
+    dilation: _Pair = 1
     is_view: ClassVar[bool] = False
 
     def geometry(self, shape: Shape) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int]]:
@@ -43,20 +47,64 @@ class Pool2d:
 
     def infer(self, *inputs: Shape) -> Shape:
         batch, channels, *extents = image(inputs[0], "Pool2d")
-        size = []
-        for extent, kernel, stride, pad in zip(extents, *self.geometry(inputs[0]), strict=True):
-            out = (extent + 2 * pad - kernel + (stride - 1 if self.ceil_mode else 0)) // stride + 1
-            # In ceil mode a window must still start inside the input or its left padding.
-            size.append(out - int(self.ceil_mode and (out - 1) * stride >= extent + pad))
+        geometry = self.geometry(inputs[0])
+        size = pooled_extents(extents, *geometry, _pair(self.dilation), ceil_mode=self.ceil_mode)
         if min(size) < 1:
             raise ValueError(f"Pool2d: kernel {self.kernel} is larger than the padded input {tuple(extents)}")
-        return (batch, channels, size[0], size[1])
+        return (batch, channels, *size)
 
     def row(self, inputs: tuple[Shape, ...], output: Shape) -> Row:
         (kernel_h, kernel_w), (stride_h, stride_w), (pad_h, pad_w) = self.geometry(inputs[0])
+        dilation_h, dilation_w = _pair(self.dilation)
         return plain_row(Kind.POOL, inputs, output, vector_ops=prod(output) * kernel_h * kernel_w)._replace(
-            kernel_h=kernel_h, kernel_w=kernel_w, stride_h=stride_h, stride_w=stride_w, pad_h=pad_h, pad_w=pad_w
+            kernel_h=kernel_h, kernel_w=kernel_w, stride_h=stride_h, stride_w=stride_w, pad_h=pad_h, pad_w=pad_w,
+            dilation_h=dilation_h, dilation_w=dilation_w,
+        )  # fmt: skip
+
+
+def pooled_extents(
+    extents: Sequence[int],
+    kernel: Sequence[int],
+    stride: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int],
+    *,
+    ceil_mode: bool = False,
+) -> Shape:
+    """Windows along every axis; in ceil mode a last window that is not whole counts, too.
+
+    It must still start inside the input or its left padding.
+    """
+    size = []
+    for extent, taps, step, pad, reach in zip(extents, kernel, stride, padding, dilation, strict=True):
+        span = reach * (taps - 1) + 1
+        out = (extent + 2 * pad - span + (step - 1 if ceil_mode else 0)) // step + 1
+        size.append(out - int(ceil_mode and (out - 1) * step >= extent + pad))
+    return tuple(size)
+
+
+@dataclass(frozen=True, slots=True)
+class AdaptivePool:
+    """Pooling to `size` outputs an axis, whatever the map's: output i covers [floor(i e / o), ceil((i + 1) e / o)).
+
+    It stands where no kernel and stride do, as for a map that grows; (batch, channels, ...) of two axes or three.
+    """
+
+    mode: Literal["max", "avg"]
+    size: Shape
+    is_view: ClassVar[bool] = False
+
+    def infer(self, *inputs: Shape) -> Shape:
+        if len(inputs[0]) != 2 + len(self.size):
+            raise ValueError(f"AdaptivePool to {self.size} takes as many axes behind the channels, got {inputs[0]}")
+        return (*inputs[0][:2], *self.size)
+
+    def row(self, inputs: tuple[Shape, ...], output: Shape) -> Row:
+        taps = prod(
+            sum(-(-(i + 1) * extent // out) - i * extent // out for i in range(out))
+            for extent, out in zip(inputs[0][2:], self.size, strict=True)
         )
+        return plain_row(Kind.POOL, inputs, output, vector_ops=prod(output[:2]) * taps)
 
 
 def _pair(value: _Pair) -> tuple[int, int]:

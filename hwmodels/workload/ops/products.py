@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import ClassVar, Literal
 
 from hwmodels.workload.ops.row import Kind, Row, Shape, image
 
-__all__ = ["Attention", "Conv2d", "ConvTranspose2d", "Linear", "MatMul", "Recurrent"]
+__all__ = [
+    "Attention",
+    "Conv2d",
+    "ConvTranspose2d",
+    "GroupedLinear",
+    "Linear",
+    "MatMul",
+    "Recurrent",
+    "convolution_row",
+    "convolved_extents",
+    "spread_extents",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,23 +58,17 @@ class Conv2d:
             raise ValueError(
                 f"Conv2d: {self.groups} groups do not divide {channels} inputs and {self.out_channels} outputs"
             )
-        # out = floor((in + 2 pad - dilation (kernel - 1) - 1) / stride) + 1
-        size = [
-            (extent + 2 * pad - dilation * (kernel - 1) - 1) // stride + 1
-            for extent, pad, dilation, kernel, stride in zip(
-                (height, width), self.padding, self.dilation, self.kernel, self.stride, strict=True
-            )
-        ]
-        if min(size) < 1:
+        extents = convolved_extents((height, width), self.kernel, self.stride, self.padding, self.dilation)
+        if min(extents) < 1:
             raise ValueError(f"Conv2d: kernel {self.kernel} is larger than the padded input {(height, width)}")
-        return (batch, self.out_channels, size[0], size[1])
+        return (batch, self.out_channels, *extents)
 
     def row(self, inputs: tuple[Shape, ...], output: Shape) -> Row:
         batch, channels, _, _ = image(inputs[0], "Conv2d")
         _, _, out_h, out_w = output
         k = channels // self.groups * self.kernel[0] * self.kernel[1]
         n = self.out_channels // self.groups
-        return _convolution_row(self, Kind.CONV, inputs[0], output, m=batch * out_h * out_w, n=n, k=k)
+        return convolution_row(self, Kind.CONV, inputs[0], output, m=batch * out_h * out_w, n=n, k=k)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,23 +95,41 @@ class ConvTranspose2d:
             raise ValueError(
                 f"ConvTranspose2d: {self.groups} groups do not divide {channels} inputs and {self.out_channels} outputs"
             )
-        # out = (in - 1) stride - 2 pad + dilation (kernel - 1) + output_padding + 1
-        size = [
-            (extent - 1) * stride - 2 * pad + dilation * (kernel - 1) + extra + 1
-            for extent, stride, pad, dilation, kernel, extra in zip(
-                (height, width), self.stride, self.padding, self.dilation, self.kernel, self.output_padding, strict=True
-            )
-        ]
-        return (batch, self.out_channels, size[0], size[1])
+        extents = spread_extents((height, width), self.kernel, self.stride, self.padding, self.dilation)
+        return (batch, self.out_channels, *map(sum, zip(extents, self.output_padding, strict=True)))
 
     def row(self, inputs: tuple[Shape, ...], output: Shape) -> Row:
         batch, channels, height, width = image(inputs[0], "ConvTranspose2d")
         m, k = batch * height * width, channels // self.groups
         n = self.out_channels // self.groups * self.kernel[0] * self.kernel[1]
-        return _convolution_row(self, Kind.CONV_TRANSPOSE, inputs[0], output, m=m, n=n, k=k)
+        return convolution_row(self, Kind.CONV_TRANSPOSE, inputs[0], output, m=m, n=n, k=k)
 
 
-def _convolution_row(
+def convolved_extents(
+    extents: Sequence[int],
+    kernel: Sequence[int],
+    stride: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int],
+) -> Shape:
+    """out = floor((in + 2 pad - dilation (kernel - 1) - 1) / stride) + 1 along every axis; < 1 where none fits."""
+    axes = zip(extents, kernel, stride, padding, dilation, strict=True)
+    return tuple((size + 2 * pad - reach * (taps - 1) - 1) // step + 1 for size, taps, step, pad, reach in axes)
+
+
+def spread_extents(
+    extents: Sequence[int],
+    kernel: Sequence[int],
+    stride: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int],
+) -> Shape:
+    """out = (in - 1) stride - 2 pad + dilation (kernel - 1) + 1 along every axis, without output padding."""
+    axes = zip(extents, kernel, stride, padding, dilation, strict=True)
+    return tuple((size - 1) * step - 2 * pad + reach * (taps - 1) + 1 for size, taps, step, pad, reach in axes)
+
+
+def convolution_row(
     operator: Conv2d | ConvTranspose2d, kind: Kind, source: Shape, output: Shape, *, m: int, n: int, k: int
 ) -> Row:
     """The window's geometry, and what follows from the GEMM view m, n, k of one group."""
@@ -169,6 +193,38 @@ class Linear:
             input_elements=m * k,
             output_elements=m * n,
             parameters=n * k + (n if self.bias else 0),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class GroupedLinear:
+    """A stored matrix of its own for each group, without bias: (groups, m, k) -> (groups, m, n), as experts have."""
+
+    out_features: int
+    is_view: ClassVar[bool] = False
+
+    def infer(self, *inputs: Shape) -> Shape:
+        groups, rows, _ = inputs[0]
+        return (groups, rows, self.out_features)
+
+    def row(self, inputs: tuple[Shape, ...], output: Shape) -> Row:
+        groups, m, k = inputs[0]
+        n = self.out_features
+        return Row(
+            kind=Kind.LINEAR,
+            groups=groups,
+            in_channels=k * groups,
+            out_channels=n * groups,
+            in_h=m,
+            out_h=m,
+            m=m,
+            n=n,
+            k=k,
+            macs=groups * m * n * k,
+            weight_elements=groups * n * k,
+            input_elements=groups * m * k,
+            output_elements=groups * m * n,
+            parameters=groups * n * k,
         )
 
 
@@ -251,12 +307,14 @@ class Attention:
 class Recurrent:
     """One direction of an LSTM, GRU or Elman layer over (batch, time, features).
 
-    Two bias vectors, as in torch and cuDNN, or none.
+    Two bias vectors, as in torch and cuDNN, or none. `fed_back` features of the state come back to the next step, all
+    `hidden` ones where it is None; fewer come back where a projection (a `Linear` of its own) follows.
     """
 
     cell: Literal["lstm", "gru", "rnn"]
     hidden: int
     bias: bool = True
+    fed_back: int | None = None
     is_view: ClassVar[bool] = False
 
     def infer(self, *inputs: Shape) -> Shape:
@@ -266,7 +324,7 @@ class Recurrent:
     def row(self, inputs: tuple[Shape, ...], output: Shape) -> Row:
         batch, time, features = inputs[0]
         gates = {"lstm": 4, "gru": 3, "rnn": 1}[self.cell]
-        n, k = gates * self.hidden, features + self.hidden
+        n, k = gates * self.hidden, features + (self.fed_back or self.hidden)
         return Row(
             kind=Kind.RECURRENT,
             batch=batch,

@@ -12,7 +12,7 @@ from enum import IntEnum
 from math import prod
 from typing import NamedTuple, Protocol
 
-__all__ = ["Kind", "Operator", "Precision", "Row", "Shape", "channels_of", "image", "plain_row"]
+__all__ = ["Kind", "Operator", "Precision", "Row", "Shape", "channels_of", "image", "plain_row", "volume"]
 
 Shape = tuple[int, ...]
 
@@ -119,18 +119,30 @@ def image(shape: Shape, name: str) -> tuple[int, int, int, int]:
     return shape
 
 
+def volume(shape: Shape, name: str) -> tuple[int, int, int, int, int]:
+    """The five extents of a volume; ValueError where `shape` is none."""
+    if len(shape) != 5:
+        raise ValueError(f"{name} takes (batch, channels, depth, height, width), got {shape}")
+    return shape
+
+
 def channels_of(shape: Shape) -> int:
-    """Channels of an image, features of a sequence."""
+    """Channels of an image or a volume, features of a sequence."""
     if not shape:
         return 1
-    return shape[1] if len(shape) == 4 else shape[-1]
+    return shape[1] if len(shape) in (4, 5) else shape[-1]
+
+
+def _height_and_width(shape: Shape) -> tuple[int, int]:
+    """Of an image; a volume has its depth folded into the height, a sequence its tokens as height."""
+    return (prod(shape[2:-1]), shape[-1]) if len(shape) in (4, 5) else (prod(shape[1:-1]), 1)
 
 
 def plain_row(kind: Kind, inputs: tuple[Shape, ...], output: Shape, *, vector_ops: int, parameters: int = 0) -> Row:
     """A row without MACs: everything that reads its inputs once and writes its output once."""
     first = inputs[0] if inputs else output
-    in_h, in_w = first[2:] if len(first) == 4 else (prod(first[1:-1]), 1)
-    out_h, out_w = output[2:] if len(output) == 4 else (prod(output[1:-1]), 1)
+    in_h, in_w = _height_and_width(first)
+    out_h, out_w = _height_and_width(output)
     return Row(
         kind=kind,
         batch=output[0] if len(output) > 1 else 1,

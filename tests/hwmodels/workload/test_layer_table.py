@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from hwmodels.errors import SpecError
 from hwmodels.workload.graph import Builder, Workload
+from hwmodels.workload.memory import peak_activation_bytes, weight_bytes
 from hwmodels.workload.ops import Linear, Precision, Reshape, Row
 from hwmodels.workload.table import Layers, LayerTable, RowBank, layer_table
 from hwmodels.workload.zoo import network
@@ -101,3 +103,44 @@ def test_a_long_chain_of_views_is_looked_through() -> None:
         x = net.add(Reshape((4, 1) if net.shape(x) == (1, 4) else (1, 4)), x)
     table = layer_table([net.finish(x)])
     assert table.edges(0).tolist() == [[-1, 0, 4], [0, -1, 4]]
+
+
+def wide(*features: int, rows: int = 1) -> Workload:
+    """Layers of these widths behind one another."""
+    net = Builder("wide", (rows, features[0]))
+    x = net.input
+    for width in features[1:]:
+        x = net.linear(x, width, bias=False)
+    return net.finish(x)
+
+
+def test_sums_beyond_64_bits_are_the_floats_nearest_to_them() -> None:
+    """Twenty layers of 2**59 MACs are 10 x 2**60, beyond int64; a small network beside them is still exact."""
+    workloads = [wide(*[2**19] * 21, rows=2**21), wide(3, 5)]
+    totals = layer_table(workloads).totals("macs")
+    assert totals.tolist() == [20 * 2.0**59, 15.0]
+    assert workloads[0].macs == 20 * 2**59
+
+
+def test_sums_of_bits_are_exact_where_their_product_is_not_64_bit() -> None:
+    """2**58 stored weights of 64 bits are 2**61 bytes; a product of int64 would be 0."""
+    net = Builder("wide", (1, 2**29), precision=Precision(64, 8, 32))
+    table = layer_table([net.finish(net.linear(net.input, 2**29, bias=False))])
+    assert weight_bytes(table).tolist() == [2.0**61]
+
+
+def test_peak_activations_beyond_64_bits_are_not_negative() -> None:
+    """2**58 results of 32 bits are 2**63 of them."""
+    net = Builder("wide", (2**30, 2), precision=Precision(8, 32, 32))
+    table = layer_table([net.finish(net.linear(net.input, 2**28, bias=False))])
+    assert peak_activation_bytes(table).tolist() == [2.0**60 + 2.0**33]
+
+
+@pytest.mark.parametrize("width", [2**30, 2**40])
+def test_a_layer_beyond_64_bits_is_refused_by_its_name(width: int) -> None:
+    with pytest.raises(SpecError, match=r"^wide: linear1: macs: .* is not < 2\*\*60") as caught:
+        layer_table([wide(3, 5), wide(width, width)])
+    assert "\n" not in str(caught.value)
+    row = next(row for _, row in wide(width, width).rows())
+    with pytest.raises(SpecError, match="a layer of kind linear"):
+        Layers.of([row])
