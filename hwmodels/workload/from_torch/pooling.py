@@ -10,7 +10,7 @@ from typing import Any, Literal
 from hwmodels.workload.from_torch.call import Call, Rule, Value
 from hwmodels.workload.ops import AdaptivePool, Pool2d, Pool3d, Shape
 
-__all__ = ["RULES", "as_map", "extents_of"]
+__all__ = ["RULES", "PoolMode", "as_map", "extents_of", "pool_of"]
 
 
 def extents_of(value: Any, rank: int, *, along: int) -> Shape:
