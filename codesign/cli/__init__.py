@@ -12,7 +12,7 @@ import sys
 
 from codesign.cli import accuracy, catalogue, crossdevice, estimate, measuring, pick, plugins, runs, sweep
 from codesign.cli.app import app
-from codesign.cli.printing import close_output, print_error, print_usage_error, printable_anywhere
+from codesign.cli.printing import close_output, plain_warnings, print_error, print_usage_error, printable_anywhere
 from hwmodels.errors import SpecError
 
 __all__ = [
@@ -27,7 +27,8 @@ def main() -> None:
     """Entry point: user errors become one line and exit code 2, an interruption exit code 1."""
     printable_anywhere()
     try:
-        code = _call()
+        with plain_warnings():
+            code = _call()
     except SystemExit as finished:
         code = finished.code if isinstance(finished.code, int) else int(finished.code is not None)
     except SpecError as error:
