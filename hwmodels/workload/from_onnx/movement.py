@@ -140,6 +140,18 @@ def _gather(call: Call) -> Value | None:
     return call.add(Rearrange("gather", result), *(call.tensor(operand) for operand in operands))
 
 
+def _gather_quantised(call: Call) -> Value | None:
+    """Rows of a table in blocks of a few bits: several elements to a byte where the table is stored in bytes."""
+    data, axis = call.need(0), call.attribute("gather_axis", 0)
+    stored = call.walk.model.stored.get(data.name)
+    if stored is None or len(stored.shape) != 2 or axis != 0:
+        return None
+    packed = stored.bits // call.attribute("bits", 4) if stored.bits == 8 else 1
+    entries, features = stored.shape[0], stored.shape[1] * max(packed, 1)
+    stands_for = call.claim_packed(data, entries * features)
+    return call.place(Embedding(entries, features), call.tensor(call.need(1)), parameters=stands_for)
+
+
 def _pick(what: str, *, like: int) -> Rule:
     """A copy of the shape of one of the operands."""
 
@@ -300,6 +312,7 @@ RULES: dict[str, Rule] = {
     "Expand": _expand,
     "Slice": _slice,
     "Gather": _gather,
+    "com.microsoft.GatherBlockQuantized": _gather_quantised,
     "GatherND": _gather_blocks,
     "GatherElements": _pick("gather", like=1),
     "ScatterElements": _pick("scatter", like=0),
