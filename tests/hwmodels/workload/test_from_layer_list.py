@@ -392,6 +392,8 @@ def test_files_that_are_no_lists(tmp_path: Path) -> None:
     with pytest.raises(SpecError, match=r"none\.txt: the file is missing"):
         from_layer_list(tmp_path / "none.txt")
     refused(tmp_path, "x", r"net.txt: .txt is not a SCALE-Sim topology", "net.txt")
+    with pytest.raises(SpecError, match="File name too long is not a readable file"):
+        from_layer_list("x" * 5000)
     with pytest.raises(SpecError, match="batch: 0 is not >= 1"):
         read(tmp_path, GEMM, "a.yaml", batch=0)
 
