@@ -18,6 +18,7 @@ from hwmodels.cost import CostReport
 from hwmodels.errors import SpecError
 from hwmodels.evaluate import evaluate
 from hwmodels.evaluate import sweep as evaluate_grid
+from hwmodels.executed_formats import as_stored
 from hwmodels.families.spec import Spec
 from hwmodels.grid import Axes, Grid
 from hwmodels.rate import at_rate
@@ -112,7 +113,7 @@ def estimate(
     semantics = semantics_of(runtime, fuse_attention=fuse_attention)
     asked = asked_precision(bits, number_format, chosen.spec)
     workload = _workload(network, batch, asked, layer_bits, input_shape, semantics)
-    return evaluate(workload, at_rate(chosen.model, rate_hz), chosen.spec)
+    return evaluate(as_stored(workload, chosen.spec), at_rate(chosen.model, rate_hz), chosen.spec)
 
 
 def sweep(

@@ -27,6 +27,7 @@ from hwmodels.evaluate import evaluate_pairs
 from hwmodels.executed_formats import executed_formats
 from hwmodels.families.base import CostModel
 from hwmodels.families.spec import Knob, Spec, stack
+from hwmodels.files import write_text
 from hwmodels.fit import Fitted, fit_knobs, log_range, slower
 from hwmodels.measurements import Measurement, workload_of
 from hwmodels.validate import score
@@ -251,6 +252,8 @@ def _best(problem: _Problem, start: Spec, names: Sequence[str], folds: _Folds) -
         return _error(problem, start, folds, lambda seen: fit(problem, start, names, seen).spec)
 
     found, error = _fit, error_of(_fit)
+    if len(set(folds.of.tolist()) - {-1}) < 2:  # nothing is unseen
+        return found, error
     if error.mape > _SCATTER:
         freely = error_of(_fit_freely)
         if freely.mape < _WORTH_A_FACTOR * error.mape:
@@ -476,5 +479,5 @@ def write_device(calibration: Calibration, path: Path, *, source: str) -> None:
     content: dict[str, Any] = {"name": path.stem, "family": device.model.name, "summary": summary}
     content |= {"runtime": device.runtime} if device.runtime else {}
     content["knobs"] = knobs
-    path.write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=1000), encoding="utf-8")
+    write_text(path, yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=1000))
     write_coverage(calibration.coverage, path)

@@ -14,6 +14,7 @@ from typing import Any
 
 from hwmodels.cost import kind_of
 from hwmodels.errors import SpecError
+from hwmodels.files import strict_json, write_text
 from hwmodels.measurements import Measurement, workload_of
 from hwmodels.workload.graph import Workload
 
@@ -68,7 +69,7 @@ def write_coverage(coverage: Coverage, device_file: Path) -> None:
         "kinds": {kind: list(sizes) for kind, sizes in coverage.kinds.items()},
         "conditions": {name: list(values) for name, values in coverage.conditions.items()},
     }
-    _path(device_file).write_text(json.dumps(covered, indent=1), encoding="utf-8")
+    write_text(_path(device_file), strict_json(covered, indent=1))
 
 
 def read_coverage(device_file: Path) -> Coverage | None:

@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from hwmodels.catalog import Device
 from hwmodels.evaluate import evaluate_pairs
+from hwmodels.executed_formats import as_stored
 from hwmodels.rate import at_rate
 from hwmodels.workload.graph import Workload
 from hwmodels.workload.table import layer_table
@@ -129,18 +130,19 @@ def cross_devices(
         model.metric(metric, where=f"metric of {device.name}").better
         for model, device in zip(models, devices, strict=True)
     }
-    table = layer_table(list(workloads))
-    network = np.arange(table.n_networks)
-    values = np.empty((table.n_networks, len(devices)))
+    names = tuple(workload.name for workload in workloads)
+    network = np.arange(len(names))
+    values = np.empty((len(names), len(devices)))
     reasons = []
     for d, (device, model) in enumerate(zip(devices, models, strict=True)):
+        table = layer_table([as_stored(workload, device.spec) for workload in workloads])
         configs = type(device.spec).to_table([device.spec])
         costs = evaluate_pairs(model, table, configs, network=network, config=np.zeros_like(network))
         values[:, d] = np.where(costs.infeasible > 0, np.inf, costs.columns[metric])
         reasons.append(tuple(costs.reasons[code - 1] if code else "" for code in costs.infeasible))
     return CrossTable(
         metric,
-        table.names,
+        names,
         tuple(device.name for device in devices),
         values,
         tuple(reasons),

@@ -6,13 +6,15 @@ held against what a network asks, and one word says what happens: *widened*, not
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Literal, NamedTuple
 
 from hwmodels.families.spec import Spec
-from hwmodels.workload.formats import Format, format_of
+from hwmodels.workload.formats import Format, coded, format_of
 from hwmodels.workload.graph import Workload
+from hwmodels.workload.ops import Precision
 
-__all__ = ["ExecutedFormat", "executed_formats"]
+__all__ = ["ExecutedFormat", "as_stored", "executed_formats"]
 
 
 class ExecutedFormat(NamedTuple):
@@ -46,6 +48,40 @@ def executed_formats(workload: Workload, spec: Spec) -> tuple[ExecutedFormat, ..
             is_exact = all(made.holds(given) for made, given in zip(computed, asked, strict=True))
             found[ExecutedFormat(_shown(asked), _shown(computed), "widened" if is_exact else "rounded")] = None
     return tuple(found)
+
+
+def as_stored(workload: Workload, spec: Spec) -> Workload:
+    """The network in the formats in which the device keeps it: its bytes are those that the device moves and holds.
+
+    Costs are the same, since the device computes in these formats anyway.
+
+    >>> from hwmodels.catalog import device
+    >>> from hwmodels.workload.ops import Precision
+    >>> from hwmodels.workload.zoo import network
+    >>> wide = network("lenet5", precision=Precision(32, 32))
+    >>> {node.precision.weight_bits for node in as_stored(wide, device("systolic_edge").spec)}
+    {8}
+    """
+    in_float = spec.numerics().weight_format.is_float
+    kept: dict[Precision, Precision] = {}
+
+    def stored(precision: Precision) -> Precision:
+        if precision not in kept:
+            asked = (
+                format_of(precision.weight_bits, precision.weight_format, in_float=in_float),
+                format_of(precision.activation_bits, precision.activation_format, in_float=in_float),
+            )
+            made = spec.stored(*asked)
+            (weight_bits, weight_code), (activation_bits, activation_code) = map(coded, made)
+            kept[precision] = (
+                precision
+                if made == asked
+                else Precision(weight_bits, activation_bits, precision.accumulator_bits, weight_code, activation_code)
+            )
+        return kept[precision]
+
+    nodes = tuple(replace(node, precision=stored(node.precision)) for node in workload)
+    return Workload(workload.name, nodes, workload.outputs)
 
 
 def _shown(operands: tuple[Format, Format]) -> str:

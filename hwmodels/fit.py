@@ -27,7 +27,7 @@ __all__ = ["Fitted", "fit_knobs", "log_range", "slower", "time_powers"]
 
 F64 = npt.NDArray[np.float64]
 Predict = Callable[[Any, Mapping[str, F64]], F64]
-S = TypeVar("S", bound=Spec)
+_S = TypeVar("_S", bound=Spec)
 
 _ROUNDS = 40
 _STEP = 1e-3  # of a knob's logarithm, in differences
@@ -37,10 +37,10 @@ _TIME_POWERS = {"s": 1.0, "Hz": -1.0, "B/s": -1.0, "1/s": -1.0}
 """Unit of a knob -> the power of seconds in it. Power is left alone: a slower machine draws its watts for longer."""
 
 
-class Fitted(NamedTuple, Generic[S]):
+class Fitted(NamedTuple, Generic[_S]):
     """A fitted device, and the free factor of time in it; 1 where none was free."""
 
-    spec: S
+    spec: _S
     factor: float = 1.0
 
 
@@ -58,7 +58,7 @@ def time_powers(spec: Spec) -> dict[str, float]:
     }
 
 
-def slower(spec: S, factor: float) -> S:
+def slower(spec: _S, factor: float) -> _S:
     """The device on which everything takes `factor` times as long.
 
     Where all rates and times of a family are knobs, every latency is `factor` times that of `spec`, to rounding.
@@ -79,14 +79,14 @@ def slower(spec: S, factor: float) -> S:
 
 def fit_knobs(
     predict: Predict,
-    start: S,
+    start: _S,
     names: Sequence[str],
     *,
     measured: F64,
     sigma: F64,
     chosen: Any = slice(None),
     free_factor: bool = False,
-) -> Fitted[S]:
+) -> Fitted[_S]:
     """The most probable values of the named knobs, and of the free factor where there is one.
 
     predict : (spec, knob -> (C,) values) -> (C, R) logarithms. measured, sigma : (R,) logarithms and their standard

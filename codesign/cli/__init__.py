@@ -10,14 +10,26 @@ from __future__ import annotations
 import sqlite3
 import sys
 
-from codesign.cli import accuracy, catalogue, crossdevice, estimate, measuring, pick, plugins, runs, sweep
+from codesign.cli import (
+    accuracy,
+    crossdevice,
+    devices,
+    estimate,
+    measuring,
+    networks,
+    pick,
+    plugins,
+    runs,
+    sweep,
+    trust,
+)
 from codesign.cli.app import app
 from codesign.cli.printing import close_output, plain_warnings, print_error, print_usage_error, printable_anywhere
 from hwmodels.errors import SpecError
 
 __all__ = [
-    "accuracy", "app", "catalogue", "crossdevice", "estimate", "main", "measuring", "pick", "plugins", "runs",
-    "sweep",
+    "accuracy", "app", "crossdevice", "devices", "estimate", "main", "measuring", "networks", "pick", "plugins",
+    "runs", "sweep", "trust",
 ]  # fmt: skip
 
 _INTERRUPTED = 130

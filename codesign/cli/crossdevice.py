@@ -28,9 +28,11 @@ from codesign.cli.options import (
     Torches,
     rate_of,
 )
+from codesign.cli.outputs import Force
 from codesign.cli.printing import print_doubts, print_json, print_table
 from codesign.cli.sources import knob_values, sources_of, workload_from
 from hwmodels.errors import SpecError
+from hwmodels.files import check_new_file, write_text
 
 if TYPE_CHECKING:
     from hwmodels.catalog import Device
@@ -60,6 +62,7 @@ def crossdevice(
     fuse_attention: FuseAttention = False,
     rate: Rate = None,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="Write the table as CSV.")] = None,
+    force: Force = False,
     as_json: Json = False,
 ) -> None:
     """Compare networks across devices: which is fastest where, and whether the devices agree on the order."""
@@ -67,8 +70,8 @@ def crossdevice(
     from hwmodels.catalog import device_names
     from hwmodels.crossdevice import cross_devices
 
-    if output is not None and not output.parent.is_dir():
-        raise SpecError("--output", output, "a file in an existing folder")
+    if output is not None:
+        check_new_file(output, force=force, endings=(".csv",))
     chosen = [_with_knobs(item, knob_values(knobs)) for item in _devices(device, family)]
     semantics = semantics_of(runtime, fuse_attention=fuse_attention, where="--runtime")
     asked = asked_precision(bits, number_format, *(item.spec for item in chosen), where="--format")
@@ -83,7 +86,7 @@ def crossdevice(
     if output is not None:
         lines = [["network", *table.devices]]
         lines += [[name, *map(repr, row)] for name, row in zip(table.networks, table.values.tolist(), strict=True)]
-        output.write_text("".join(",".join(line) + "\n" for line in lines), encoding="utf-8")
+        write_text(output, "".join(",".join(line) + "\n" for line in lines))
     if as_json:
         return print_json(_record(table))
     _print(table)

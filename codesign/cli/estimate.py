@@ -78,7 +78,7 @@ def estimate(
     from hwmodels.catalog import device as load
     from hwmodels.catalog import device_names
     from hwmodels.evaluate import evaluate
-    from hwmodels.executed_formats import executed_formats
+    from hwmodels.executed_formats import as_stored, executed_formats
     from hwmodels.rate import at_rate
     from hwmodels.workload.coverage import unknown_operators
 
@@ -89,7 +89,7 @@ def estimate(
     source = Source(network, torch, onnx, hf_config, layers, tuple(inputs or ()), past)
     asked = asked_precision(bits, number_format, spec, where="--format")
     workload = workload_from(source, batch=batch, asked=asked, layer_bits=layer_bits, semantics=semantics)
-    report = evaluate(workload, model, spec)
+    report = evaluate(as_stored(workload, spec), model, spec)
     unknown = [item._asdict() for item in unknown_operators(workload)]
     outside = _extrapolated(device, workload)
     formats = executed_formats(workload, spec)

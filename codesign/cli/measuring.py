@@ -13,8 +13,10 @@ import typer
 
 from codesign.cli.app import app
 from codesign.cli.options import Json, numbers
+from codesign.cli.outputs import Force
 from codesign.cli.printing import console, print_json, print_table
 from hwmodels.errors import SpecError
+from hwmodels.files import check_new_file
 
 if TYPE_CHECKING:
     from hwmodels.calibrate import Calibration, FitError
@@ -45,6 +47,7 @@ def measure(
     seconds: Annotated[
         float, typer.Option(help="Seconds of timed calls a row; every row gets at least five calls.", min=0.001)
     ] = 0.3,
+    force: Force = False,
     as_json: Json = False,
 ) -> None:
     """Time layers and networks in torch on this machine, into a CSV that `calibrate` reads."""
@@ -53,8 +56,7 @@ def measure(
     from hwmodels.measure import measure as timed
     from hwmodels.measurements import write_measurements
 
-    if output.exists() or not output.parent.is_dir():
-        raise SpecError("--output", output, "a new file in an existing folder")
+    check_new_file(output, force=force, endings=(".csv",))
     rows = plan(
         network or _NETWORKS,
         LAYERS if layers else (),
@@ -96,6 +98,7 @@ def calibrate(
     knob: Annotated[
         list[str] | None, typer.Option(help="Fit this knob (repeatable); all that matter by default.")
     ] = None,
+    force: Force = False,
     as_json: Json = False,
 ) -> None:
     """Fit a device to ten or more measurements, and report its error on networks that the fit did not see."""
@@ -105,8 +108,7 @@ def calibrate(
     from hwmodels.catalog import devices_of
     from hwmodels.measurements import read_measurements
 
-    if output.exists() or output.suffix not in (".yaml", ".yml") or not output.parent.is_dir():
-        raise SpecError("--output", output, "a new .yaml file in an existing folder")
+    check_new_file(output, force=force, endings=(".yaml", ".yml"))
     rows = read_measurements(csv)
     seen, apart = _split(rows, networks)
     start = nearest_device(devices_of(family, where="--family"), seen) if like is None else load(like)

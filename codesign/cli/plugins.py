@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
+
+import typer
 
 from codesign.cli.app import app
 from codesign.cli.options import Json
@@ -49,6 +51,21 @@ def families(as_json: Json = False) -> None:
         print(f"{record['name']}: {record['meaning']}; {record['knobs']} knobs")
         rows = [(m["name"], m["unit"] or "", m["better"], m["meaning"]) for m in record["metrics"]]
         print_table(("metric", "unit", "better", "meaning"), rows)
+
+
+@app.command()
+def metrics(
+    family: Annotated[str, typer.Argument(help="Hardware family, see `codesign families`.")], as_json: Json = False
+) -> None:
+    """List what a family answers, its networks' metrics included: unit, meaning and the direction that is better."""
+    from codesign.app.listing import family_record
+    from hwmodels.families.base import family as find
+
+    record = family_record(find(family))
+    if as_json:
+        return print_json(record["metrics"])
+    rows = [(m["name"], m["unit"] or "", m["better"], m["meaning"]) for m in record["metrics"]]
+    print_table(("metric", "unit", "better", "meaning"), rows)
 
 
 def _list(kind: str, *, as_json: bool) -> None:

@@ -2,55 +2,45 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hwmodels.errors import SpecError
+from hwmodels.files import write_whole
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["check_stream", "write_stream"]
+__all__ = ["STREAMED", "write_stream"]
 
-_ENDINGS = (".csv", ".parquet")
-
-
-def check_stream(path: Path) -> None:
-    """Refuse a file that cannot be written, before the work begins.
-
-    Raises
-    ------
-    SpecError : an unknown ending, or no such folder.
-    """
-    if path.suffix not in _ENDINGS:
-        raise SpecError("--output", path, f"a file that ends in {' or '.join(_ENDINGS)}")
-    if not path.parent.is_dir():
-        raise SpecError("--output", path, "a file in an existing folder")
+STREAMED = (".csv", ".parquet")
+"""Endings of files that are written part by part."""
 
 
 def write_stream(path: Path, parts: Iterable[pd.DataFrame], *, keep: int) -> pd.DataFrame:
-    """Write the parts as they come, and return the first `keep` rows. The file appears when it is whole."""
+    """Write the parts, at least one, as they come; return the first `keep` rows. The file appears when it is whole.
+
+    Raises
+    ------
+    SpecError : the operating system refuses.
+    """
     import pandas as pd
     import pyarrow as pa
 
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
     kept: list[pd.DataFrame] = []
-    writer: Any = None
-    try:
+
+    def write(partial: Path) -> None:
+        writer: Any = None
         for part in parts:
             table = pa.Table.from_pandas(part, preserve_index=False)
-            writer = writer or _writer(path.suffix, partial, table.schema)
+            writer = writer or _writer(path.suffix.lower(), partial, table.schema)
             writer.write_table(table)
             missing = keep - sum(map(len, kept))
             if missing > 0:
                 kept.append(part.head(missing))
-        if writer is not None:
-            writer.close()
-            os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+        writer.close()
+
+    write_whole(path, write)
     return pd.concat(kept, ignore_index=True)
 
 

@@ -29,9 +29,12 @@ from codesign.cli.options import (
     Torches,
     rate_of,
 )
+from codesign.cli.outputs import Force
 from codesign.cli.printing import console, pretty, print_json, print_table
 from codesign.cli.sources import grid_axes, sources_of, workload_from
+from codesign.cli.streams import STREAMED, write_stream
 from hwmodels.errors import SpecError
+from hwmodels.files import check_new_file
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -73,12 +76,15 @@ def sweep(
     output: Annotated[
         Path | None, typer.Option("-o", "--output", help="Write the whole table: .csv or .parquet.")
     ] = None,
+    force: Force = False,
     as_json: Json = False,
 ) -> None:
     """Estimate the cost of networks over a grid of hardware knobs."""
     from hwmodels.by_name import asked_precision, semantics_of
     from hwmodels.rate import at_rate
 
+    if output is not None:
+        check_new_file(output, force=force, endings=STREAMED)
     base, plain = _base(family, device)
     grid = _grid(base, knobs)
     model = at_rate(plain, rate_of(rate), where="--rate")
@@ -90,9 +96,6 @@ def sweep(
     ]
     rows = len(workloads) * len(grid)
     if output is not None:
-        from codesign.cli.streams import check_stream, write_stream
-
-        check_stream(output)
         first = write_stream(output, _parts(workloads, model, grid), keep=rows if as_json else _SHOWN)
     else:
         if rows > _MOST_UNWRITTEN:

@@ -292,6 +292,14 @@ class Spec(BaseModel):
         numerics = self.numerics()
         return held(weight, numerics.weight_format), held(activation, numerics.activation_format)
 
+    def stored(self, weight: Format, activation: Format) -> tuple[Format, Format]:
+        """The formats in which such operands lie in memory: as asked where the device can widen them on their way."""
+        computed = self.computed(weight, activation)
+        kept, held_ = (
+            asked if made.holds(asked) else made for asked, made in zip((weight, activation), computed, strict=True)
+        )
+        return kept, held_
+
     @classmethod
     def _check_names(cls, values: Mapping[str, Any]) -> None:
         known = cls.knobs()

@@ -156,7 +156,7 @@ def test_a_half_precision_module_keeps_its_format_unless_the_user_states_another
     )
 
     def weight_bytes(*options: str) -> float:
-        printed = run("estimate", "--torch", f"{path}:model", "--device", "tpu_v1", *options, "--json")[1]
+        printed = run("estimate", "--torch", f"{path}:model", "--device", "pixel2", *options, "--json")[1]
         return json.loads(printed)["totals"]["weight_bytes"]
 
     parameters = 64 * 32 + 32

@@ -97,7 +97,7 @@ def test_a_sweep_is_streamed_into_a_file(run, tmp_path: Path, ending: str) -> No
         (("sweep", "--family", "spatial", "--set", "array_rows=8"), "network"),
         (("sweep", "lenet5", "--family", "spatial", "--set", "array_rows=array_cols"), "array_cols is not a number"),
         (("sweep", "lenet5", "--family", "spatial", "--set", "array_rows="), "--set: array_rows="),
-        (("sweep", "lenet5", "--family", "spatial", "--set", "array_rows=8", "-o", "a.txt"), ".csv or .parquet"),
+        (("sweep", "lenet5", "--family", "spatial", "--set", "array_rows=8", "-o", "a.txt"), ".csv, .parquet"),
         (("sweep", "lenet5", "--family", "spatial", "--set", "array_rows=8,8.5"), "array_rows"),
         (("estimate", "lenet5", "--device", "rpi5", "--set", "clock_hz=1e9,2e9"), "one value"),
         (("estimate", "lenet5", "--device", "rpi5", "--set", "clock=1e9"), "did you mean clock_hz"),

@@ -178,6 +178,10 @@ class SpatialSpec(Spec):
         )
         return integer(weight_bits), integer(activation_bits)
 
+    def stored(self, weight: Format, activation: Format) -> tuple[Format, Format]:
+        """As computed: buffers and DRAM hold words of the array's widths."""
+        return self.computed(weight, activation)
+
     @classmethod
     def numerics_table(cls, table: SpatialTable) -> npt.NDArray[np.float64]:
         """Digital integers: only the widest supported width limits the network, (C, len(Numerics))."""
