@@ -17,6 +17,7 @@ from codesign.cli import (
     estimate,
     measuring,
     networks,
+    pick,
     plugins,
     runs,
     sensitivity,
@@ -24,12 +25,12 @@ from codesign.cli import (
     trust,
 )
 from codesign.cli.app import app
-from codesign.cli.printing import close_output, print_error, print_usage_error, printable_anywhere
+from codesign.cli.printing import close_output, plain_warnings, print_error, print_usage_error, printable_anywhere
 from hwmodels.errors import SpecError
 
 __all__ = [
-    "accuracy", "app", "crossdevice", "devices", "estimate", "main", "measuring", "networks", "plugins", "runs",
-    "sensitivity", "sweep", "trust",
+    "accuracy", "app", "crossdevice", "devices", "estimate", "main", "measuring", "networks", "pick", "plugins",
+    "runs", "sensitivity", "sweep", "trust",
 ]  # fmt: skip
 
 _INTERRUPTED = 130
@@ -39,7 +40,8 @@ def main() -> None:
     """Entry point: user errors become one line and exit code 2, an interruption exit code 1."""
     printable_anywhere()
     try:
-        code = _call()
+        with plain_warnings():
+            code = _call()
     except SystemExit as finished:
         code = finished.code if isinstance(finished.code, int) else int(finished.code is not None)
     except SpecError as error:

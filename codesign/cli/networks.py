@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -38,7 +39,7 @@ app.add_typer(_networks_app, name="networks")
 def networks(context: typer.Context, as_json: Json = False) -> None:
     """List the published networks that are built in; `show NAME` draws one."""
     from hwmodels.units import format_quantity
-    from hwmodels.workload.zoo import ZOO
+    from hwmodels.workload.zoo import ZOO, published_accuracy
 
     if context.invoked_subcommand is not None:
         return
@@ -46,13 +47,23 @@ def networks(context: typer.Context, as_json: Json = False) -> None:
     for known in ZOO:
         built = known.build()
         record = {"name": known.name, "aliases": list(known.aliases), "params": built.parameters}
-        records.append(record | {"macs": built.macs, "input": known.input, "source": known.source})
+        accuracy = published_accuracy(known.name)
+        record |= {"macs": built.macs, "input": known.input, "source": known.source}
+        record["accuracy"] = None if accuracy is None else asdict(accuracy)
+        records.append(record)
     if as_json:
         return print_json(records)
     print_table(
-        ("network", "parameters", "MACs", "input", "source"),
+        ("network", "parameters", "MACs", "top-1", "input", "source"),
         (
-            (r["name"], format_quantity(r["params"], ""), format_quantity(r["macs"], ""), r["input"], r["source"])
+            (
+                r["name"],
+                format_quantity(r["params"], ""),
+                format_quantity(r["macs"], ""),
+                "-" if r["accuracy"] is None else f"{r['accuracy']['top1_percent']:.2f} %",
+                r["input"],
+                r["source"],
+            )
             for r in records
         ),
     )

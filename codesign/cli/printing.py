@@ -6,8 +6,9 @@ import codecs
 import io
 import os
 import sys
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from hwmodels.errors import SpecError
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = [
     "close_output",
     "console",
+    "plain_warnings",
     "pretty",
     "print_doubts",
     "print_error",
@@ -48,6 +50,22 @@ def print_doubts(name: str, spec: Spec) -> None:
     """Doubt values of a device that no known device comes near, on standard error."""
     for told in spec.implausible():
         print(f"codesign: {name}: {told}", file=sys.stderr)
+
+
+@contextmanager
+def plain_warnings() -> Iterator[None]:
+    """Print warnings to users as one line on standard error, without the place in the code that gave them."""
+    with warnings.catch_warnings():
+        default = warnings.showwarning
+
+        def show(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
+            if issubclass(category, UserWarning):
+                print(f"codesign: {' '.join(str(message).split())}", file=sys.stderr)
+            else:
+                default(message, category, *place, **more)
+
+        warnings.showwarning = show
+        yield
 
 
 def console(*, error: bool = False) -> Any:

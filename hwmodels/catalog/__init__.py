@@ -14,17 +14,21 @@ A knob that the file does not name keeps the default of the family's Spec, which
 
 from __future__ import annotations
 
+import csv
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from hwmodels.errors import SpecError
 from hwmodels.families.base import CostModel, families, family
 from hwmodels.families.spec import Spec
 
-__all__ = ["Device", "device", "device_names", "device_template", "devices_of", "load_device"]
+__all__ = [
+    "Device", "MeasuredError", "device", "device_names", "device_template", "devices_of", "load_device",
+    "measured_errors",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,35 @@ def device_names() -> tuple[str, ...]:
     """Names of the devices that ship, in alphabetical order."""
     folder = files("hwmodels") / "catalog"
     return tuple(sorted(item.name[:-5] for item in folder.iterdir() if item.name.endswith(".yaml")))
+
+
+class MeasuredError(NamedTuple):
+    """How far predictions for a device, as the catalogue has it, are from what somebody measured on it.
+
+    set, group : the published table and the column in it, as `codesign validate` names them. rows : networks or
+    operators compared. median_error_percent : of the metric, nothing fitted on the device.
+    """
+
+    metric: str
+    set: str
+    group: str
+    rows: int
+    median_error_percent: float
+
+
+@cache
+def measured_errors(name: str) -> tuple[MeasuredError, ...]:
+    """What `codesign validate` finds of a catalogue device, set by set; empty where nothing is known.
+
+    >>> measured_errors("galaxy_note10")[0].median_error_percent
+    4.9
+    """
+    text = (files("hwmodels") / "catalog" / "measured_errors.csv").read_text(encoding="utf-8")
+    return tuple(
+        MeasuredError(row["metric"], row["set"], row["group"], int(row["rows"]), float(row["median_error_percent"]))
+        for row in csv.DictReader(text.splitlines())
+        if row["device"] == name
+    )
 
 
 def device(name: str) -> Device:

@@ -80,9 +80,11 @@ def test_an_estimate_explains_the_layer_that_is_named(run):
 
 
 def test_networks_names_what_a_benchmark_needs(run):
-    """Fields are fixed; names and aliases are unique."""
+    """Fields are fixed; names and aliases are unique; an accuracy has its source or is null."""
     records = json.loads(run("networks", "--json")[1])
-    assert all(set(record) == {"name", "aliases", "params", "macs", "input", "source"} for record in records)
+    fields = {"name", "aliases", "params", "macs", "input", "source", "accuracy"}
+    assert all(set(record) == fields for record in records)
+    assert sum(record["accuracy"] is not None for record in records) > 240
     assert all(record["params"] > 0 and record["macs"] > 0 and record["source"] for record in records)
     names = [name for record in records for name in (record["name"], *record["aliases"])]
     assert len(set(names)) == len(names) > 300

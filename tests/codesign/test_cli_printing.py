@@ -44,3 +44,13 @@ def test_validation_names_the_files_that_it_misses(run, tmp_path) -> None:
     assert err.startswith("codesign: 2 reference files are missing, their sets are not scored: spatial/scalesim_")
     assert "--reference FOLDER" in err
     assert err.count("\n") == 1
+
+
+def test_a_warning_is_one_line_without_its_place(run, tmp_path):
+    header = (
+        "Layer name, IFMAP Height, IFMAP Width, Filter Height, Filter Width, Channels, Num Filter, Strides, Sparsity,"
+    )
+    (tmp_path / "net.csv").write_text(f"{header}\nc1, 34, 34, 3, 3, 3, 16, 1, 2:4,\n", encoding="utf-8")
+    code, _, err = run("estimate", "--layers", str(tmp_path / "net.csv"), "--device", "tpu_v1")
+    assert code == 0
+    assert err == "codesign: net.csv: line 2, column Sparsity: sparsity 2:4 is not modelled, every weight counts\n"

@@ -64,13 +64,21 @@ def from_layer_list(
         raise SpecError("batch", batch, ">= 1")
     default = precision or Precision()
     where = source.name or str(source)
-    if source.is_dir():
-        layers = [layer for file in _files(source) for layer in _read(file, default, in_folder=True)]
-        if not layers:
-            raise SpecError(where, "a folder without Timeloop problems", _FORMATS)
-    else:
-        layers = _read(source, default, in_folder=False)
+    try:
+        layers = _layers(source, where, default)
+    except OSError as error:
+        raise SpecError(where[:80], error.strerror or error, "a readable file") from None
     return chain(layers, name=name or source.stem or "layers", batch=batch, where=where)
+
+
+def _layers(source: Path, where: str, precision: Precision) -> list[Layer]:
+    """The layers of a file, or of all files of a folder."""
+    if not source.is_dir():
+        return _read(source, precision, in_folder=False)
+    layers = [layer for file in _files(source) for layer in _read(file, precision, in_folder=True)]
+    if not layers:
+        raise SpecError(where, "a folder without Timeloop problems", _FORMATS)
+    return layers
 
 
 def _files(folder: Path) -> list[Path]:

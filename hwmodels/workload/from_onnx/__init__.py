@@ -5,8 +5,7 @@
 data need not be there. What no rule knows stands in the workload as `Unknown`;
 `hwmodels.workload.coverage.unknown_operators` lists it. `onnx` is imported when the function is called.
 
-Not modelled: control flow and shapes that the data decide, sequences, complex numbers, convolutions of three
-dimensions.
+Not modelled: control flow and shapes that the data decide, sequences, complex numbers.
 """
 
 from __future__ import annotations

@@ -171,6 +171,11 @@ class Call(TorchCall):
         operand = self._operand(argument)
         return self.walk.claim(operand.name) if isinstance(operand, Tensor) else 0
 
+    def claim_packed(self, operand: Tensor, elements: int) -> int:
+        """The parameters of a weight whose elements share bytes: all of them where it is first read."""
+        stored = self.walk.model.stored.get(operand.name)
+        return elements if stored is None or stored.role == "fixed" or self.claim(operand) else 0
+
     def add(self, operator: Operator, *inputs: str, part: str = "") -> str:
         label = self.walk.label(self.step)
         return self.walk.add(operator, inputs, f"{label}.{part}" if part else label)

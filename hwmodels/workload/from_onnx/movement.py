@@ -17,8 +17,10 @@ from hwmodels.workload.ops import (
     Permute,
     PixelShuffle,
     Rearrange,
+    Resample,
     Select,
     Shape,
+    Sort,
     Split,
     Upsample,
     View,
@@ -138,6 +140,18 @@ def _gather(call: Call) -> Value | None:
     return call.add(Rearrange("gather", result), *(call.tensor(operand) for operand in operands))
 
 
+def _gather_quantised(call: Call) -> Value | None:
+    """Rows of a table in blocks of a few bits: several elements to a byte where the table is stored in bytes."""
+    data, axis = call.need(0), call.attribute("gather_axis", 0)
+    stored = call.walk.model.stored.get(data.name)
+    if stored is None or len(stored.shape) != 2 or axis != 0:
+        return None
+    packed = stored.bits // call.attribute("bits", 4) if stored.bits == 8 else 1
+    entries, features = stored.shape[0], stored.shape[1] * max(packed, 1)
+    stands_for = call.claim_packed(data, entries * features)
+    return call.place(Embedding(entries, features), call.tensor(call.need(1)), parameters=stands_for)
+
+
 def _pick(what: str, *, like: int) -> Rule:
     """A copy of the shape of one of the operands."""
 
@@ -222,9 +236,13 @@ def _resize(call: Call) -> Value | None:
     size = _resized(call, shape)
     if size == shape:
         return source
-    if len(shape) not in (3, 4) or size[:2] != shape[:2]:
+    if len(shape) not in (3, 4, 5) or size[:2] != shape[:2]:
         return None
-    mode: Literal["nearest", "bilinear"] = "nearest" if call.attribute("mode", "nearest") == "nearest" else "bilinear"
+    how = call.attribute("mode", "nearest")
+    if how == "cubic" or len(shape) == 5:
+        taps = {"nearest": 1, "cubic": 4}.get(how, 2)
+        return call.add(Resample(how, size, taps ** (len(shape) - 2)), source)
+    mode: Literal["nearest", "bilinear"] = "nearest" if how == "nearest" else "bilinear"
     wide, target = ((*s[:2], 1, s[2]) if len(s) == 3 else s for s in (shape, size))
     operator = Upsample(mode=mode, size=(target[2], target[3]))
     return call.reshape(call.add(operator, call.reshape(source, wide)), size)
@@ -242,6 +260,34 @@ def _resized(call: Call, shape: Shape) -> Shape:
         sizes = [int(np.floor(shape[axis] * scale)) for axis, scale in zip(axes, scales, strict=True)]  # type: ignore[arg-type]
     target = dict(zip(axes, sizes, strict=True))
     return tuple(target.get(axis, extent) for axis, extent in enumerate(shape))
+
+
+def _grid_sample(call: Call) -> Value:
+    """At computed points: 2 taps an axis, the nearest one, or 4."""
+    source, grid = call.tensor(call.need(0)), call.tensor(call.need(1))
+    batch, channels, *extents = call.node_shape(source)
+    shape = (batch, channels, *call.node_shape(grid)[1:-1])
+    taps = {"nearest": 1, "cubic": 4, "bicubic": 4}.get(call.attribute("mode", "linear"), 2)
+    return call.add(Resample("grid_sample", shape, taps ** len(extents)), source, grid)
+
+
+def _top(call: Call) -> Value:
+    """The first few of an order along an axis, and their places."""
+    source = call.tensor(call.need(0))
+    shape = call.node_shape(source)
+    axis = call.attribute("axis", -1) % len(shape)
+    count = (call.integers(1, "k") if call.input(1) is not None else [call.attribute("k", 1)]) or [1]
+    ordered = call.add(Sort(shape[axis], (*shape[:axis], count[0], *shape[axis + 1 :])), source)
+    return (ordered, call.view(ordered, call.node_shape(ordered)))
+
+
+def _one_hot(call: Call) -> Value:
+    """Indices (...) as rows of the depth that an operand says, on a new axis."""
+    source, depth = call.need(0), (call.integers(1) or [1])[0]
+    shape = list(call.shape_of(source))
+    axis = call.attribute("axis", -1)
+    shape.insert(axis if axis >= 0 else len(shape) + 1 + axis, depth)
+    return call.add(Rearrange("one_hot", tuple(shape)), call.tensor(source))
 
 
 def _where(call: Call) -> Value:
@@ -266,6 +312,7 @@ RULES: dict[str, Rule] = {
     "Expand": _expand,
     "Slice": _slice,
     "Gather": _gather,
+    "com.microsoft.GatherBlockQuantized": _gather_quantised,
     "GatherND": _gather_blocks,
     "GatherElements": _pick("gather", like=1),
     "ScatterElements": _pick("scatter", like=0),
@@ -278,8 +325,11 @@ RULES: dict[str, Rule] = {
     "Split": _split,
     "Pad": _pad,
     "Tile": _tile,
+    "TopK": _top,
     "DepthToSpace": _depth_to_space,
     "SpaceToDepth": _space_to_depth,
+    "GridSample": _grid_sample,
+    "OneHot": _one_hot,
     "Resize": _resize,
     "Upsample": _resize,
     "Where": _where,

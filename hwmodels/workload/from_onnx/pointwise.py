@@ -7,12 +7,12 @@ from math import prod
 import numpy as np
 
 from hwmodels.errors import SpecError
-from hwmodels.workload.from_onnx.call import Call, Made, Rule
+from hwmodels.workload.from_onnx.call import Call, Made, Rule, Tensor
 from hwmodels.workload.from_torch.call import Value
 from hwmodels.workload.from_torch.movement import without_broadcast
-from hwmodels.workload.ops import Activation, ActivationName, Elementwise, ElementwiseName, Shape
+from hwmodels.workload.ops import Activation, ActivationName, Elementwise, ElementwiseName, Embedding, Shape, View
 
-__all__ = ["RULES", "activated", "elementwise"]
+__all__ = ["RULES", "activated", "elementwise", "rotated"]
 
 _MICROSOFT = "com.microsoft."
 
@@ -168,6 +168,70 @@ def _bias_gelu(call: Call) -> Value:
     return call.add(Activation("gelu"), total)
 
 
+def rotated(call: Call, source: str) -> str:
+    """x cos + turned x sin: rotary positions, whose tables cost nothing."""
+    kept, turned = (call.add(Elementwise("mul"), source, part="rotary") for _ in range(2))
+    return call.add(Elementwise("add"), kept, turned, part="rotary")
+
+
+def _rotary(call: Call) -> Value:
+    return rotated(call, call.tensor(call.need(0)))
+
+
+def _biased_softmax(call: Call) -> Value | None:
+    """Softmax of scores and a mask that is added to them."""
+    total = call.add(Elementwise("add"), call.tensor(call.need(0)), call.tensor(call.need(1)), part="bias")
+    shape = call.node_shape(total)
+    return call.like("aten.softmax", shape, self=Made(total), dim=call.attribute("axis", 1) % len(shape))
+
+
+def _bias_sum(call: Call) -> Value:
+    """The sum of data, bias and a residual, where there is one; its mask of dropout is a view."""
+    total = call.tensor(call.need(0))
+    for index in (1, 2):
+        if (operand := call.input(index)) is not None:
+            total = call.add(Elementwise("add"), total, call.tensor(operand), part="bias")
+    return (total, *(call.view(total, call.node_shape(total)) for _ in call.step.outputs[1:]))
+
+
+def _embedded_norm(call: Call) -> Value | None:
+    """(indices, segments, words, positions, segment table, scale, shift): three look-ups, their sum, a norm."""
+    tokens, segments = call.need(0), call.input(1)
+    total = ""
+    for table, indices in ((2, tokens), (3, None), (4, segments)):
+        if call.input(table) is None or (table == 4 and indices is None):
+            continue
+        found = _looked_up(call, call.need(table), indices, call.shape_of(tokens))
+        total = call.add(Elementwise("add"), total, found, part="embed") if total else found
+    normed = _normalise(call, "aten.layer_norm", total, call.input(5), call.input(6))
+    mask = call.view(total, (call.shape_of(tokens)[0],)) if len(call.step.outputs) > 1 else None
+    return (normed, mask, total) if isinstance(normed, str) else None
+
+
+def _looked_up(call: Call, table: Tensor, indices: Tensor | None, shape: Shape) -> str:
+    """Rows of a stored table; of positions, which count from zero, the first ones."""
+    entries, features = call.shape_of(table)
+    source = call.add(View(shape), part="positions") if indices is None else call.tensor(indices)
+    return call.place(Embedding(entries, features), source, parameters=call.claim(table), part="embed")
+
+
+def _runtime_group_norm(call: Call) -> Value | None:
+    """Group norm of ONNX Runtime, channels last unless said: (data, scale, shift, skip, bias), activation behind."""
+    total = call.tensor(call.need(0))
+    for index in (3, 4):
+        if (operand := call.input(index)) is not None:
+            total = call.add(Elementwise("add"), total, call.tensor(operand), part="skip")
+    shape, is_last = call.node_shape(total), bool(call.attribute("channels_last", 1))
+    rank = len(shape)
+    source = call.permute(total, (0, rank - 1, *range(1, rank - 1))) if is_last else total
+    extents = call.node_shape(source)
+    normed = call.like("aten.group_norm", extents, input=Made(source), weight=call.input(1), bias=call.input(2))
+    if not isinstance(normed, str):
+        return None
+    normed = call.add(Activation("silu"), normed, part="activation") if call.attribute("activation", 0) else normed
+    return (call.permute(normed, (0, *range(2, rank), 1)) if is_last else normed, total)
+
+
 _ACTIVATIONS: dict[ActivationName, tuple[str, ...]] = {
     "relu": ("Relu", "ThresholdedRelu"),
     "leaky_relu": ("LeakyRelu",),
@@ -256,6 +320,14 @@ RULES: dict[str, Rule] = {
     "SimplifiedLayerNormalization": _last_norm("aten.rms_norm"),
     f"{_MICROSOFT}SkipLayerNormalization": _skip_norm("aten.layer_norm", has_shift=True),
     f"{_MICROSOFT}SkipSimplifiedLayerNormalization": _skip_norm("aten.rms_norm", has_shift=False),
+    "RotaryEmbedding": _rotary,
+    f"{_MICROSOFT}RotaryEmbedding": _rotary,
+    f"{_MICROSOFT}BiasSoftmax": _biased_softmax,
+    f"{_MICROSOFT}BiasAdd": _bias_sum,
+    f"{_MICROSOFT}BiasDropout": _bias_sum,
+    f"{_MICROSOFT}EmbedLayerNormalization": _embedded_norm,
+    f"{_MICROSOFT}GroupNorm": _runtime_group_norm,
+    f"{_MICROSOFT}SkipGroupNorm": _runtime_group_norm,
     f"{_MICROSOFT}BiasGelu": _bias_gelu,
     f"{_MICROSOFT}FastGelu": _bias_gelu,
 }

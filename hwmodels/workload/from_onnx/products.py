@@ -6,7 +6,7 @@ from typing import Literal
 
 from hwmodels.errors import SpecError
 from hwmodels.workload.from_onnx.call import Call, Made, Operand, Rule
-from hwmodels.workload.from_onnx.pointwise import activated
+from hwmodels.workload.from_onnx.pointwise import activated, rotated
 from hwmodels.workload.from_torch.call import Value
 from hwmodels.workload.ops import (
     Cache,
@@ -103,7 +103,8 @@ def _blocks(call: Call) -> Value:
     if call.node_shape(source)[-1] != depth:
         raise SpecError(call.walk.place(call.step), depth, f"the {call.node_shape(source)[-1]} features that it reads")
     shift = call.claim(call.input(5)) if call.input(5) is not None else 0
-    return call.place(Linear(features, bias=shift > 0), source, parameters=features * depth + shift)
+    stands_for = call.claim_packed(call.need(1), features * depth)
+    return call.place(Linear(features, bias=shift > 0), source, parameters=stands_for + shift)
 
 
 def _einsum(call: Call) -> Value | None:
@@ -202,14 +203,35 @@ def _shifted(call: Call, parts: list[str]) -> list[str]:
 
 
 def _grouped(call: Call) -> Value | None:
-    """Causal attention of ONNX Runtime over a cache: (query, key, value, past key, past value, lengths ...)."""
+    """Causal attention of ONNX Runtime over a cache: (query, key, value, past key, past value, lengths ...).
+
+    Queries, keys and values may stand side by side in the first operand; rotary positions are part of the operator.
+    """
     heads, groups = call.attribute("num_heads", 0), call.attribute("kv_num_heads", 0)
-    if call.input(1) is None or call.input(2) is None or call.attribute("do_rotary", 0):
-        return None
-    query = _heads(call, call.tensor(call.need(0)), heads)
-    key, value = (_heads(call, call.tensor(call.need(index)), groups) for index in (1, 2))
+    parts = [call.tensor(call.need(0))]
+    if call.input(1) is not None and call.input(2) is not None:
+        parts += [call.tensor(call.need(1)), call.tensor(call.need(2))]
+    else:
+        parts = _side_by_side(call, parts[0], heads, groups)
+    query, key, value = (_heads(call, x, count) for x, count in zip(parts, (heads, groups, groups), strict=True))
+    if call.attribute("do_rotary", 0):
+        query, key = rotated(call, query), rotated(call, key)
     key, value = _kept(call, key, call.input(3)), _kept(call, value, call.input(4))
     return (_merged(call, _attend(call, query, key, value)), key, value)
+
+
+def _side_by_side(call: Call, joined: str, heads: int, groups: int) -> list[str]:
+    """Queries, keys and values of one tensor, by their heads."""
+    width = call.node_shape(joined)[-1]
+    if heads < 1 or groups < 1 or width % (heads + 2 * groups):
+        found = f"{heads} heads and {groups} of keys"
+        raise SpecError(call.walk.place(call.step), found, f"those of {width} features side by side")
+    size = width // (heads + 2 * groups)
+    starts = (0, heads * size, (heads + groups) * size)
+    return [
+        call.add(Split(2, start, count * size), joined)
+        for start, count in zip(starts, (heads, groups, groups), strict=True)
+    ]
 
 
 def _recurrent(cell: Literal["lstm", "gru", "rnn"]) -> Rule:
@@ -257,6 +279,7 @@ RULES: dict[str, Rule] = {
     f"{_MICROSOFT}FusedGemm": activated(_gemm),
     f"{_MICROSOFT}GemmFastGelu": activated(_matmul, "Gelu"),
     f"{_MICROSOFT}MatMulNBits": _blocks,
+    f"{_MICROSOFT}MatMulBnb4": _blocks,
     "Einsum": _einsum,
     "Attention": _attention,
     f"{_MICROSOFT}Attention": _fused_attention,

@@ -48,10 +48,14 @@ _TWINS: dict[str, tuple[str, tuple[int, ...], tuple[int, ...]]] = {
     f"{_MICROSOFT}QLinearAveragePool": ("AveragePool", (0,), ()),
     f"{_MICROSOFT}QLinearGlobalAveragePool": ("GlobalAveragePool", (0,), ()),
     f"{_MICROSOFT}MatMulIntegerToFloat": ("MatMul", (0, 1, 6), (1, 6)),
+    f"{_MICROSOFT}QAttention": (f"{_MICROSOFT}Attention", (0, 1, 2), (1,)),
     f"{_MICROSOFT}DynamicQuantizeLSTM": ("LSTM", (0, 1, 2, 3, 4, 5, 6, 7), (1, 2)),
     f"{_MICROSOFT}DynamicQuantizeMatMul": ("MatMul", (0, 1, 4), (1, 4)),
 }
 """Float twin, the places of its operands, and those of them that hold weights where they are stored."""
+
+_IN_BLOCKS = tuple(f"{_MICROSOFT}{kind}" for kind in ("MatMulNBits", "MatMulBnb4", "GatherBlockQuantized"))
+"""Operators whose weights stand in blocks of `bits`, 4 unless said."""
 
 _QUANTISE = ("QuantizeLinear", f"{_MICROSOFT}QuantizeLinear")
 _DEQUANTISE = ("DequantizeLinear", f"{_MICROSOFT}DequantizeLinear")
@@ -76,7 +80,7 @@ def without_quantisation(model: Model) -> Model:
 
 
 def _is_quantised(step: Step) -> bool:
-    kinds = (*_QUANTISE, *_DEQUANTISE, "DynamicQuantizeLinear", f"{_MICROSOFT}MatMulNBits", *_TWINS)
+    kinds = (*_QUANTISE, *_DEQUANTISE, "DynamicQuantizeLinear", *_IN_BLOCKS, *_TWINS)
     return step.kind in kinds or step.kind == f"{_MICROSOFT}QLinearConcat"
 
 
@@ -161,7 +165,7 @@ class _Rewriting:
         first = self._width(operands[0]) or 8
         if "Integer" in step.kind and not step.kind.startswith(_MICROSOFT):
             self._accumulators.add(step.outputs[0])
-        elif step.kind.startswith((f"{_MICROSOFT}Q", "Q")):
+        elif step.kind.startswith((f"{_MICROSOFT}Q", "Q")) and not step.kind.endswith("QAttention"):
             self.bits[step.outputs[0]] = first
         return Step(kind, operands, step.outputs, step.attributes, step.name, second or first, first)
 
@@ -187,7 +191,7 @@ class _Rewriting:
         if _is_of_table(step, self.stored):
             self.bits.setdefault(step.inputs[0], self.stored[step.inputs[0]].bits)
         weight = step.input(_WEIGHT_AT[step.kind]) if step.kind in _WEIGHT_AT else ""
-        if step.kind == f"{_MICROSOFT}MatMulNBits":
+        if step.kind in _IN_BLOCKS:
             return replace(step, weight_bits=int(step.attributes.get("bits", 4)))
         widths = [self.bits.get(operand) for operand in step.inputs if operand and operand not in self._folded]
         known = [width for width in widths if width is not None]

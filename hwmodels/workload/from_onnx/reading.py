@@ -48,13 +48,17 @@ def read_model(path: Path) -> ModelProto:
     """
     onnx = import_onnx()
     where = path.name or str(path)
-    if not path.is_file():
-        raise SpecError(where, path, "a file")
     try:
+        if not path.is_file():
+            raise SpecError(where, path, "a file")
         model: ModelProto = onnx.ModelProto()
         model.ParseFromString(path.read_bytes())
         has_graph = model.HasField("graph") and len(model.graph.node) + len(model.graph.output) > 0
-    except Exception as error:  # of the operating system or of the parser, whose own types vary by release
+    except SpecError:
+        raise
+    except OSError as error:
+        raise SpecError(where[:80], error.strerror or error, "a readable file") from None
+    except Exception as error:  # of the parser, whose own types vary by release
         raise SpecError(where, f"{type(error).__name__}: {error}", "an ONNX model") from None
     if not has_graph:
         raise SpecError(where, "a file without a graph", "an ONNX model")

@@ -1,4 +1,4 @@
-"""Rules for operators that slide a window: convolutions, and pooling by kernel or over the whole map.
+"""Rules for operators that slide a window over a sequence, an image or a volume: convolutions and pooling.
 
 Padding that differs before and behind is its symmetric part in the operator and a copy of the rest.
 """
@@ -6,18 +6,20 @@ Padding that differs before and behind is its symmetric part in the operator and
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
-from typing import Literal
+from typing import NamedTuple
 
 from hwmodels.errors import SpecError
 from hwmodels.workload.from_onnx.call import Call, Made, Rule
 from hwmodels.workload.from_onnx.pointwise import activated
 from hwmodels.workload.from_torch.call import Value
-from hwmodels.workload.ops import Conv2d, ConvTranspose2d, Elementwise, Pool2d, Rearrange, Shape
+from hwmodels.workload.from_torch.pooling import PoolMode, pool_of
+from hwmodels.workload.ops import Conv2d, Elementwise, Pool2d, Pool3d, Rearrange, Shape
+from hwmodels.workload.ops.products import convolved_extents, spread_extents
 
 __all__ = ["RULES"]
 
 _MICROSOFT = "com.microsoft."
+_RANKS = (1, 2, 3)  # axes of sequences, images and volumes
 Pair = tuple[int, int]
 
 
@@ -57,40 +59,48 @@ def _ints(call: Call, name: str, rank: int, default: int = 1) -> list[int]:
     return values
 
 
+class _Window(NamedTuple):
+    """A convolution: its padded data, its geometry along every axis and the shape of its result."""
+
+    image: str
+    strides: list[int]
+    padding: list[int]
+    dilations: list[int]
+    groups: int
+    shape: Shape
+
+
 def _convolve(call: Call) -> Value | None:
-    """A convolution of images or sequences."""
+    """A convolution of sequences, images or volumes."""
     if call.attribute("channels_last", 0):
         return _convolve_channels_last(call)
-    found = _direct(call, call.tensor(call.need(0)), call.shape_of(call.need(1)))
+    found = _window(call, call.tensor(call.need(0)), call.shape_of(call.need(1)))
     if found is None:
         return None
-    image, operator = found
-    shape = call.node_shape(image)
-    stride, padding, dilation = (
-        list(pair)[4 - len(shape) :]  # a sequence has the second of each pair
-        for pair in (operator.stride, operator.padding, operator.dilation)
-    )
     return _told(
-        call, image, _sized(operator, shape), stride, padding, dilation, operator.groups, transposed=False,
-        extra=[0] * len(stride),
+        call, found.image, found.shape, found.strides, found.padding, found.dilations, found.groups, transposed=False,
+        extra=[0] * len(found.strides),
     )  # fmt: skip
 
 
-def _direct(call: Call, image: str, kernel: Shape) -> tuple[str, Conv2d] | None:
-    """(padded image, convolution without bias) for channels that stand before the extents of image and kernel."""
+def _window(call: Call, image: str, kernel: Shape) -> _Window | None:
+    """The geometry for channels that stand before the extents of image and kernel."""
     shape = call.node_shape(image)
     rank = len(shape) - 2
-    if rank not in (1, 2) or len(kernel) != len(shape):
+    if rank not in _RANKS or len(kernel) != len(shape):
         return None
     strides, dilations = _ints(call, "strides", rank), _ints(call, "dilations", rank)
-    reach = [dilation * (size - 1) + 1 for size, dilation in zip(kernel[2:], dilations, strict=True)]
-    image, padding = _symmetric(call, image, _pads(call, shape[2:], reach, strides))
+    image, padding = _symmetric(call, image, _pads(call, shape[2:], _reach(kernel[2:], dilations), strides))
     groups = call.attribute("group", 1)
     if groups < 1 or kernel[1] * groups != shape[1]:
         raise SpecError(call.walk.place(call.step), f"{kernel} in {groups} groups", f"a kernel for {shape[1]} channels")
-    return image, Conv2d(
-        kernel[0], _pair(kernel[2:]), _pair(strides), _pair(padding), _pair(dilations), groups, bias=False
-    )
+    extents = convolved_extents(call.node_shape(image)[2:], kernel[2:], strides, padding, dilations)
+    return _Window(image, strides, padding, dilations, groups, (shape[0], kernel[0], *extents))
+
+
+def _reach(kernel: Sequence[int], dilations: Sequence[int]) -> list[int]:
+    """The extent that a dilated kernel covers."""
+    return [dilation * (size - 1) + 1 for size, dilation in zip(kernel, dilations, strict=True)]
 
 
 def _convolve_channels_last(call: Call) -> Value | None:
@@ -101,13 +111,14 @@ def _convolve_channels_last(call: Call) -> Value | None:
     image = call.permute(image, (0, 3, 1, 2))
     if kernel[1] * call.attribute("group", 1) != call.node_shape(image)[1]:
         kernel = (kernel[0], kernel[3], kernel[1], kernel[2])
-    found = _direct(call, image, kernel)
+    found = _window(call, image, kernel)
     if found is None:
         return None
-    image, operator = found
     stored, bias = call.claim(call.need(1)), call.input(2)
     shift = call.claim(bias) if bias is not None else 0
-    result = call.place(replace(operator, bias=shift > 0), image, parameters=stored + shift)
+    size, strides, padding, dilations = map(_pair, (kernel[2:], found.strides, found.padding, found.dilations))
+    operator = Conv2d(kernel[0], size, strides, padding, dilations, found.groups, bias=shift > 0)
+    result = call.place(operator, found.image, parameters=stored + shift)
     return call.permute(result, (0, 2, 3, 1))
 
 
@@ -128,11 +139,11 @@ def _spread(call: Call) -> Value | None:
     source = call.tensor(call.need(0))
     shape, kernel = call.node_shape(source), call.shape_of(call.need(1))
     rank = len(shape) - 2
-    if rank not in (1, 2) or len(kernel) != len(shape):
+    if rank not in _RANKS or len(kernel) != len(shape):
         return None
     strides, dilations = _ints(call, "strides", rank), _ints(call, "dilations", rank)
     extra, groups = _ints(call, "output_padding", rank, 0), call.attribute("group", 1)
-    reach = [dilation * (size - 1) + 1 for size, dilation in zip(kernel[2:], dilations, strict=True)]
+    reach = _reach(kernel[2:], dilations)
     full = [(e - 1) * s + r + x for e, s, r, x in zip(shape[2:], strides, reach, extra, strict=True)]
     wanted = call.attribute("output_shape")
     if wanted is None and call.attribute("auto_pad", "NOTSET") in ("SAME_UPPER", "SAME_LOWER"):
@@ -142,27 +153,14 @@ def _spread(call: Call) -> Value | None:
         totals = [size - target for size, target in zip(full, wanted[-rank:], strict=True)]
     padding = [max(-(-total // 2), 0) for total in totals]
     extra = [x + 2 * pad - total for x, pad, total in zip(extra, padding, totals, strict=True)]
-    operator = ConvTranspose2d(
-        kernel[1] * groups, _pair(kernel[2:]), _pair(strides), _pair(padding), _pair(extra), _pair(dilations), groups
-    )
-    result = _sized(operator, shape)
+    extents = spread_extents(shape[2:], kernel[2:], strides, padding, dilations)
+    result = (shape[0], kernel[1] * groups, *(size + x for size, x in zip(extents, extra, strict=True)))
     return _told(call, source, result, strides, padding, dilations, groups, transposed=True, extra=extra)
 
 
 def _pair(values: Sequence[int]) -> Pair:
-    """(height, width); a sequence is an image of height 1, padded nowhere above."""
-    return (values[0], values[1]) if len(values) == 2 else (1, values[0])
-
-
-def _sized(operator: Conv2d | ConvTranspose2d, shape: Shape) -> Shape:
-    """The shape of a result, of a sequence too."""
-    if len(shape) == 4:
-        return operator.infer(shape)
-    flat = replace(operator, padding=(0, operator.padding[1]))
-    if isinstance(flat, ConvTranspose2d):
-        flat = replace(flat, output_padding=(0, flat.output_padding[1]))
-    batch, channels, _, width = flat.infer((*shape[:2], 1, shape[2]))
-    return (batch, channels, width)
+    """(height, width) of an image."""
+    return (values[0], values[1])
 
 
 def _told(
@@ -176,14 +174,14 @@ def _told(
     )  # fmt: skip
 
 
-def _pool(mode: Literal["max", "avg"], *, channels_last: bool = False) -> Rule:
+def _pool(mode: PoolMode, *, channels_last: bool = False) -> Rule:
     def rule(call: Call) -> Value | None:
-        """Pooling of images or sequences; windows of one element are nothing."""
+        """Pooling of sequences, images or volumes; windows of one element are nothing."""
         source = call.tensor(call.need(0))
         rank = len(call.node_shape(source)) - 2
         if call.attribute("kernel_shape") is None:
             raise SpecError(call.walk.place(call.step), call.step.kind, "a pool with a kernel")
-        if rank not in (1, 2) or any(dilation != 1 for dilation in _ints(call, "dilations", rank)):
+        if rank not in _RANKS:
             return None
         is_last = (channels_last or call.attribute("channels_last", 0)) and rank == 2
         pooled = _pooled(call, call.permute(source, (0, 3, 1, 2)) if is_last else source, mode)
@@ -194,30 +192,34 @@ def _pool(mode: Literal["max", "avg"], *, channels_last: bool = False) -> Rule:
     return rule
 
 
-def _pooled(call: Call, source: str, mode: Literal["max", "avg"]) -> str:
+def _pooled(call: Call, source: str, mode: PoolMode) -> str:
     """The pool of a node whose channels stand before its extents."""
     shape = call.node_shape(source)
     rank = len(shape) - 2
-    kernel, strides = _ints(call, "kernel_shape", rank), _ints(call, "strides", rank)
-    padded, padding = _symmetric(call, source, _pads(call, shape[2:], kernel, strides))
+    kernel, strides, dilations = (_ints(call, name, rank) for name in ("kernel_shape", "strides", "dilations"))
+    padded, padding = _symmetric(call, source, _pads(call, shape[2:], _reach(kernel, dilations), strides))
     if padded == source and not any(padding) and all(size == 1 for size in (*kernel, *strides)):
         return source
+    along = [1] * (rank == 1)  # a sequence is an image of height 1
+    still = [0] * len(along)
+    operator = pool_of(
+        mode, (*along, *kernel), (*along, *strides), (*still, *padding), (*along, *dilations),
+        ceil_mode=bool(call.attribute("ceil_mode", 0)),
+    )  # fmt: skip
     extents = call.node_shape(padded)
-    image = call.reshape(padded, (*extents[:2], 1, extents[2]) if rank == 1 else extents)
-    pads = _pair(padding) if rank == 2 else (0, padding[0])
-    operator = Pool2d(mode, _pair(kernel), _pair(strides), pads, ceil_mode=bool(call.attribute("ceil_mode", 0)))
-    pooled = call.add(operator, image)
-    return call.reshape(pooled, (*shape[:2], *call.node_shape(pooled)[4 - rank :]))
+    pooled = call.add(operator, call.reshape(padded, (*extents[:2], *along, *extents[2:])))
+    return call.reshape(pooled, (*shape[:2], *call.node_shape(pooled)[2 + len(along) :]))
 
 
-def _global_pool(mode: Literal["max", "avg"]) -> Rule:
+def _global_pool(mode: PoolMode) -> Rule:
     def rule(call: Call) -> Value | None:
         source = call.tensor(call.need(0))
         shape = call.node_shape(source)
-        if len(shape) not in (3, 4):
+        if len(shape) - 2 not in _RANKS:
             return None
         image = call.reshape(source, (*shape[:2], 1, shape[2]) if len(shape) == 3 else shape)
-        return call.reshape(call.add(Pool2d(mode), image), (*shape[:2], *(1 for _ in shape[2:])))
+        operator = Pool3d(mode) if len(shape) == 5 else Pool2d(mode)
+        return call.reshape(call.add(operator, image), (*shape[:2], *(1 for _ in shape[2:])))
 
     return rule
 

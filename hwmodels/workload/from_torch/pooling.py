@@ -10,7 +10,7 @@ from typing import Any, Literal
 from hwmodels.workload.from_torch.call import Call, Rule, Value
 from hwmodels.workload.ops import AdaptivePool, Pool2d, Pool3d, Shape
 
-__all__ = ["RULES", "as_map", "extents_of"]
+__all__ = ["RULES", "PoolMode", "as_map", "extents_of", "pool_of"]
 
 
 def extents_of(value: Any, rank: int, *, along: int) -> Shape:
@@ -43,7 +43,7 @@ def _pool(mode: PoolMode, rank: int) -> Rule:
         if image is None:
             return None
         kernel, padding = extents_of(call.args["kernel_size"], rank, along=1), call.args["padding"]
-        operator = _pool_of(
+        operator = pool_of(
             mode,
             kernel,
             extents_of(call.args["stride"], rank, along=1) if call.args["stride"] else kernel,
@@ -56,7 +56,7 @@ def _pool(mode: PoolMode, rank: int) -> Rule:
     return rule
 
 
-def _pool_of(
+def pool_of(
     mode: PoolMode, kernel: Shape, stride: Shape, padding: Shape = (), dilation: Shape = (), *, ceil_mode: bool = False
 ) -> Pool2d | Pool3d:
     """The pooling of two or three axes that these extents belong to; () stands for no padding and no dilation."""
@@ -100,7 +100,7 @@ def _adaptive_pool(mode: PoolMode, rank: int) -> Rule:
         if min(stride) < 1:
             return _pooled(call, call.add(AdaptivePool(mode, size), image))
         kernel = tuple(e - (out - 1) * step for e, out, step in zip(extents, size, stride, strict=True))
-        return _pooled(call, call.add(_pool_of(mode, kernel, stride), image))
+        return _pooled(call, call.add(pool_of(mode, kernel, stride), image))
 
     return rule
 

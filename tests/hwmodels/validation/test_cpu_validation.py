@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hwmodels.catalog import device
+from hwmodels.catalog import device, device_names, measured_errors
 from hwmodels.errors import SpecError
 from hwmodels.families.cpu.model import MODEL
 from hwmodels.families.cpu.spec import CpuSpec
@@ -257,3 +257,16 @@ def test_the_protocol_serves_any_family_whose_layers_add_up() -> None:
     np.testing.assert_array_equal(predicted(chip.model, fitted, space, "interval_s"), measured["interval_s"])
     with pytest.raises(SpecError, match="toy_placement is not of layers that add up"):
         predicted(PLACEMENT, StageSpec(), space)
+
+
+@needs_reference
+def test_the_catalogue_states_the_errors_that_are_scored() -> None:
+    """Every frozen median error of boards and blocks that the catalogue states, to the digit that it prints."""
+    stated = {(e.set, e.group): e for name in device_names() for e in measured_errors(name)}
+    compared = 0
+    for score in [*_blocks(), *tiny_scores(reference())]:
+        error = stated.get((score.set, score.group))
+        if error is not None and (score.protocol, score.metric) == ("frozen", "median_error"):
+            compared += 1
+            assert (error.rows, error.median_error_percent) == (score.rows, round(score.value, 1)), error
+    assert compared >= 7

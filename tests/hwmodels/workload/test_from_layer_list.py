@@ -345,6 +345,12 @@ def test_products_of_zigzag(
     assert found.macs == macs + (2 * 16 * 64 if first else 0)
 
 
+def test_relations_in_either_order(tmp_path: Path) -> None:
+    """A tap before its position is the same window."""
+    turned = ZIGZAG.replace("[ix=2*ox+1*fx, iy=1*oy+2*fy]", "[iy=2*fy+oy, ix=fx + 2*ox]")
+    assert read(tmp_path, turned, "a.yaml")["layer0"].operator == read(tmp_path, ZIGZAG, "b.yaml")["layer0"].operator
+
+
 def test_an_average_pool_by_its_name(tmp_path: Path) -> None:
     text = ZIGZAG.replace("operator_type: Pooling", "operator_type: AveragePool")
     assert read(tmp_path, text, "net.yaml")["layer1"].operator == Pool2d("avg", (2, 2), (2, 2), (0, 0))
@@ -386,6 +392,8 @@ def test_files_that_are_no_lists(tmp_path: Path) -> None:
     with pytest.raises(SpecError, match=r"none\.txt: the file is missing"):
         from_layer_list(tmp_path / "none.txt")
     refused(tmp_path, "x", r"net.txt: .txt is not a SCALE-Sim topology", "net.txt")
+    with pytest.raises(SpecError, match="File name too long is not a readable file"):
+        from_layer_list("x" * 5000)
     with pytest.raises(SpecError, match="batch: 0 is not >= 1"):
         read(tmp_path, GEMM, "a.yaml", batch=0)
 

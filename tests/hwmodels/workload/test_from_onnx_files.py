@@ -108,6 +108,8 @@ def test_a_folder_and_a_path_of_nothing(tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "none.onnx", ""):
         with pytest.raises(SpecError, match="is not a file"):
             from_onnx(path)
+    with pytest.raises(SpecError, match="File name too long is not a readable file"):
+        from_onnx("x" * 5000)
 
 
 @pytest.mark.parametrize("length", [1, 7, 50, 300, 1000, 3000])
