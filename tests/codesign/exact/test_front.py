@@ -11,8 +11,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from codesign.app.accuracy_table import read_accuracies
 from codesign.app.config import parse_config
-from codesign.app.enumerate_run import enumerate_run, read_accuracies
+from codesign.app.enumerate_run import enumerate_run
 from codesign.exact.front import Settings, enumerate_blocks, enumerate_pairs, group_networks
 from codesign.exact.listing import enumerate_space, list_designs, list_networks
 from codesign.exact.pairs import PairTables
