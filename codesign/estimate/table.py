@@ -115,6 +115,7 @@ class AccuracyTable:
     validation, test : (N, S, F, A) share told right by cell, seed, fidelity and arithmetic, NaN where not measured.
     seconds : (N, S, F) of each training. parameters : (N,).
     float_from : widths from which an integer network counts as its float one; 32 where the table measured them.
+    images : of the validation split; 0 where the table does not say.
     """
 
     name: str
@@ -127,6 +128,7 @@ class AccuracyTable:
     seconds: F64
     parameters: I64
     float_from: int = 32
+    images: int = 0
 
     def rows(self, genotypes: Genotypes) -> I64:
         """Position of each network in `cells`, (P,); -1 where the cell is not connected."""
@@ -179,6 +181,7 @@ class AccuracyTable:
             draws=tuple(draws.tolist()),
             fidelity=fidelity,
             key=self._key(row, column, level),
+            images=self.images,
         )
 
     @property
@@ -286,6 +289,7 @@ def digits_cells() -> AccuracyTable:
         shares["test"],
         columns["seconds"].astype(np.float64),
         columns["parameters"].astype(np.int64),
+        images=int(manifest["images"]["validation"]),
     )
 
 
@@ -339,6 +343,7 @@ def read_nasbench201(path: Path, dataset: str = "cifar10") -> AccuracyTable:
         np.full(shares.shape[:3], np.nan),
         columns["params"][place][cells].astype(np.int64),
         float_from=8,
+        images=10_000,  # of the test split, see above
     )
 
 

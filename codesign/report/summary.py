@@ -20,6 +20,8 @@ import numpy.typing as npt
 
 from codesign.app.assemble import cost_constraints, dataset_of, joint_space, least_accuracy, task_limits
 from codesign.app.config import RunConfig, parse_config
+from codesign.estimate.base import Estimate
+from codesign.estimate.interval import wilson
 from codesign.objectives import Limit, limits_of, positive
 from codesign.pareto import hypervolume, knee, non_dominated
 from codesign.space.joint import JointSpace
@@ -27,6 +29,7 @@ from codesign.store import RunStore, checked_manifest
 from codesign.two_level.archive import Archive, Member
 from codesign.two_level.ledger import Ledger
 from codesign.two_level.shortfall import MOST_PAIRS, cost_shortfall, even_sample, task_shortfall
+from hwmodels.files import finite_or_null
 from hwmodels.workload.rewrite import RUNTIMES
 
 if TYPE_CHECKING:
@@ -43,7 +46,8 @@ class Pair:
     """One evaluated pair.
 
     architecture : its description. hardware : knob -> value, of the searched knobs.
-    objectives : the minimised costs, then accuracy (validation), accuracy_test and spread (fractions).
+    objectives : the minimised costs, then accuracy (validation) with the ends of its 95 % interval, accuracy_test and
+    spread (fractions); NaN where the number of images is not known, and where one draw has no spread.
     costs : every stored cost. on_front : no evaluated pair that meets the constraints dominates it.
     """
 
@@ -59,7 +63,7 @@ class Pair:
         return {
             "architecture": self.architecture,
             "hardware": self.hardware,
-            "objectives": self.objectives,
+            "objectives": finite_or_null(self.objectives),
             "genotype": list(self.genotype),
         }
 
@@ -221,13 +225,23 @@ def _pair(member: Member, archive: Archive, *, on_front: bool) -> Pair:
     return Pair(
         architecture=space.architecture.describe(genotype[:cut]),
         hardware=space.hardware.decode(genotype[cut:]),
-        objectives={name: member.costs[name] for name in archive.objectives}
-        | {"accuracy": estimate.accuracy, "accuracy_test": estimate.accuracy_test, "spread": estimate.spread},
+        objectives={name: member.costs[name] for name in archive.objectives} | _accuracies(estimate),
         costs=dict(member.costs),
         genotype=member.genotype,
         generation=member.generation,
         on_front=on_front,
     )
+
+
+def _accuracies(estimate: Estimate) -> dict[str, float]:
+    low, high = wilson(estimate.accuracy, estimate.images)
+    return {
+        "accuracy": estimate.accuracy,
+        "accuracy_low": low,
+        "accuracy_high": high,
+        "accuracy_test": estimate.accuracy_test,
+        "spread": estimate.spread if len(estimate.draws) != 1 else np.nan,
+    }
 
 
 def _reference(archive: Archive) -> F64:

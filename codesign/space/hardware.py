@@ -36,6 +36,9 @@ class HardwareSpace(Space):
         for name, values in knobs.items():
             if name not in known:
                 raise SpecError.unknown(f"{model.name} knob", name, known)
+            for value in values:
+                if not isinstance(value, bool | int | float | str):
+                    raise SpecError(f"{model.name}.{name}", value, "a number or a word")
             if len(set(values)) != len(values):
                 raise SpecError(f"{model.name}.{name}", list(values), "a list without repeats")
             for value in values:
