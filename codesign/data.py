@@ -134,8 +134,8 @@ def _content(path: Path) -> bytes:
         raise SpecError(str(path), getattr(error, "strerror", None) or error, kind) from None
 
 
-def _check_labels(where: Path, labels: npt.NDArray[Any], classes: int) -> None:
-    """Every class must be there, and no other: splits are by class.
+def _check_labels(where: Path, labels: npt.NDArray[Any], classes: int, *, fewest: int = 0) -> None:
+    """No other class may be there; where images are split by class, enough of each.
 
     Raises
     ------
@@ -144,9 +144,9 @@ def _check_labels(where: Path, labels: npt.NDArray[Any], classes: int) -> None:
     outside = labels[(labels < 0) | (labels >= classes)]
     if outside.size:
         raise SpecError(f"{where}: labels", outside[0], f"in [0, {classes - 1}]")
-    fewest = int(np.bincount(labels.astype(np.int64), minlength=classes).min())
-    if fewest < _FEWEST:
-        raise SpecError(f"{where}: labels", f"{fewest} images of a class", f"at least {_FEWEST} of each")
+    found = int(np.bincount(labels.astype(np.int64), minlength=classes).min())
+    if found < fewest or not labels.size:
+        raise SpecError(f"{where}: labels", f"{found} images of a class", f"at least {max(fewest, 1)}")
 
 
 def _stratified(labels: I64, fractions: tuple[float, ...]) -> list[npt.NDArray[np.intp]]:
@@ -220,6 +220,7 @@ def _fashion_mnist(name: str, root: Path | None) -> Dataset:
         if images.ndim != 3 or labels.shape != images.shape[:1]:
             raise SpecError(f"{folder}", (images.shape, labels.shape), "images (B, H, W) with labels (B,)")
         _check_labels(folder, labels, 10)
+    _check_labels(folder, train_labels, 10, fewest=_FEWEST)
     if train_images.shape[1:] != test_images.shape[1:] or 0 in train_images.shape:
         raise SpecError(f"{folder}", (train_images.shape, test_images.shape), "images of one size")
     return _with_official_test(
@@ -260,8 +261,8 @@ def _cifar10(name: str, root: Path | None) -> Dataset:
     else:
         batches = [_cifar_binary(folder / stem) for stem in _CIFAR_BINARIES]
     images, labels = (np.concatenate(column) for column in zip(*batches[:-1], strict=True))
-    for told in (labels, batches[-1][1]):
-        _check_labels(folder, told, 10)
+    _check_labels(folder, labels, 10, fewest=_FEWEST)
+    _check_labels(folder, batches[-1][1], 10)
     return _with_official_test(name, (images, labels), batches[-1])
 
 

@@ -29,6 +29,7 @@ from codesign.store import RunStore, checked_manifest
 from codesign.two_level.archive import Archive, Member
 from codesign.two_level.ledger import Ledger
 from codesign.two_level.shortfall import MOST_PAIRS, cost_shortfall, even_sample, task_shortfall
+from hwmodels.errors import SpecError
 from hwmodels.files import finite_or_null
 from hwmodels.workload.rewrite import RUNTIMES
 
@@ -149,11 +150,12 @@ def summarise(source: RunStore | Path, *, space: JointSpace | None = None) -> Su
 
     Raises
     ------
-    SpecError : no run there, or a configuration that no longer parses.
+    SpecError : no run there, a configuration that no longer parses, or genotypes of another space.
     """
     store = open_store(source)
     config = config_of(store)
     space = space or space_of(config)
+    _check_space(store, space)
     limits = task_limits(config, space.hardware.model)
     archive = Archive(space, tuple(config.objectives), limits=limits)
     for generation, pair, estimate in store.pairs():
@@ -216,6 +218,20 @@ def config_of(store: RunStore) -> RunConfig:
 def space_of(config: RunConfig) -> JointSpace:
     """The space that the genotypes of a run live in."""
     return joint_space(config, dataset_of(config.data))
+
+
+def _check_space(store: RunStore, space: JointSpace) -> None:
+    """The genotypes of a run mean what the configuration of its manifest says, or nothing.
+
+    Raises
+    ------
+    SpecError : the space of the configuration is not the one that the run began with.
+    """
+    began = checked_manifest(store)
+    for key, now in (("space", space.architecture.fingerprint), ("space_size", space.size)):
+        if key in began and began[key] != now:
+            where = f"{store.folder / 'manifest.json'}: {key}"
+            raise SpecError(where, began[key], f"that of its configuration, {now}", "the genotypes mean others")
 
 
 def _pair(member: Member, archive: Archive, *, on_front: bool) -> Pair:
