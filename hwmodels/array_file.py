@@ -30,6 +30,8 @@ def read_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
     except MemoryError:
         raise SpecError(str(path), "an array", "one that fits into memory") from None
     except (OSError, ValueError, EOFError, BadZipFile, zlib.error, KeyError, NotImplementedError) as error:
-        raise SpecError(str(path), error, "an npz file of numbers") from None
+        # numpy takes what it does not know for a pickle, and advises to load it unsafely.
+        told = "the content" if "pickle" in str(error) else error
+        raise SpecError(str(path), told, "an npz file of numbers") from None
     except (AttributeError, TypeError, SyntaxError, OverflowError):  # a lone array, a header that is no header
         raise SpecError(str(path), "the content", "an npz file of numbers") from None

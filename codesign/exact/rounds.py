@@ -98,7 +98,12 @@ class Checkpoint:
         """
         if self.path is None or not self.path.is_file():
             return None
-        state = read_arrays(self.path)
+        try:
+            state = read_arrays(self.path)
+        except SpecError as error:
+            raise SpecError(
+                str(self.path), error.got, "a checkpoint of an enumeration", "remove it to restart"
+            ) from None
         if "fingerprint" not in state:
             raise SpecError(str(self.path), "the file", "a checkpoint of an enumeration", "remove it to restart")
         began = str(state.pop("fingerprint"))
