@@ -12,11 +12,14 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import io
 import pickle
 import struct
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from math import prod
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -34,6 +37,8 @@ U8 = npt.NDArray[np.uint8]
 _SPLIT_SEED = 20240229  # frozen: changing it changes every accuracy
 _NOISE = 0.3  # of noisy-digits; frozen likewise
 _VALIDATION_FRACTION = 0.1  # of the official training files; digits has no official split and takes 20 %
+
+_FEWEST = 2  # images of a class that both parts of a split need
 
 
 class Part(NamedTuple):
@@ -114,6 +119,36 @@ def _folder(root: Path | None, name: str, customary: str, layouts: dict[str, tup
     raise SpecError(where, root, f"a folder with {described}")
 
 
+def _content(path: Path) -> bytes:
+    """A file, unpacked where it ends in .gz.
+
+    Raises
+    ------
+    SpecError : it cannot be read or unpacked.
+    """
+    try:
+        content = path.read_bytes()
+        return gzip.decompress(content) if path.suffix == ".gz" else content
+    except (OSError, EOFError, zlib.error) as error:
+        kind = "a gzip file" if path.suffix == ".gz" else "a readable file"
+        raise SpecError(str(path), getattr(error, "strerror", None) or error, kind) from None
+
+
+def _check_labels(where: Path, labels: npt.NDArray[Any], classes: int, *, fewest: int = 0) -> None:
+    """No other class may be there; where images are split by class, enough of each.
+
+    Raises
+    ------
+    SpecError : a label outside, or too few images of a class.
+    """
+    outside = labels[(labels < 0) | (labels >= classes)]
+    if outside.size:
+        raise SpecError(f"{where}: labels", outside[0], f"in [0, {classes - 1}]")
+    found = int(np.bincount(labels.astype(np.int64), minlength=classes).min())
+    if found < fewest or not labels.size:
+        raise SpecError(f"{where}: labels", f"{found} images of a class", f"at least {max(fewest, 1)}")
+
+
 def _stratified(labels: I64, fractions: tuple[float, ...]) -> list[npt.NDArray[np.intp]]:
     """Sorted indices of len(fractions) + 1 parts; the last takes the rest of every class."""
     generator = np.random.Generator(np.random.PCG64(_SPLIT_SEED))
@@ -184,6 +219,10 @@ def _fashion_mnist(name: str, root: Path | None) -> Dataset:
     for images, labels in ((train_images, train_labels), (test_images, test_labels)):
         if images.ndim != 3 or labels.shape != images.shape[:1]:
             raise SpecError(f"{folder}", (images.shape, labels.shape), "images (B, H, W) with labels (B,)")
+        _check_labels(folder, labels, 10)
+    _check_labels(folder, train_labels, 10, fewest=_FEWEST)
+    if train_images.shape[1:] != test_images.shape[1:] or 0 in train_images.shape:
+        raise SpecError(f"{folder}", (train_images.shape, test_images.shape), "images of one size")
     return _with_official_test(
         name,
         (train_images[:, None], train_labels.astype(np.int64)),
@@ -197,21 +236,15 @@ def _idx(folder: Path, stem: str) -> U8:
     Header, big endian: two zero bytes, type 0x08 (unsigned byte), number of axes, one 32-bit extent an axis.
     """
     path = folder / stem
-    if path.exists():
-        content = path.read_bytes()
-    else:
-        path = folder / f"{stem}.gz"
-        try:
-            content = gzip.decompress(path.read_bytes())
-        except (OSError, EOFError) as error:
-            raise SpecError(f"{path}", error, "a gzip file") from None
+    path = path if path.exists() else folder / f"{stem}.gz"
+    content = _content(path)
     if len(content) < 4 or content[:3] != b"\0\0\x08" or len(content) < 4 + 4 * content[3]:
         raise SpecError(f"{path}", content[:4].hex(), "the header of an idx file of unsigned bytes (000008..)")
     axes = content[3]
     shape = struct.unpack(f">{axes}I", content[4 : 4 + 4 * axes])
     values = np.frombuffer(content, dtype=np.uint8, offset=4 + 4 * axes)
-    if values.size != int(np.prod(shape)):
-        raise SpecError(f"{path}", values.size, f"the {int(np.prod(shape))} bytes its header states for {shape}")
+    if values.size != prod(shape):
+        raise SpecError(f"{path}", values.size, f"the {prod(shape)} bytes its header states for {shape}")
     return values.reshape(shape)
 
 
@@ -228,12 +261,19 @@ def _cifar10(name: str, root: Path | None) -> Dataset:
     else:
         batches = [_cifar_binary(folder / stem) for stem in _CIFAR_BINARIES]
     images, labels = (np.concatenate(column) for column in zip(*batches[:-1], strict=True))
+    _check_labels(folder, labels, 10, fewest=_FEWEST)
+    _check_labels(folder, batches[-1][1], 10)
     return _with_official_test(name, (images, labels), batches[-1])
+
+
+def _packed(path: Path) -> Path:
+    """The file itself, or packed by gzip."""
+    return path if path.exists() else path.with_name(f"{path.name}.gz")
 
 
 def _cifar_binary(path: Path) -> tuple[U8, I64]:
     """Records of one label byte and 3072 pixels, red plane first."""
-    content = np.frombuffer(path.read_bytes(), dtype=np.uint8)
+    content = np.frombuffer(_content(_packed(path)), dtype=np.uint8)
     record = 1 + int(np.prod(_CIFAR_SHAPE))
     if not content.size or content.size % record:
         raise SpecError(f"{path}", content.size, f"a positive multiple of {record} bytes")
@@ -262,14 +302,16 @@ class _ArraysOnly(pickle.Unpickler):
 
 def _cifar_python(path: Path) -> tuple[U8, I64]:
     """A pickled dictionary with b"data" (B, 3072) uint8 and b"labels", a list."""
+    content = _content(_packed(path))
     try:
-        with path.open("rb") as stream:
-            batch = _ArraysOnly(stream, encoding="bytes").load()
+        batch = _ArraysOnly(io.BytesIO(content), encoding="bytes").load()
         pixels, labels = np.asarray(batch[b"data"]), np.asarray(batch[b"labels"], dtype=np.int64)
         images = pixels.reshape(-1, *_CIFAR_SHAPE)
-    except (pickle.UnpicklingError, EOFError, KeyError, TypeError, ValueError) as error:
+    except MemoryError:
+        raise SpecError(f"{path}", "its size", "one that fits into memory") from None
+    except Exception as error:  # a damaged pickle raises anything; no code of it runs
         raise SpecError(f"{path}", error, 'a CIFAR-10 batch with b"data" and b"labels"') from None
-    if images.dtype != np.uint8 or len(images) != len(labels):
+    if labels.ndim != 1 or images.dtype != np.uint8 or len(images) != len(labels):
         raise SpecError(f"{path}", (images.dtype, len(images), len(labels)), "uint8 images, one label each")
     return images, labels
 

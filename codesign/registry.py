@@ -260,6 +260,8 @@ def complaint(error: ValidationError, prefix: str, settings: type[BaseModel]) ->
     if kind == "literal_error":
         allowed = re.findall(r"'([^']*)'", str(context["expected"]))
         return SpecError.unknown(at, str(detail["input"]), allowed)
+    if kind == "too_long":
+        return SpecError(at, f"a list of {context['actual_length']}", f"of at most {context['max_length']} values")
     if kind in _BOUNDS:
         name, sign = _BOUNDS[kind]
         return SpecError(at, detail["input"], f"{sign} {context[name]:g}")

@@ -235,7 +235,8 @@ class RunStore:
         except BaseException as error:
             with suppress(sqlite3.Error):  # a full disk has rolled back by itself
                 self._db.execute("ROLLBACK")
-            if isinstance(error, sqlite3.Error):
+            # A broken rule of the schema is an error of ours, and shows itself as such.
+            if isinstance(error, sqlite3.Error) and not isinstance(error, sqlite3.IntegrityError):
                 raise SpecError(str(self._path), "the database", "writable", str(error)) from None
             raise
         self._dropped.clear()

@@ -19,6 +19,7 @@ from hwmodels.errors import SpecError
 __all__ = [
     "check_new_file",
     "check_new_folder",
+    "finite_or_null",
     "is_partial",
     "make_folder",
     "strict_json",
@@ -141,12 +142,13 @@ def strict_json(value: Any, *, indent: int | None = 2) -> str:
     >>> strict_json({"a": float("nan"), "b": (1, 2)}, indent=None)
     '{"a": null, "b": [1, 2]}'
     """
-    return json.dumps(_finite(value), indent=indent, default=str, allow_nan=False)
+    return json.dumps(finite_or_null(value), indent=indent, default=str, allow_nan=False)
 
 
-def _finite(value: Any) -> Any:
+def finite_or_null(value: Any) -> Any:
+    """Dictionaries and lists with None in place of every number that is not finite."""
     if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
+        return {key: finite_or_null(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
+        return [finite_or_null(item) for item in value]
     return None if isinstance(value, float) and not isfinite(value) else value

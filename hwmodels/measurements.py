@@ -21,6 +21,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, get_args
 
+from hwmodels.csv_table import CsvRow, read_csv
 from hwmodels.errors import SpecError
 from hwmodels.files import write_text
 from hwmodels.workload.formats import precision_named
@@ -48,6 +49,7 @@ __all__ = ["Measurement", "layer", "read_measurements", "workload_of", "write_me
            "written_workload"]  # fmt: skip
 
 _CONTEXTS = ("cold", "hot")
+_LONGEST_S = 1e9
 
 
 @dataclass(frozen=True)
@@ -84,19 +86,15 @@ def read_measurements(path: Path) -> tuple[Measurement, ...]:
     ------
     SpecError : no such file, an unknown or missing column, or a value that is none (line and column named).
     """
-    if not path.is_file():
-        raise SpecError(str(path), "the file", "there")
     known = [field.name for field in fields(Measurement)]
-    with path.open(newline="", encoding="utf-8") as handle:
-        reader = csv.DictReader(handle)
-        columns = reader.fieldnames or []
-        for column in columns:
-            if column not in known:
-                raise SpecError.unknown(f"{path}: column", str(column), known)
-        for column in ("name", "network", "seconds"):
-            if column not in columns:
-                raise SpecError(f"{path}: column {column}", "absent", "there")
-        rows = tuple(_measurement(row, f"{path}:{line}") for line, row in enumerate(reader, 2))
+    table = read_csv(path)
+    for column in table.columns:
+        if column not in known:
+            raise SpecError.unknown(f"{path}: column", column, known)
+    for column in ("name", "network", "seconds"):
+        if column not in table.columns:
+            raise SpecError.missing(str(path), f"column {column}")
+    rows = tuple(_measurement(row, f"{path}:{row.line}") for row in table)
     if not rows:
         raise SpecError(str(path), "no row", "at least one measurement")
     return rows
@@ -111,15 +109,18 @@ def write_measurements(measurements: Sequence[Measurement], path: Path) -> None:
     write_text(path, sink.getvalue())
 
 
-def _measurement(row: Mapping[str, str | None], where: str) -> Measurement:
+def _measurement(row: CsvRow, where: str) -> Measurement:
     values: dict[str, Any] = {}
     for field in fields(Measurement):
-        text = (row.get(field.name) or "").strip()
+        text = row.get(field.name, "")
         if not text:
             continue
         try:
-            values[field.name] = {"int": int, "float": float, "str": str}[str(field.type)](text)
-        except ValueError:
+            if field.type == "str":
+                values[field.name] = text
+            else:
+                values[field.name] = row.whole(field.name) if field.type == "int" else row.number(field.name)
+        except SpecError:
             expected = "a whole number" if field.type == "int" else "a number"
             raise SpecError(f"{where}: {field.name}", text, expected) from None
     measurement = Measurement(**{"name": "", "network": "", **values})
@@ -132,9 +133,11 @@ def _check(measurement: Measurement, where: str) -> None:
         raise SpecError(f"{where}: network", "nothing", "a network of the zoo or a layer")
     if not measurement.seconds > 0:
         raise SpecError(f"{where}: seconds", measurement.seconds, "> 0")
-    for column, least in (("batch", 1), ("threads", 0), ("spread", 0)):
-        if getattr(measurement, column) < least:
-            raise SpecError(f"{where}: {column}", getattr(measurement, column), f">= {least}")
+    if not measurement.seconds < _LONGEST_S:
+        raise SpecError(f"{where}: seconds", measurement.seconds, f"< {_LONGEST_S:g}")
+    for column, least, most in (("batch", 1, 1e6), ("threads", 0, 1e5), ("spread", 0, 1e6)):
+        if not least <= getattr(measurement, column) <= most:
+            raise SpecError(f"{where}: {column}", getattr(measurement, column), f">= {least} and <= {most:g}")
     precision_named(measurement.precision, where=f"{where}: precision")
     for column, allowed in (("runtime", RUNTIMES), ("context", _CONTEXTS)):
         if getattr(measurement, column) not in allowed:

@@ -20,6 +20,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from hwmodels.csv_table import CsvTable, describe_read, read_csv
 from hwmodels.errors import SpecError
 from hwmodels.families.base import families, folder_of
 
@@ -100,7 +101,8 @@ def score(
 class ReferenceTables:
     """Opens reference tables: the file under `folder` first, else the shipped table of the same name.
 
-    missing : the files that callers asked for and neither place has, in the order of asking.
+    missing : the files that callers asked for and neither place has, in the order of asking. last_table : the table
+    that was opened last.
     """
 
     def __init__(self, folder: Path | None) -> None:
@@ -108,6 +110,7 @@ class ReferenceTables:
             raise SpecError("--reference", folder, "a folder")
         self.folder = folder
         self._missing: dict[str, None] = {}
+        self.last_table: CsvTable | None = None
 
     @property
     def missing(self) -> tuple[str, ...]:
@@ -124,14 +127,17 @@ class ReferenceTables:
         return None
 
     def rows(self, relative: str) -> list[dict[str, str]] | None:
-        """A CSV file as dictionaries, or None where it is absent."""
+        """A CSV file, packed by gzip where it ends in .gz, as dictionaries, or None where it is absent.
+
+        Raises
+        ------
+        SpecError : a file that is no table; names file and line.
+        """
         path = self.path(relative)
         if path is None:
             return None
-        import csv
-
-        with path.open(newline="", encoding="utf-8") as handle:
-            return list(csv.DictReader(handle))
+        self.last_table = read_csv(path)
+        return list(self.last_table)
 
 
 def open_tables(reference: Path | None = None) -> ReferenceTables:
@@ -154,7 +160,22 @@ def validate(names: Iterable[str] | None = None, *, reference: Path | ReferenceT
             raise SpecError.unknown("family", name, known)
     tables = reference if isinstance(reference, ReferenceTables) else open_tables(reference)
     modules = dict.fromkeys(found for name in chosen if (found := _validation_module(name)) is not None)
-    return [result for module in modules for result in import_module(module).validate(tables)]
+    return [result for module in modules for result in _scores(module, tables)]
+
+
+def _scores(module: str, tables: ReferenceTables) -> list[Score]:
+    """The scores of one module; a table that it cannot take is one line with the place that was read last."""
+    run = import_module(module).validate
+    try:
+        found: list[Score] = run(tables)
+    except SpecError:
+        raise
+    except (ValueError, KeyError, IndexError, TypeError, ArithmeticError, OSError) as error:
+        where, value = describe_read(tables.last_table)
+        if not where:
+            raise
+        raise SpecError(where, value, "what this table holds there", f"{type(error).__name__}: {error}") from error
+    return found
 
 
 def _validation_module(name: str) -> str | None:

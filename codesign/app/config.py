@@ -54,10 +54,12 @@ class DataConfig(Settings):
 class HardwareConfig(Settings):
     """A device, or several to choose from, and the knobs to search."""
 
-    device: str | Annotated[list[str], Field(min_length=1)] = Field(
+    device: str | Annotated[list[str], Field(min_length=1, max_length=1_000)] = Field(
         description="catalogue name or YAML file; a list of one family makes the device a choice of the search"
     )
-    knobs: dict[str, list[Any]] = Field(default_factory=dict, description="knob -> values; none fixes the hardware")
+    knobs: dict[str, Annotated[list[Any], Field(min_length=1, max_length=10_000)]] = Field(
+        default_factory=dict, description="knob -> values; none fixes the hardware"
+    )
     search: Literal["joint", "inner", "front"] = Field(
         "joint", description="sampled with the network, optimised for each, or every design of the grid for each"
     )
@@ -102,7 +104,9 @@ class RunConfig(Settings):
         le=1e12,
         description="items a second that arrive: adds average_power_w, rules out what is slower",
     )
-    objectives: list[str] = Field(min_length=1, description="costs beside the error; by default those of the family")
+    objectives: list[str] = Field(
+        min_length=1, max_length=16, description="costs beside the error; by default those of the family"
+    )
     constraints: dict[str, float | str] = Field(
         default_factory=dict,
         description="cost -> largest value, or smallest where more is better or it says >=; metric of the task -> "

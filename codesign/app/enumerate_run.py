@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from codesign.app.accuracy_table import Accuracies, index_weights, read_accuracy_table
 from codesign.exact.front import Settings
 from codesign.exact.listing import (
     ListedDesigns,
@@ -34,7 +35,6 @@ from codesign.exact.listing import (
 from codesign.exact.parquet import PairParts, write_pairs
 from codesign.exact.rounds import Progress
 from codesign.objectives import limits_of
-from codesign.space.architecture import ArchitectureSpace
 from codesign.two_level.shortfall import MOST_PAIRS, cost_shortfall, even_sample
 from hwmodels.errors import SpecError
 from hwmodels.evaluate import layerwise_of
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from codesign.app.config import RunConfig
     from codesign.space.joint import JointSpace
 
-__all__ = ["SCORES", "enumerate_run", "read_accuracies"]
+__all__ = ["SCORES", "enumerate_run"]
 
 F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
@@ -71,9 +71,9 @@ def enumerate_run(
 
     Parameters
     ----------
-    accuracy : a CSV or npz file, see `read_accuracies`. score : one of `SCORES` in its place; with neither the front
-        is one of costs. bounds : rule out tiles of designs by their least costs. survivors, all_pairs : write Parquet,
-        too: the pairs that were on the front of their round, a file a round; every pair, in a pass of its own.
+    accuracy : a CSV or npz file, see `codesign.app.accuracy_table`. score : one of `SCORES` in its place; with neither
+        the front is one of costs. bounds : rule out tiles of designs by their least costs. survivors, all_pairs : write
+        Parquet, too: the pairs that were on the front of their round, a file a round; every pair, in a pass of its own.
         lanes : threads.
 
     Raises
@@ -90,10 +90,11 @@ def enumerate_run(
     space = joint_space(config, dataset_of(config.data))
     if all_pairs:
         layerwise_of(space.hardware.model, "all pairs")
+    table = None if accuracy is None else read_accuracy_table(accuracy, space.architecture)
     semantics = RUNTIMES[config.runtime]
     designs = list_designs(space.hardware)
     networks = list_networks(space.architecture, semantics)
-    minimised = _minimised(networks, accuracy, score)
+    minimised, notes = _score(networks, accuracy, table, score)
     limits, on_task = cost_constraints(config, space.hardware.model), task_limits(config, space.hardware.model)
     for limit in on_task:
         if (limit.metric, limit.least) != ("accuracy", True):
@@ -124,6 +125,7 @@ def enumerate_run(
         tables = pair_tables(networks, designs, score=minimised, score_name=name)
         write_pairs(folder / "pairs" / "all.parquet", tables, _objective_names(config, minimised, name))
     summary = _summary(config, space, networks, result, accuracy, score)
+    summary["notes"] += notes
     classes = np.unique(space.hardware.numerics(designs.genotypes), axis=0)
     if minimised is not None and len(classes) > 1:
         summary["notes"].append(f"one score a network on all designs, though they have {len(classes)} numerics")
@@ -157,89 +159,27 @@ def _objective_names(config: RunConfig, minimised: F64 | None, name: str) -> tup
     return objectives if minimised is None else (name, *objectives)
 
 
-def read_accuracies(path: Path, space: ArchitectureSpace) -> dict[int, float]:
-    """Accuracy by index in the space (last gene fastest), each a share in [0, 1].
+class _Score(NamedTuple):
+    """What the front minimises beside the costs, (N,), or None; and what a user should know of it."""
 
-    A CSV file has columns `accuracy` and either `index`, or `genotype` with the choice of each gene by number,
-    ``0-3-1``; an npz file has `accuracy` (K,) and, unless the space is listed whole, `index` (K,).
-
-    Raises
-    ------
-    SpecError : no such file or column, an index outside the space, a value outside [0, 1].
-    """
-    if not path.is_file():
-        raise SpecError(str(path), "the file", "there")
-    index, accuracy = (_from_npz if path.suffix == ".npz" else _from_csv)(path, space)
-    if index.shape != accuracy.shape or index.ndim != 1:
-        raise SpecError(f"{path}: accuracy", accuracy.shape, f"one value for each of {index.size} networks")
-    outside = (index < 0) | (index >= space.size)
-    if outside.any():
-        raise SpecError(f"{path}: index", index[outside][0], f"in [0, {space.size - 1}]")
-    wrong = ~((accuracy >= 0) & (accuracy <= 1))
-    if wrong.any():
-        raise SpecError(f"{path}: accuracy", accuracy[wrong][0], "in [0, 1]", "divide percentages by 100")
-    return dict(zip(index.tolist(), accuracy.tolist(), strict=True))
+    minimised: F64 | None
+    notes: tuple[str, ...] = ()
 
 
-def _from_npz(path: Path, space: ArchitectureSpace) -> tuple[I64, F64]:
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            columns = {name: archive[name] for name in archive.files if name in ("accuracy", "index")}
-    except (OSError, ValueError, EOFError) as error:
-        raise SpecError(str(path), error, "an npz file of numbers") from None
-    if "accuracy" not in columns:
-        raise SpecError(str(path), "without accuracy", "a file with that array")
-    index = columns.get("index", np.arange(space.size))
-    return index.astype(np.int64), columns["accuracy"].astype(np.float64)
-
-
-def _from_csv(path: Path, space: ArchitectureSpace) -> tuple[I64, F64]:
-    try:
-        with path.open(newline="", encoding="utf-8") as handle:
-            rows = list(csv.DictReader(handle))
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise SpecError(str(path), error, "a CSV file in UTF-8") from None
-    names = list(rows[0]) if rows else []
-    if "accuracy" not in names or not {"index", "genotype"} & set(names):
-        raise SpecError(str(path), ", ".join(map(str, names)) or "empty", "a table of accuracy and index or genotype")
-    index, accuracy = np.empty(len(rows), np.int64), np.empty(len(rows))
-    weights = _weights(space)
-    for i, row in enumerate(rows):
-        try:
-            accuracy[i] = float(row["accuracy"])
-            if "index" in names:
-                index[i] = int(row["index"])
-                continue
-            genes = np.array([int(word) for word in row["genotype"].replace("-", " ").split()])
-        except (TypeError, ValueError):
-            raise SpecError(f"{path}: line {i + 2}", dict(row), "numbers") from None
-        if genes.shape != (space.n_genes,) or ((genes < 0) | (genes >= space.cardinalities)).any():
-            raise SpecError(f"{path}: line {i + 2}: genotype", row["genotype"], f"{space.n_genes} choices in range")
-        index[i] = genes @ weights
-    return index, accuracy
-
-
-def _weights(space: ArchitectureSpace) -> I64:
-    """Genotype @ weights is its index, the last gene varying fastest."""
-    return np.append(np.cumprod(space.cardinalities[::-1])[-2::-1], 1).astype(np.int64)[-space.n_genes :]
-
-
-def _minimised(networks: ListedNetworks, accuracy: Path | None, score: str | None) -> F64 | None:
-    """What the front minimises beside the costs, (N,), or None."""
+def _score(networks: ListedNetworks, accuracy: Path | None, table: Accuracies | None, score: str | None) -> _Score:
     if score is not None:
-        return -networks.columns[score]
-    if accuracy is None:
-        return None
-    space = networks.space
-    known = read_accuracies(accuracy, space)
-    weights = _weights(space)
+        return _Score(-networks.columns[score])
+    if table is None:
+        return _Score(None)
+    space, (known, notes) = networks.space, table
+    weights = index_weights(space)
     own, alike = networks.genotypes @ weights, space.canonical(networks.genotypes) @ weights
     found = np.array([known.get(i, known.get(j, np.nan)) for i, j in zip(own.tolist(), alike.tolist(), strict=True)])
     missing = np.flatnonzero(np.isnan(found))
     if missing.size:
         first = "-".join(map(str, networks.genotypes[missing[0]]))
         raise SpecError(str(accuracy), f"without {missing.size} of {found.size} networks, as {first}", "complete")
-    return 1.0 - found
+    return _Score(1.0 - found, notes)
 
 
 def _at_least(networks: ListedNetworks, error: F64, largest: float) -> tuple[ListedNetworks, F64]:

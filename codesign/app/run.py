@@ -112,8 +112,8 @@ def reopen(
         if began[key] != now[key]:
             raise SpecError(f"{folder / 'manifest.json'}: {key}", now[key], f"what the run began with: {began[key]}")
     for key in ("strategy", "estimator"):
-        first = began["config"].get(key, {})
-        if "object" in first and first != now["config"][key]:
+        first = began["config"].get(key)
+        if isinstance(first, Mapping) and "object" in first and first != now["config"][key]:
             raise SpecError(f"{folder / 'manifest.json'}: {key}", now["config"][key], f"as the run began: {first}")
     parts = search_of(config, joint, data, blobs, executor=trainings_on)
     return Run(config, joint, parts, store, notes=changed_host(began, now))

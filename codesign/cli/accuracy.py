@@ -91,13 +91,14 @@ def _print(found: Tradeoff) -> None:
     from hwmodels.units import format_quantity
 
     print_table(
-        ("array", "ADC bits", "accuracy", "spread", "energy an image", "latency", "area", ""),
+        ("array", "ADC bits", "accuracy", "95 % interval", "spread", "energy an image", "latency", "area", ""),
         (
             (
                 f"{row['array_rows']} x {row['array_rows']}",
                 str(row["adc_bits"]),
                 f"{100 * row['accuracy']:.1f} %",
-                f"{100 * row['spread']:.1f} %",
+                _interval(row["accuracy_low"], row["accuracy_high"]),
+                f"{100 * row['spread']:.1f} %" if row["draws"] > 1 else "-",
                 format_quantity(row["energy_j"], "J"),
                 format_quantity(row["latency_s"], "s"),
                 format_quantity(row["area_mm2"], "mm²"),
@@ -106,3 +107,7 @@ def _print(found: Tradeoff) -> None:
             for row in found.rows()
         ),
     )
+
+
+def _interval(low: float, high: float) -> str:
+    return f"{100 * low:.1f} to {100 * high:.1f} %" if low == low else "-"

@@ -52,6 +52,7 @@ class Estimate:
     draws : the metric behind `error` for each draw, one entry where nothing is random.
     trained : whether this call trained, rather than found the weights.
     seconds : wall time of this call.
+    images : how many the accuracy on the validation split was counted on; 0 where that is not known.
     diverged : whether numbers that are not finite turned up in training or evaluation; what rests on them is chance.
     """
 
@@ -64,6 +65,7 @@ class Estimate:
     trained: bool = field(default=False, compare=False)
     seconds: float = field(default=0.0, compare=False)
     diverged: bool = False
+    images: int = 0
 
     @classmethod
     def of_accuracy(
@@ -78,10 +80,11 @@ class Estimate:
         trained: bool = False,
         seconds: float = 0.0,
         diverged: bool = False,
+        images: int = 0,
     ) -> Estimate:
         """The estimate of a classifier: shares told right on the two splits; the error is what is told wrong."""
         metrics = {"accuracy": accuracy, "accuracy_test": accuracy_test}
-        return cls(1.0 - accuracy, spread, metrics, fidelity, key, draws, trained, seconds, diverged)
+        return cls(1.0 - accuracy, spread, metrics, fidelity, key, draws, trained, seconds, diverged, images)
 
     @property
     def accuracy(self) -> float:

@@ -136,6 +136,7 @@ class TrainingEstimator:
             trained=trained,
             seconds=time.perf_counter() - start,
             diverged=any(draw.diverged for draw in scored),
+            images=len(self.dataset.validation.labels),
         )
 
     def _scores(self, network: Network, numerics: Numerics, draws: int, seed: int) -> list[_Scored]:

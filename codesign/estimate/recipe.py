@@ -29,12 +29,14 @@ class Recipe(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    epochs: int = Field(8, ge=1, description="passes over the training split at fidelity 1")
-    batch_size: int = Field(32, ge=2, description="images a step")
+    epochs: int = Field(8, ge=1, le=100_000, description="passes over the training split at fidelity 1")
+    batch_size: int = Field(32, ge=2, le=1_000_000, description="images a step")
     optimiser: Literal["adamw", "sgd"] = Field("adamw", description="AdamW, or SGD with Nesterov momentum")
-    learning_rate: float = Field(1e-2, gt=0, description="peak, after warm-up")
+    learning_rate: float = Field(1e-2, gt=0, le=1e30, description="peak, after warm-up")
     momentum: float = Field(0.9, ge=0, lt=1, description="SGD only")
-    weight_decay: float = Field(1e-2, ge=0, description="on weights of two or more axes; biases and gains have none")
+    weight_decay: float = Field(
+        1e-2, ge=0, le=1e6, description="on weights of two or more axes; biases and gains have none"
+    )
     label_smoothing: float = Field(0.05, ge=0, lt=1, description="share of a label that goes to all classes")
     warmup: float = Field(0.1, ge=0, lt=1, description="share of the steps")
     noise: NoiseRecipe | None = Field(None, description="noise-aware training; none trains in plain floating point")

@@ -26,6 +26,7 @@ from codesign.estimate.recipe import Recipe
 from codesign.registry import Plugin, Settings
 from codesign.space.base import Genotypes
 from codesign.space.cell import CellSpace
+from hwmodels.array_file import read_arrays
 from hwmodels.errors import SpecError
 from hwmodels.numerics import FLOAT, Numerics, lossless_adc_bits
 from hwmodels.workload.ops import Precision
@@ -114,6 +115,7 @@ class AccuracyTable:
     validation, test : (N, S, F, A) share told right by cell, seed, fidelity and arithmetic, NaN where not measured.
     seconds : (N, S, F) of each training. parameters : (N,).
     float_from : widths from which an integer network counts as its float one; 32 where the table measured them.
+    images : of the validation split; 0 where the table does not say.
     """
 
     name: str
@@ -126,6 +128,7 @@ class AccuracyTable:
     seconds: F64
     parameters: I64
     float_from: int = 32
+    images: int = 0
 
     def rows(self, genotypes: Genotypes) -> I64:
         """Position of each network in `cells`, (P,); -1 where the cell is not connected."""
@@ -178,6 +181,7 @@ class AccuracyTable:
             draws=tuple(draws.tolist()),
             fidelity=fidelity,
             key=self._key(row, column, level),
+            images=self.images,
         )
 
     @property
@@ -285,6 +289,7 @@ def digits_cells() -> AccuracyTable:
         shares["test"],
         columns["seconds"].astype(np.float64),
         columns["parameters"].astype(np.int64),
+        images=int(manifest["images"]["validation"]),
     )
 
 
@@ -312,18 +317,15 @@ def read_nasbench201(path: Path, dataset: str = "cifar10") -> AccuracyTable:
     ------
     SpecError : no such file, an array that is missing, or not all cells.
     """
-    if not path.is_file():
-        raise SpecError(str(path), "the file", "there")
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            columns = {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, EOFError) as error:
-        raise SpecError(str(path), error, "an npz file of numbers") from None
+    columns = read_arrays(path)
     names = [form.format(dataset) for form in _FIDELITIES.values()]
     for name in ("ops", "params", *names):
         if name not in columns:
             raise SpecError(f"{path}: {name}", "nothing", "an array", f"there are {', '.join(sorted(columns))}")
     space = CellSpace()
+    for name, shape in (("ops", (space.size, 6)), *((name, (space.size,)) for name in ("params", *names))):
+        if columns[name].shape != shape or columns[name].dtype.kind not in "iuf":
+            raise SpecError(f"{path}: {name}", f"{columns[name].dtype} {columns[name].shape}", f"numbers {shape}")
     numbers = space.number_of(columns["ops"].astype(np.int64))
     if not np.array_equal(np.sort(numbers), np.arange(space.size)):
         raise SpecError(f"{path}: ops", len(numbers), f"each of the {space.size} cells once")
@@ -341,6 +343,7 @@ def read_nasbench201(path: Path, dataset: str = "cifar10") -> AccuracyTable:
         np.full(shares.shape[:3], np.nan),
         columns["params"][place][cells].astype(np.int64),
         float_from=8,
+        images=10_000,  # of the test split, see above
     )
 
 

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from codesign.estimate.base import Estimator, Request
+from codesign.estimate.interval import wilson
 from hwmodels.evaluate import evaluate_pairs
 from hwmodels.families.base import CostModel
 from hwmodels.families.spec import Spec
@@ -32,14 +33,17 @@ I64 = npt.NDArray[np.int64]
 class Tradeoff:
     """Designs of one device under one network, (D,) each.
 
-    array_rows : of a square array. accuracy, accuracy_test : mean over draws. spread : deviation of `accuracy` over
-    draws. energy_j, latency_s : per image. infeasible : why a design cannot run the network, or "".
+    array_rows : of a square array. accuracy, accuracy_test : mean over draws. accuracy_low, accuracy_high : the 95 %
+    interval by the number of images. spread : deviation of `accuracy` over draws, NaN of one draw. energy_j and
+    latency_s : per image. infeasible : why a design cannot run the network, or "".
     """
 
     network: str
     array_rows: I64
     adc_bits: I64
     accuracy: F64
+    accuracy_low: F64
+    accuracy_high: F64
     accuracy_test: F64
     spread: F64
     draws: I64
@@ -86,13 +90,16 @@ def accuracy_against_energy(
     requests = [Request((), workload, design.numerics(), fidelity, seed) for design in specs]
     answers = dict(estimator.estimate(requests))
     found = [answers[position] for position in range(count)]
+    low, high = np.array([wilson(estimate.accuracy, estimate.images) for estimate in found]).reshape(-1, 2).T
     return Tradeoff(
         network=workload.name,
         array_rows=np.repeat(np.array(array_rows, np.int64), len(adc_bits)),
         adc_bits=np.tile(np.array(adc_bits, np.int64), len(array_rows)),
         accuracy=np.array([estimate.accuracy for estimate in found]),
+        accuracy_low=low,
+        accuracy_high=high,
         accuracy_test=np.array([estimate.accuracy_test for estimate in found]),
-        spread=np.array([estimate.spread for estimate in found]),
+        spread=np.array([estimate.spread if len(estimate.draws) != 1 else np.nan for estimate in found]),
         draws=np.array([len(estimate.draws) for estimate in found], np.int64),
         energy_j=costs.columns["energy_j"] / workload.batch,
         latency_s=costs.columns["latency_s"] / workload.batch,

@@ -20,6 +20,7 @@ import numpy.typing as npt
 
 from codesign.exact.dominance import beaten, grow
 from codesign.exact.passes import PairFilter, ThreadState
+from hwmodels.array_file import read_arrays
 from hwmodels.errors import SpecError
 from hwmodels.files import write_whole
 
@@ -98,11 +99,14 @@ class Checkpoint:
         if self.path is None or not self.path.is_file():
             return None
         try:
-            with np.load(self.path, allow_pickle=False) as archive:
-                state = {name: archive[name] for name in archive.files}
-            began = str(state.pop("fingerprint"))
-        except (OSError, ValueError, KeyError, EOFError) as error:
-            raise SpecError(str(self.path), error, "a checkpoint of an enumeration") from None
+            state = read_arrays(self.path)
+        except SpecError as error:
+            raise SpecError(
+                str(self.path), error.got, "a checkpoint of an enumeration", "remove it to restart"
+            ) from None
+        if "fingerprint" not in state:
+            raise SpecError(str(self.path), "the file", "a checkpoint of an enumeration", "remove it to restart")
+        began = str(state.pop("fingerprint"))
         if began != self.fingerprint:
             raise SpecError(
                 str(self.path), "a checkpoint of another enumeration", "of this one", "remove it to restart"

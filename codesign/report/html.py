@@ -21,7 +21,6 @@ from codesign.report.tables import build_table, ledger_table, pareto_table
 from codesign.report.template import PAGE
 from codesign.space.joint import JointSpace
 from codesign.store import RunStore
-from hwmodels.errors import SpecError
 from hwmodels.files import make_folder, strict_json, write_text, write_whole
 from hwmodels.units import format_quantity, split_unit
 from hwmodels.workload.rewrite import RUNTIMES
@@ -69,9 +68,6 @@ def read_report(source: RunStore | Path, *, space: JointSpace | None = None) -> 
     cloud = cloud_of(store, config, space, summary)
     design = design_of(summary.knee_pair, config, space) if summary.knee_pair is not None else None
     began, now = store.manifest, manifest(config, dataset_of(config.data), space)
-    if began["space"] != now["space"] and "object" not in config.architecture.section():
-        where = f"{store.folder / 'manifest.json'}: space"
-        raise SpecError(where, began["space"], f"that of its architecture, {now['space']}", "the genotypes mean others")
     notes = (*store.damage, *changed_keys(began, now))
     return Report(began, config, space, summary, cloud, design, notes)
 

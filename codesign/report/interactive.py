@@ -225,10 +225,19 @@ def _pair_text(pair: Pair) -> str:
         [
             f"<b>{'<br>+'.join(pair.architecture.split('+'))}</b>",
             *lines,
-            ", ".join(spoken(name, pair.objectives[name]) for name in ("accuracy", "accuracy_test", "spread")),
+            ", ".join(_accuracies(pair)),
             _costs_text(pair.costs),
         ]
     )
+
+
+def _accuracies(pair: Pair) -> list[str]:
+    """Accuracy with its interval, test accuracy and spread, as far as they are numbers."""
+    values = pair.objectives
+    names = [name for name in ("accuracy", "accuracy_test", "spread") if values[name] == values[name]]
+    shown = [spoken(name, values[name]) for name in names]
+    low, high = values["accuracy_low"], values["accuracy_high"]
+    return [*shown, f"95 % interval {100 * low:.1f} to {100 * high:.1f} %"] if low == low else shown
 
 
 def _finished(figure: go.Figure, x: str, y: str, *, log_x: bool = False, log_y: bool = False) -> go.Figure:

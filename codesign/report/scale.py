@@ -16,7 +16,8 @@ from hwmodels.units import PREFIX_SCALES, split_unit
 
 __all__ = ["Scale", "axis_label", "digits3", "scale_of", "shared_scale", "spoken", "title"]
 
-_PER_CENT = ("accuracy", "accuracy_test", "error", "spread")
+_PER_CENT = ("accuracy", "accuracy_high", "accuracy_low", "accuracy_test", "error", "spread")
+_TITLES = {"accuracy_test": "test accuracy", "accuracy_low": "95 % from", "accuracy_high": "95 % to"}
 _FIXED_UNITS = ("mm²", "bit")
 
 
@@ -59,11 +60,11 @@ def scale_of(name: str, values: npt.ArrayLike) -> Scale:
 def title(name: str) -> str:
     """A column name as words.
 
-    >>> title("accuracy_test"), title("macs")
-    ('test accuracy', 'MACs')
+    >>> title("accuracy_test"), title("accuracy_low"), title("macs")
+    ('test accuracy', '95 % from', 'MACs')
     """
-    if name == "accuracy_test":
-        return "test accuracy"
+    if name in _TITLES:
+        return _TITLES[name]
     return " ".join("MACs" if word == "macs" else word for word in name.split("_"))
 
 

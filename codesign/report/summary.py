@@ -20,6 +20,8 @@ import numpy.typing as npt
 
 from codesign.app.assemble import cost_constraints, dataset_of, joint_space, least_accuracy, task_limits
 from codesign.app.config import RunConfig, parse_config
+from codesign.estimate.base import Estimate
+from codesign.estimate.interval import wilson
 from codesign.objectives import Limit, limits_of, positive
 from codesign.pareto import hypervolume, knee, non_dominated
 from codesign.space.joint import JointSpace
@@ -27,6 +29,8 @@ from codesign.store import RunStore, checked_manifest
 from codesign.two_level.archive import Archive, Member
 from codesign.two_level.ledger import Ledger
 from codesign.two_level.shortfall import MOST_PAIRS, cost_shortfall, even_sample, task_shortfall
+from hwmodels.errors import SpecError
+from hwmodels.files import finite_or_null
 from hwmodels.workload.rewrite import RUNTIMES
 
 if TYPE_CHECKING:
@@ -43,7 +47,8 @@ class Pair:
     """One evaluated pair.
 
     architecture : its description. hardware : knob -> value, of the searched knobs.
-    objectives : the minimised costs, then accuracy (validation), accuracy_test and spread (fractions).
+    objectives : the minimised costs, then accuracy (validation) with the ends of its 95 % interval, accuracy_test and
+    spread (fractions); NaN where the number of images is not known, and where one draw has no spread.
     costs : every stored cost. on_front : no evaluated pair that meets the constraints dominates it.
     """
 
@@ -59,7 +64,7 @@ class Pair:
         return {
             "architecture": self.architecture,
             "hardware": self.hardware,
-            "objectives": self.objectives,
+            "objectives": finite_or_null(self.objectives),
             "genotype": list(self.genotype),
         }
 
@@ -145,11 +150,12 @@ def summarise(source: RunStore | Path, *, space: JointSpace | None = None) -> Su
 
     Raises
     ------
-    SpecError : no run there, or a configuration that no longer parses.
+    SpecError : no run there, a configuration that no longer parses, or genotypes of another space.
     """
     store = open_store(source)
     config = config_of(store)
     space = space or space_of(config)
+    _check_space(store, space)
     limits = task_limits(config, space.hardware.model)
     archive = Archive(space, tuple(config.objectives), limits=limits)
     for generation, pair, estimate in store.pairs():
@@ -214,6 +220,20 @@ def space_of(config: RunConfig) -> JointSpace:
     return joint_space(config, dataset_of(config.data))
 
 
+def _check_space(store: RunStore, space: JointSpace) -> None:
+    """The genotypes of a run mean what the configuration of its manifest says, or nothing.
+
+    Raises
+    ------
+    SpecError : the space of the configuration is not the one that the run began with.
+    """
+    began = checked_manifest(store)
+    for key, now in (("space", space.architecture.fingerprint), ("space_size", space.size)):
+        if key in began and began[key] != now:
+            where = f"{store.folder / 'manifest.json'}: {key}"
+            raise SpecError(where, began[key], f"that of its configuration, {now}", "the genotypes mean others")
+
+
 def _pair(member: Member, archive: Archive, *, on_front: bool) -> Pair:
     space, estimate = archive.space, member.estimate
     cut = space.architecture.n_genes
@@ -221,13 +241,23 @@ def _pair(member: Member, archive: Archive, *, on_front: bool) -> Pair:
     return Pair(
         architecture=space.architecture.describe(genotype[:cut]),
         hardware=space.hardware.decode(genotype[cut:]),
-        objectives={name: member.costs[name] for name in archive.objectives}
-        | {"accuracy": estimate.accuracy, "accuracy_test": estimate.accuracy_test, "spread": estimate.spread},
+        objectives={name: member.costs[name] for name in archive.objectives} | _accuracies(estimate),
         costs=dict(member.costs),
         genotype=member.genotype,
         generation=member.generation,
         on_front=on_front,
     )
+
+
+def _accuracies(estimate: Estimate) -> dict[str, float]:
+    low, high = wilson(estimate.accuracy, estimate.images)
+    return {
+        "accuracy": estimate.accuracy,
+        "accuracy_low": low,
+        "accuracy_high": high,
+        "accuracy_test": estimate.accuracy_test,
+        "spread": estimate.spread if len(estimate.draws) != 1 else np.nan,
+    }
 
 
 def _reference(archive: Archive) -> F64:

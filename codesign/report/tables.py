@@ -138,7 +138,9 @@ def pareto_table(summary: Summary) -> Table:
     values |= {name: [pair.hardware[name] for pair in front] for name in (front[0].hardware if front else ())}
     values["architecture"] = [pair.architecture for pair in front]
     where = f"; the knee is row {summary.knee + 1}" if summary.knee is not None else ""
-    return build_table(values, caption=f"Pareto front, {len(front)} pairs{where}.", highlighted=summary.knee)
+    interval = "; 95 %: Wilson interval of the accuracy by the number of validation images" if front else ""
+    caption = f"Pareto front, {len(front)} pairs{where}{interval}."
+    return build_table(values, caption=caption, highlighted=summary.knee)
 
 
 def ledger_table(summary: Summary) -> Table:

@@ -105,10 +105,18 @@ class ChainSettings(Settings):
     """A chain of convolution stages."""
 
     stages: int = Field(3, ge=1, le=8, description="stages of the chain")
-    kernel: list[int] = Field([1, 3, 5], min_length=1, description="choices of a stage's kernel size, odd")
-    width: list[int] = Field([8, 16, 24, 32], min_length=1, description="choices of a stage's channels")
-    depth: list[int] = Field([1, 2], min_length=1, description="choices of a stage's layers")
-    stride: list[int] = Field([1, 2], min_length=1, description="choices of the stride of a stage's first layer")
+    kernel: list[Annotated[int, Field(ge=1, le=127)]] = Field(
+        [1, 3, 5], min_length=1, description="choices of a stage's kernel size, odd"
+    )
+    width: list[Annotated[int, Field(ge=1, le=65_536)]] = Field(
+        [8, 16, 24, 32], min_length=1, description="choices of a stage's channels"
+    )
+    depth: list[Annotated[int, Field(ge=1, le=64)]] = Field(
+        [1, 2], min_length=1, description="choices of a stage's layers"
+    )
+    stride: list[Annotated[int, Field(ge=1, le=16)]] = Field(
+        [1, 2], min_length=1, description="choices of the stride of a stage's first layer"
+    )
     bits: list[Annotated[int, Field(ge=2, le=16)]] = Field(
         [4, 6, 8], min_length=1, description="choices of the bits of a stage's weights and activations"
     )

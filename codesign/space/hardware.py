@@ -48,6 +48,8 @@ class HardwareSpace(Space):
             raise SpecError.unknown(f"{self.model.name} knob", name, self.model.spec.knobs())
         values = []
         for value in given:
+            if not isinstance(value, bool | int | float | str):
+                raise SpecError(f"{self.model.name}.{name}", value, "a number or a word")
             for spec in self.bases.values():
                 made = self.model.spec.parse({**spec.values(), name: value}, where=f"{self.model.name} space")
             values.append(made.values()[name])

@@ -67,7 +67,7 @@ class EvolutionSettings(Settings):
     """Regularised evolution."""
 
     population: int = Field(64, ge=2, le=100_000, description="evaluated pairs that are kept, the youngest")
-    sample: int = Field(10, ge=1, description="size of a tournament")
+    sample: int = Field(10, ge=1, le=100_000, description="size of a tournament")
     immigrants: float = Field(0.2, ge=0, le=1, description="share of each batch drawn from the whole space")
 
 

@@ -19,8 +19,6 @@ inputs of poolings to the MACs.
 
 from __future__ import annotations
 
-import csv
-import gzip
 import re
 from collections import Counter
 from functools import cache
@@ -170,11 +168,9 @@ def _specialised(tables: ReferenceTables) -> list[Score]:
 
 def _timm(tables: ReferenceTables) -> list[Score]:
     """Printed to 0.01 M and 0.01 G; a network of another resolution than the row's is left out."""
-    path = tables.path("nas/timm_infer.csv.gz")
-    if path is None:
+    rows = [row for row in tables.rows("nas/timm_infer.csv.gz") or () if _has_size(row)]
+    if not rows:
         return []
-    with gzip.open(path, "rt", newline="", encoding="utf-8") as handle:
-        rows = [row for row in csv.DictReader(handle) if _has_size(row)]
     printed: dict[str, tuple[str, float]] = {"parameters": ("params_m", 1e6), "macs": ("gmacs", GB)}
     return [
         found

@@ -84,3 +84,22 @@ def test_a_closed_standard_output_is_no_traceback() -> None:
         ["/bin/sh", "-c", f'exec "{sys.executable}" -c "{code}" >&-'], stderr=subprocess.PIPE, text=True, check=False
     )
     assert "Traceback" not in done.stderr
+
+
+def test_an_enumeration_that_finds_nothing_says_how_far_off_it_is(run, tmp_path: Path, config: Path) -> None:
+    config.write_text(RUN + "constraints: {latency_s: 1 ns}\n")
+    code, out, _ = run("enumerate", config, "-o", tmp_path / "front", "--score", "macs")
+    assert code == 0
+    line, last = out.rstrip().splitlines()[-2:]
+    assert line.startswith("no pair meets latency_s <= 1 ns: the smallest seen is ")
+    assert last.startswith("front of 0 pairs")
+    assert json.loads((tmp_path / "front" / "summary.json").read_text())["shortfall"] == [line]
+
+
+def test_a_whole_grid_search_that_finds_nothing_says_so_too(run, tmp_path: Path, config: Path) -> None:
+    config.write_text(RUN.replace("rram_edge,", "rram_edge, search: front,") + "constraints: {area_mm2: 0.001}\n")
+    code, out, _ = run("search", config, "-o", tmp_path / "run")
+    assert code == 0
+    line, last = out.rstrip().splitlines()[-2:]
+    assert line.startswith("no pair meets area_mm2 <= 0.001 mm²: the smallest seen is ")
+    assert last.startswith("front of 0 pairs")

@@ -156,6 +156,53 @@ def test_malformed_files_are_named(tmp_path: Path) -> None:
         load("fashion-mnist", tmp_path)
 
 
+def test_labels_outside_and_classes_without_images_are_refused(tmp_path: Path) -> None:
+    write_fashion(tmp_path)
+    for labels, words in ((np.full(100, 10), r"labels: 10 is not in \[0, 9\]"), (np.zeros(100), "images of a class")):
+        write_idx(tmp_path / "train-labels-idx1-ubyte", labels.astype(np.uint8))
+        with pytest.raises(SpecError, match=words):
+            load("fashion-mnist", tmp_path)
+
+
+def refusal(name: str, root: Path) -> str:
+    """What is said of the files; nothing where they are images."""
+    try:
+        load(name, root)
+    except SpecError as error:
+        return str(error)
+    return ""
+
+
+@pytest.mark.parametrize("name", ["fashion-mnist", "fashion-mnist.gz", "cifar10-py", "cifar10-bin"])
+def test_damaged_files_are_one_line(tmp_path: Path, name: str) -> None:
+    """Cuts and flipped bytes at random places: an error of ours that names the file, or images."""
+    writers = {
+        "fashion-mnist": write_fashion,
+        "fashion-mnist.gz": lambda folder: write_fashion(folder, ".gz"),
+        "cifar10-py": write_cifar_python,
+        "cifar10-bin": write_cifar_binary,
+    }
+    customary = {"cifar10-py": "cifar-10-batches-py", "cifar10-bin": "cifar-10-batches-bin"}
+    folder = tmp_path / customary.get(name, "FashionMNIST/raw")
+    folder.parent.mkdir(exist_ok=True)
+    writers[name](folder)
+    generator = np.random.default_rng(0)
+    for path in sorted(folder.iterdir()):
+        whole = path.read_bytes()
+        for trial in range(6):
+            content = bytearray(whole)
+            if trial % 2:
+                del content[int(generator.integers(len(content))) :]
+            else:
+                for at in generator.integers(0, min(len(content), 200), 4):
+                    content[at] = int(generator.integers(256))
+            path.write_bytes(bytes(content))
+            told = refusal(name[:13] if name.startswith("fashion") else "cifar10", tmp_path)
+            assert "\n" not in told
+            assert not told or str(folder) in told
+        path.write_bytes(whole)
+
+
 def test_unknown_name_finds_the_nearest() -> None:
     with pytest.raises(SpecError, match="did you mean cifar10"):
         load("cifar")

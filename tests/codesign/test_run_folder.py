@@ -15,6 +15,7 @@ import pytest
 
 import codesign
 from codesign.app.provenance import changed_host, changed_keys
+from codesign.estimate.interval import wilson
 from codesign.run_lock import held
 from codesign.store import RunStore
 from hwmodels.errors import SpecError
@@ -262,3 +263,12 @@ def test_a_run_is_opened_as_it_was(folder: Path) -> None:
     assert len(store.generations()) == 2
     assert isinstance(store.generations()[0].strategy, dict)
     assert np.isfinite(store.read_fast(["reason"])["reason"]).all()
+
+
+def test_accuracies_have_their_interval_and_one_draw_has_no_spread(folder: Path) -> None:
+    for pair in codesign.load(folder).front:
+        told = pair.objectives
+        assert told["accuracy_low"] < told["accuracy"] < told["accuracy_high"]
+        assert (told["accuracy_low"], told["accuracy_high"]) == wilson(told["accuracy"], 360)
+        assert np.isnan(told["spread"])
+        assert pair.as_dict()["objectives"]["spread"] is None

@@ -11,8 +11,6 @@ The runtimes' numbers come from one device of each table (`runtimes`), and are r
 
 from __future__ import annotations
 
-import csv
-import gzip
 import re
 from collections.abc import Callable, Mapping, Sequence
 
@@ -70,11 +68,9 @@ def _mobile(tables: ReferenceTables) -> list[Score]:
 
 def _tfnas(tables: ReferenceTables) -> list[Score]:
     """tfnas_block_lut: blocks on one thread of a server."""
-    path, chosen = tables.path("nas/tfnas_block_lut.csv.gz"), machine("xeon_gold_6130", "torch_2020")
-    if path is None or chosen is None:
+    rows, chosen = tables.rows("nas/tfnas_block_lut.csv.gz"), machine("xeon_gold_6130", "torch_2020")
+    if rows is None or chosen is None:
         return []
-    with gzip.open(path, "rt", newline="", encoding="utf-8") as handle:
-        rows = list(csv.DictReader(handle))
     return _blocks("tfnas_block_lut", "xeon6130_1t", chosen, rows, tfnas_rows, "xeon6130_1t_ms", len(rows))
 
 

@@ -6,8 +6,6 @@ networks are those that the zoo builds; the fit is on every second family of net
 
 from __future__ import annotations
 
-import csv
-import gzip
 import json
 import re
 from collections import Counter, defaultdict
@@ -192,11 +190,7 @@ def timm_scores(tables: ReferenceTables) -> list[Score]:
 
 
 def _timm_infer(tables: ReferenceTables) -> list[Score]:
-    path = tables.path("nas/timm_infer.csv.gz")
-    if path is None:
-        return []
-    with gzip.open(path, "rt", newline="", encoding="utf-8") as handle:
-        rows = list(csv.DictReader(handle))
+    rows = tables.rows("nas/timm_infer.csv.gz") or []
     found: list[Score] = []
     for column in rows[0] if rows else ():
         match = re.fullmatch(r"(.+)_fp32_b1_img_s", column)

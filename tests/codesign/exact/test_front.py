@@ -11,8 +11,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from codesign.app.accuracy_table import read_accuracies
 from codesign.app.config import parse_config
-from codesign.app.enumerate_run import enumerate_run, read_accuracies
+from codesign.app.enumerate_run import enumerate_run
 from codesign.exact.front import Settings, enumerate_blocks, enumerate_pairs, group_networks
 from codesign.exact.listing import enumerate_space, list_designs, list_networks
 from codesign.exact.pairs import PairTables
@@ -519,9 +520,9 @@ def test_bad_input_writes_nothing(tmp_path) -> None:
         ("index,accuracy\n0,94.4\n", "divide percentages"),
         ("index,accuracy\n99999,0.5\n", r"index: 99999 is not in \[0, 728\]"),
         ("index,accuracy\n0,0.5\n", "without .* of .* networks"),
-        ("genotype,accuracy\n0-0,0.5\n", "6 choices in range"),
+        ("genotype,accuracy\n0-0,0.5\n", "0-0 is not 6 choices"),
         ("index,accuracy\nx,0.5\n", "line 2"),
-        ("a,b\n1,2\n", "accuracy and index or genotype"),
+        ("a,b\n1,2\n", "is not accuracy and one of index"),
     ]
     for content, message in cases:
         table.write_text(content)

@@ -126,7 +126,8 @@ def test_records_name_architecture_hardware_and_objectives(report: Report) -> No
     record = report.summary.as_dict()["front"][0]
     assert set(record) == {"architecture", "hardware", "objectives", "genotype"}
     assert list(record["hardware"]) == ["adc_bits", "tiles", "columns_per_adc", "array_rows"]
-    assert list(record["objectives"]) == ["energy_j", "latency_s", "accuracy", "accuracy_test", "spread"]
+    accuracies = ["accuracy", "accuracy_low", "accuracy_high", "accuracy_test", "spread"]
+    assert list(record["objectives"]) == ["energy_j", "latency_s", *accuracies]
     cut = report.space.architecture.n_genes
     assert record["architecture"] == report.space.architecture.describe(np.array(record["genotype"][:cut]))
 
