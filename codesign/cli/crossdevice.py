@@ -31,8 +31,9 @@ from codesign.cli.options import (
 from codesign.cli.outputs import Force
 from codesign.cli.printing import print_doubts, print_json, print_table
 from codesign.cli.sources import knob_values, sources_of, workload_from
+from codesign.report.table_file import TABLE_ENDINGS, write_table
 from hwmodels.errors import SpecError
-from hwmodels.files import check_new_file, write_text
+from hwmodels.files import check_new_file
 
 if TYPE_CHECKING:
     from hwmodels.catalog import Device
@@ -61,7 +62,9 @@ def crossdevice(
     runtime: Runtime = "compiled",
     fuse_attention: FuseAttention = False,
     rate: Rate = None,
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="Write the table as CSV.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Write the table: .csv, .parquet, .md or .tex.")
+    ] = None,
     force: Force = False,
     as_json: Json = False,
 ) -> None:
@@ -71,7 +74,7 @@ def crossdevice(
     from hwmodels.crossdevice import cross_devices
 
     if output is not None:
-        check_new_file(output, force=force, endings=(".csv",))
+        check_new_file(output, force=force, endings=TABLE_ENDINGS)
     chosen = [_with_knobs(item, knob_values(knobs)) for item in _devices(device, family)]
     semantics = semantics_of(runtime, fuse_attention=fuse_attention, where="--runtime")
     asked = asked_precision(bits, number_format, *(item.spec for item in chosen), where="--format")
@@ -84,14 +87,20 @@ def crossdevice(
         if knobs or item.name not in device_names():
             print_doubts(item.name, item.spec)
     if output is not None:
-        lines = [["network", *table.devices]]
-        lines += [[name, *map(repr, row)] for name, row in zip(table.networks, table.values.tolist(), strict=True)]
-        write_text(output, "".join(",".join(line) + "\n" for line in lines))
+        write_table(output, _columns(table), caption=f"{metric} by device")
     if as_json:
         return print_json(_record(table))
     _print(table)
     if output is not None:
         print(f"table in {output}")
+
+
+def _columns(table: CrossTable) -> dict[str, list[Any]]:
+    """One row a network, one column a device; nothing where it does not run."""
+    columns: dict[str, list[Any]] = {"network": list(table.networks)}
+    for d, name in enumerate(table.devices):
+        columns[name] = [value if isfinite(value) else None for value in table.values[:, d].tolist()]
+    return columns
 
 
 def _record(table: CrossTable) -> dict[str, Any]:

@@ -33,6 +33,7 @@ from codesign.cli.outputs import Force
 from codesign.cli.printing import console, pretty, print_json, print_table
 from codesign.cli.sources import grid_axes, sources_of, workload_from
 from codesign.cli.streams import STREAMED, write_stream
+from codesign.report.table_file import TABLE_ENDINGS, write_table
 from hwmodels.errors import SpecError
 from hwmodels.files import check_new_file
 
@@ -74,7 +75,7 @@ def sweep(
     fuse_attention: FuseAttention = False,
     rate: Rate = None,
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", help="Write the whole table: .csv or .parquet.")
+        Path | None, typer.Option("-o", "--output", help="Write the whole table: .csv, .parquet, .md or .tex.")
     ] = None,
     force: Force = False,
     as_json: Json = False,
@@ -84,7 +85,7 @@ def sweep(
     from hwmodels.rate import at_rate
 
     if output is not None:
-        check_new_file(output, force=force, endings=STREAMED)
+        check_new_file(output, force=force, endings=TABLE_ENDINGS)
     base, plain = _base(family, device)
     grid = _grid(base, knobs)
     model = at_rate(plain, rate_of(rate), where="--rate")
@@ -95,12 +96,15 @@ def sweep(
         for source in sources_of(network, torch, onnx, hf_config, layers, inputs=inputs, past=past)
     ]
     rows = len(workloads) * len(grid)
-    if output is not None:
-        first = write_stream(output, _parts(workloads, model, grid), keep=rows if as_json else _SHOWN)
+    parts = _parts(workloads, model, grid)
+    if output is not None and output.suffix.lower() in STREAMED:
+        first = write_stream(output, parts, keep=rows if as_json else _SHOWN)
+    elif rows > _MOST_UNWRITTEN:
+        raise SpecError("--output", output or "nothing", f"a file that ends in .csv or .parquet for {rows:,} rows")
     else:
-        if rows > _MOST_UNWRITTEN:
-            raise SpecError("--output", "nothing", f"a file for {rows:,} rows (.csv or .parquet)")
-        first = _joined(_parts(workloads, model, grid))
+        first = _joined(parts)
+        if output is not None:
+            write_table(output, first.to_dict(orient="list"), caption=f"sweep of {model.name}")
     if as_json:
         return print_json(first.to_dict(orient="records"))
     _print(first.head(_SHOWN), model)
@@ -111,7 +115,7 @@ def sweep(
 
 
 _MOST_UNWRITTEN = 100_000
-"""Rows of a table that nobody keeps; more are asked for a file."""
+"""Rows of a table that is held in memory; more are streamed into a file."""
 
 
 def _base(family: str | None, device: str | None) -> tuple[Any, CostModel]:

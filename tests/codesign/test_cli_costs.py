@@ -97,7 +97,10 @@ def test_a_sweep_is_streamed_into_a_file(run, tmp_path: Path, ending: str) -> No
         (("sweep", "--family", "spatial", "--set", "array_rows=8"), "network"),
         (("sweep", "lenet5", "--family", "spatial", "--set", "array_rows=array_cols"), "array_cols is not a number"),
         (("sweep", "lenet5", "--family", "spatial", "--set", "array_rows="), "--set: array_rows="),
-        (("sweep", "lenet5", "--family", "spatial", "--set", "array_rows=8", "-o", "a.txt"), ".csv, .parquet"),
+        (
+            ("sweep", "lenet5", "--family", "spatial", "--set", "array_rows=8", "-o", "a.txt"),
+            ".csv, .md, .parquet, .tex",
+        ),
         (("sweep", "lenet5", "--family", "spatial", "--set", "array_rows=8,8.5"), "array_rows"),
         (("estimate", "lenet5", "--device", "rpi5", "--set", "clock_hz=1e9,2e9"), "one value"),
         (("estimate", "lenet5", "--device", "rpi5", "--set", "clock=1e9"), "did you mean clock_hz"),
@@ -150,3 +153,21 @@ def test_metrics_of_a_family_are_listed(run) -> None:
     assert rows["throughput_items_per_s"]["better"] == "more"
     assert rows["idle_power_w"]["unit"] == "W"
     assert "did you mean spatial" in run("metrics", "spatail")[2]
+
+
+def test_tables_have_the_format_of_their_ending(run, tmp_path: Path) -> None:
+    for ending, mark in (("md", "| lenet5"), ("tex", "toprule")):
+        path = tmp_path / f"grid.{ending}"
+        assert run("sweep", "lenet5", "--family", "spatial", "--set", "array_rows=8,16", "-o", path)[0] == 0
+        assert mark in path.read_text()
+        path = tmp_path / f"cross.{ending}"
+        assert run("crossdevice", "lenet5", "vgg16", "--device", "stm32f412", "--device", "rpi3", "-o", path)[0] == 0
+        assert mark in path.read_text()
+    cross = tmp_path / "cross.csv"
+    run("crossdevice", "lenet5", "vgg16", "--device", "stm32f412", "--device", "rpi3", "-o", cross)
+    found = pd.read_csv(cross)
+    assert found["stm32f412"].isna().tolist() == [False, True]
+    code, _, err = run("crossdevice", "lenet5", "--device", "rpi3", "-o", cross)
+    assert (code, "--force" in err) == (2, True)
+    assert run("crossdevice", "lenet5", "--device", "rpi3", "-o", cross, "--force")[0] == 0
+    assert len(pd.read_csv(cross)) == 1
