@@ -89,6 +89,7 @@ def test_an_unknown_number_of_threads_is_a_factor() -> None:
     found = calibrate(start, measured(truth, NETWORKS[:8]))
     apart, _ = error_on(found, measured(truth, NETWORKS[8:]))
     assert found.factor < 0.6
+    assert not found.scaled  # knobs move beside the factor
     assert apart.mape < 8
 
 

@@ -7,8 +7,9 @@ import pytest
 
 from hwmodels.catalog import device, device_names
 from hwmodels.compose import tensor_of
-from hwmodels.executed_formats import executed_formats
-from hwmodels.families.base import family
+from hwmodels.evaluate import evaluate
+from hwmodels.executed_formats import as_stored, executed_formats
+from hwmodels.families.base import NETWORK_METRICS, family
 from hwmodels.families.cpu.spec import CpuSpec
 from hwmodels.families.spatial.spec import SpatialSpec
 from hwmodels.workload.formats import FLOATS, format_named, format_of, integer, precision_named
@@ -16,6 +17,7 @@ from hwmodels.workload.graph import Builder, Workload
 from hwmodels.workload.ops import MatMul
 from hwmodels.workload.precision import with_precision
 from hwmodels.workload.table import Layers
+from hwmodels.workload.zoo import network
 
 
 def linear(name: str) -> Workload:
@@ -92,3 +94,35 @@ def test_every_device_of_the_catalogue_computes_what_it_makes_of_a_format() -> N
             made = spec.computed(asked, asked)
             assert spec.computed(*made) == made, (name, asked.name)
     assert format_named("fp8_e4m3", where="test") == FLOATS["fp8"]
+
+
+@pytest.mark.parametrize(
+    "name", ["systolic_edge", "scalesim_default", "rpi5", "isaac", "rram_edge", "dimc_isscc_2022_15_5"]
+)
+@pytest.mark.parametrize("asked", ["int3", "int8", "int16", "fp32", "fp16", "w4a16", "fp8"])
+def test_bytes_are_those_that_run_and_costs_are_the_same(name: str, asked: str) -> None:
+    chosen = device(name)
+    work = network("resnet8", precision=precision_named(asked, where="precision"))
+    before, after = (evaluate(item, chosen.model, chosen.spec).totals for item in (work, as_stored(work, chosen.spec)))
+    of_network = {metric.name for metric in NETWORK_METRICS}
+    for metric in before.keys() - of_network - {"memory_bytes_used"}:
+        assert after[metric] == pytest.approx(before[metric], rel=1e-12), metric
+    assert after["parameters"] == before["parameters"]
+
+
+@pytest.mark.parametrize(
+    ("name", "asked", "bytes_each"),
+    [
+        ("systolic_edge", "fp32", 1),  # an 8-bit array keeps what it computes
+        ("systolic_edge", "int3", 1),
+        ("scalesim_default", "int32", 2),
+        ("rpi5", "fp32", 4),
+        ("rpi5", "int4", 0.5),  # widened on the way to the vector unit
+        ("isaac", "fp32", 2),
+    ],
+)
+def test_weights_lie_in_memory_as_the_device_keeps_them(name: str, asked: str, bytes_each: float) -> None:
+    chosen = device(name)
+    kept = as_stored(network("resnet8", precision=precision_named(asked, where="precision")), chosen.spec)
+    totals = evaluate(kept, chosen.model, chosen.spec).totals
+    assert totals["weight_bytes"] == bytes_each * totals["parameters"]

@@ -47,13 +47,15 @@ def test_a_chip_that_leaks_draws_far_more_than_its_energy_column_says() -> None:
 
 
 def test_a_pipeline_that_is_always_busy_leaks_once() -> None:
-    """Beyond 1 / latency a pipeline holds several batches, and what leaks leaks for all of them together."""
+    """Beyond 1 / latency a pipeline holds several batches: what leaks does so for all of them together, never idle."""
     chosen = device("isaac")
-    plain = evaluate(network("resnet18"), chosen.model, chosen.spec).totals
+    spec = chosen.spec.changed({"idle_leakage_share": 0.0})
+    plain = evaluate(network("resnet18"), chosen.model, spec).totals
     rate = plain["throughput_items_per_s"]
     assert rate * plain["latency_s"] > 1.5
-    told = evaluate(network("resnet18"), at_rate(chosen.model, rate), chosen.spec).totals
+    told = evaluate(network("resnet18"), at_rate(chosen.model, rate), spec).totals
     leaking = plain["leakage_j"] / plain["latency_s"]
+    assert leaking > plain["idle_power_w"] == 0
     assert told["average_power_w"] == pytest.approx(rate * (plain["energy_j"] - plain["leakage_j"]) + leaking)
 
 

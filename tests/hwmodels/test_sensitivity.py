@@ -78,6 +78,13 @@ def test_what_does_not_run_at_an_end_counts_as_off_the_front_and_gives_no_span()
     assert found.spans().tolist() == [[[1.0, 1.0], [1.0, 1.0]]]
 
 
+def test_pairs_that_tie_or_do_not_run_turn_no_order() -> None:
+    base = [[1.0, 1.0], [2.0, 1.0]]
+    tied = [[2.0, 1.0], [2.0, 2.0]]
+    gone = [[np.nan, np.nan], [2.0, 1.0]]
+    assert _made(base, [[tied, gone]]).turned().tolist() == [[0, 0]]
+
+
 def test_nothing_assumed_is_refused() -> None:
     chosen = device("rpi5")
     with pytest.raises(SpecError, match="at least one knob without a source"):

@@ -84,6 +84,7 @@ def test_errors_are_one_line_with_the_nearest_match() -> None:
         ("5 KiB", "B", 5120),
         ("5 kB", "B", 5000),
         ("1.5 GiB/s", "B/s", 1.5 * 2**30),
+        ("2 TiB", "B", 2**41),
         ("34 GB / s", "B/s", 34e9),
         ("500 us", "s", 5e-4),
         ("500 μs", "s", 5e-4),
