@@ -38,7 +38,7 @@ def conditions_of(device: Device) -> Conditions:
 
     >>> from hwmodels.catalog import device
     >>> conditions_of(device("rpi3"))
-    Conditions(threads='4', runtime='ncnn')
+    Conditions(threads='all fast cores', runtime='ncnn')
     """
     threads = device.spec.values().get("threads")
     shown = "" if threads is None else "all fast cores" if threads == 0 else str(threads)

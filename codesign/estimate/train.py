@@ -56,10 +56,14 @@ def structure(workload: Workload) -> list[Any]:
 
 
 def _fields(operator: Any) -> dict[str, Any]:
-    """The fields of a dataclass as `dataclasses.asdict` gives them; that copies every number, which costs more."""
+    """The fields of a dataclass as `dataclasses.asdict` gives them; that copies every number, which costs more.
+
+    A field that joined later counts where it is not at its default: weights trained before keep their key.
+    """
     return {
-        field.name: _fields(value) if is_dataclass(value := getattr(operator, field.name)) else value
+        field.name: _fields(value) if is_dataclass(value) else value
         for field in fields(operator)
+        if (value := getattr(operator, field.name)) != field.default or not field.metadata.get("joined")
     }
 
 

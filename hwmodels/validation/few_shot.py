@@ -99,4 +99,4 @@ def fit_rows(
         return logarithms
 
     targets = np.log(np.concatenate([values[seen] for values in measured.values()]))
-    return fit_knobs(predict, spec, knobs, measured=targets, sigma=np.full(targets.size, _SIGMA), free_factor=True).spec
+    return fit_knobs(predict, spec, knobs, measured=targets, sigma=np.full(targets.size, _SIGMA)).spec

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import prod
 from typing import ClassVar, Literal
 
-from hwmodels.workload.ops.row import Kind, Row, Shape, channels_of, image, plain_row
+from hwmodels.workload.ops.row import JOINED, Kind, Row, Shape, channels_of, image, plain_row
 
 __all__ = [
     "ACTIVATION_OPS",
@@ -35,7 +35,7 @@ class Pool2d:
     stride: _Pair | None = None
     padding: _Pair = 0
     ceil_mode: bool = False
-    dilation: _Pair = 1
+    dilation: _Pair = field(default=1, metadata=JOINED)
     is_view: ClassVar[bool] = False
 
     def geometry(self, shape: Shape) -> tuple[tuple[int, int], tuple[int, int], tuple[int, int]]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import prod
 from typing import ClassVar, Literal
 
-from hwmodels.workload.ops.row import Kind, Row, Shape, image
+from hwmodels.workload.ops.row import JOINED, Kind, Row, Shape, image
 
 __all__ = [
     "Attention",
@@ -314,7 +314,7 @@ class Recurrent:
     cell: Literal["lstm", "gru", "rnn"]
     hidden: int
     bias: bool = True
-    fed_back: int | None = None
+    fed_back: int | None = field(default=None, metadata=JOINED)
     is_view: ClassVar[bool] = False
 
     def infer(self, *inputs: Shape) -> Shape:

@@ -12,7 +12,7 @@ from enum import IntEnum
 from math import prod
 from typing import NamedTuple, Protocol
 
-__all__ = ["Kind", "Operator", "Precision", "Row", "Shape", "channels_of", "image", "plain_row", "volume"]
+__all__ = ["JOINED", "Kind", "Operator", "Precision", "Row", "Shape", "channels_of", "image", "plain_row", "volume"]
 
 Shape = tuple[int, ...]
 
@@ -36,6 +36,11 @@ class Kind(IntEnum):
     ATTENTION = 13
     CACHE = 14
     UNKNOWN = 15
+
+
+JOINED = {"joined": True}
+"""Metadata of an operator's field that came after weights had been trained: at its default it is no part of what they
+are known by, so that they are found again."""
 
 
 class Precision(NamedTuple):

@@ -69,7 +69,6 @@ def test_weights_that_are_not_finite_or_overflow_give_chance(change, numerics) -
 def test_healthy_weights_are_not_called_diverged() -> None:
     found = estimator_with(lambda state: None)(NETWORK, Numerics(8, 8))
     assert not found.diverged
-    assert found.accuracy != pytest.approx(0.1)
 
 
 def test_a_training_at_an_absurd_rate_ends_with_chance() -> None:

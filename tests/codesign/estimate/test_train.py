@@ -6,7 +6,7 @@ import torch
 
 from codesign.data import Dataset, Part
 from codesign.estimate.recipe import Recipe
-from codesign.estimate.train import deterministic, pack, restore, train, training_key, unpack
+from codesign.estimate.train import _fields, deterministic, pack, restore, train, training_key, unpack
 from hwmodels.errors import SpecError
 from hwmodels.workload.graph import Builder, Workload
 from hwmodels.workload.ops import Pool2d, Precision, Recurrent, Reshape, Select
@@ -113,3 +113,9 @@ def test_a_network_that_does_not_fit_the_data_is_named(
     workload = net.finish(net.linear(net.flatten(net.input), classes))
     with pytest.raises(SpecError, match=f"misfit on rows: {message}"):
         train(workload, dataset, QUICK, 0)
+
+
+def test_a_field_that_joined_later_leaves_older_keys_alone() -> None:
+    """Pooling had no dilation once: a window without one is known by the same fields, one with it by more."""
+    assert _fields(Pool2d("avg")) == {"mode": "avg", "kernel": None, "stride": None, "padding": 0, "ceil_mode": False}
+    assert _fields(Pool2d("max", 3, dilation=2))["dilation"] == 2
