@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from hwmodels.families.base import CostModel
 
 __all__ = [
+    "PLUGIN_SECTIONS",
     "DataConfig",
     "FastConfig",
     "HardwareConfig",
@@ -91,8 +92,8 @@ PluginSection = Annotated[InstanceOf[Chosen] | InstanceOf[Given], PlainSerialize
 class RunConfig(Settings):
     """A two-level co-design run."""
 
-    seed: int = Field(0, ge=0, lt=2**63)
-    generations: int = Field(5, ge=1, le=1_000_000)
+    seed: int = Field(0, ge=0, lt=2**63, description="of everything that is drawn: the same seed, the same run")
+    generations: int = Field(5, ge=1, le=1_000_000, description="rounds of FAST and SLOW")
     data: DataConfig = DataConfig()
     architecture: PluginSection
     hardware: HardwareConfig | None = Field(None, description="device and knobs; none searches networks alone")
@@ -127,12 +128,13 @@ class _PluginKey(NamedTuple):
     default: str | None
 
 
-_PLUGINS = {
+PLUGIN_SECTIONS = {
     "architecture": _PluginKey(SPACES, None),
     "strategy": _PluginKey(STRATEGIES, "nsga2"),
     "estimator": _PluginKey(ESTIMATORS, "training"),
     "executor": _PluginKey(EXECUTORS, "process"),
 }
+"""The sections of a run file that a registry reads."""
 
 
 def parse_quantity(value: Any, name: str, where: str) -> float:
@@ -209,7 +211,7 @@ def parse_config(content: Any, *, where: str = "configuration", objects: Mapping
 def _parsed_plugins(content: Mapping[str, Any], where: str, objects: Mapping[str, Any]) -> dict[str, Chosen | Given]:
     """The sections of plug-ins, checked by their registries."""
     found: dict[str, Chosen | Given] = {}
-    for key, (registry, default) in _PLUGINS.items():
+    for key, (registry, default) in PLUGIN_SECTIONS.items():
         section = objects.get(key, content.get(key))
         if key in objects and not isinstance(section, str | Mapping):
             found[key] = Given.of(registry, section)

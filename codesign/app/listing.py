@@ -9,7 +9,7 @@ from codesign.registry import Plugin, Registry
 from hwmodels.families.base import CostModel
 from hwmodels.units import split_unit
 
-__all__ = ["family_record", "plugin_record", "plugin_records"]
+__all__ = ["family_record", "plugin_record", "plugin_records", "setting_records"]
 
 _LIMITS = {
     "minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "exclusiveMaximum": "<", "minItems": "items >=",
@@ -24,7 +24,12 @@ def plugin_records(registry: Registry) -> list[dict[str, Any]]:
 def plugin_record(name: str, plugin: Plugin) -> dict[str, Any]:
     """Name, meaning, and the settings: name, type, default, bounds and meaning of each."""
     schema = plugin.settings.model_json_schema()
-    return {"name": name, "meaning": plugin.meaning, "settings": list(_settings(schema, schema.get("$defs", {}), ""))}
+    return {"name": name, "meaning": plugin.meaning, "settings": setting_records(schema)}
+
+
+def setting_records(schema: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The keys of a JSON schema: name, type, default, bounds and meaning; those of a section as ``section.key``."""
+    return list(_settings(schema, schema.get("$defs", {}), ""))
 
 
 def _settings(schema: Mapping[str, Any], parts: Mapping[str, Any], prefix: str) -> Iterator[dict[str, Any]]:
@@ -39,7 +44,7 @@ def _settings(schema: Mapping[str, Any], parts: Mapping[str, Any], prefix: str) 
             "type": told.get("type", "any"),
             "default": "required" if key in required else field.get("default"),
             "bounds": _bounds(told),
-            "meaning": field.get("description", ""),
+            "meaning": field.get("description") or told.get("description", ""),
         }
         if "properties" in told:
             yield from _settings(told, parts, f"{name}.")

@@ -12,6 +12,7 @@ import sys
 
 from codesign.cli import (
     accuracy,
+    config,
     crossdevice,
     devices,
     estimate,
@@ -29,8 +30,8 @@ from codesign.cli.printing import close_output, plain_warnings, print_error, pri
 from hwmodels.errors import SpecError
 
 __all__ = [
-    "accuracy", "app", "crossdevice", "devices", "estimate", "main", "measuring", "networks", "pick", "plugins",
-    "runs", "sensitivity", "sweep", "trust",
+    "accuracy", "app", "config", "crossdevice", "devices", "estimate", "main", "measuring", "networks", "pick",
+    "plugins", "runs", "sensitivity", "sweep", "trust",
 ]  # fmt: skip
 
 _INTERRUPTED = 130

@@ -180,6 +180,7 @@ class CostModel:
         level: plain values by name, the unit in the name. None says that the family explains nothing.
     infeasible : a rule that answers codes (P,) int8; 0 is feasible, code i means `infeasible_reasons[i - 1]`.
     objectives : what a search minimises or maximises where its user names nothing.
+    searched : the knobs that a designer sizes first, which a new run file opens; none opens no knob.
     """
 
     name: str
@@ -190,6 +191,7 @@ class CostModel:
     layerwise: Layerwise | None
     config_metrics: Callable[[Any], dict[str, F64]]
     objectives: tuple[str, ...]
+    searched: tuple[str, ...] = ()
     assumptions: tuple[Assumption, ...] = ()
     references: tuple[Reference, ...] = ()
     layer_time: str = "latency_s"
@@ -232,6 +234,9 @@ class CostModel:
         for name in self.objectives:
             if self.metric(name).better == "neither":
                 raise SpecError(f"{where}: objectives", name, "a metric of which less or more is better")
+        for name in self.searched:
+            if name not in self.spec.knobs():
+                raise SpecError.unknown(f"{where}: searched", name, self.spec.knobs())
 
     @property
     def rules(self) -> dict[str, PairRule]:

@@ -92,6 +92,7 @@ MODEL = CostModel(
     layerwise=_LAYERWISE,
     explain=explain,
     objectives=("energy_j", "latency_s"),
+    searched=("big_cores", "clock_hz", "simd_bits", "l2_bytes", "l3_bytes", "dram_bytes_per_s"),
     time_terms=_TIME_TERMS,
     energy_terms=_ENERGY_TERMS,
     static_energy="static_j",

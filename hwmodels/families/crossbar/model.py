@@ -251,6 +251,10 @@ REFERENCES = (
     Reference("CIMLOOP", "Andrulis et al., CiMLoop: A Flexible, Accurate, and Fast CIM Modeling Tool, ISPASS 2024"),
 )
 
+_SEARCHED = (
+    "array_rows", "array_cols", "cell_bits", "dac_bits", "adc_bits", "columns_per_adc", "duplication", "tiles",
+)  # fmt: skip
+
 MODEL = CostModel(
     name="crossbar",
     meaning="in-memory computing with bit-sliced weights in analogue or digital arrays",
@@ -269,6 +273,7 @@ MODEL = CostModel(
     compose=pipelined(_LAYERWISE, stage="stage_s", in_turn="weights"),
     layerwise=_LAYERWISE,
     objectives=("energy_j", "latency_s", "area_mm2"),
+    searched=_SEARCHED,
     static_energy="leakage_j",
     time_terms=("array_s", "adc_s", "shift_add_s", "buffer_s", "interconnect_s", "digital_s", "io_s", "write_s"),
     energy_terms=tuple(name for name in _COLUMNS if name.endswith("_j") and name != "energy_j"),

@@ -73,6 +73,11 @@ _LAYERWISE = Layerwise(
 )
 
 
+_SEARCHED = (
+    "dataflow", "array_rows", "array_cols", "clock_hz", "ifmap_sram_bytes", "filter_sram_bytes", "ofmap_sram_bytes",
+    "dram_bytes_per_s",
+)  # fmt: skip
+
 MODEL = CostModel(
     name="spatial",
     meaning="systolic array with input, weight and output buffers and a DRAM",
@@ -88,6 +93,7 @@ MODEL = CostModel(
     layerwise=_LAYERWISE,
     explain=explain,
     objectives=("energy_j", "latency_s", "area_mm2"),
+    searched=_SEARCHED,
     time_terms=_TIME_TERMS,
     energy_terms=_ENERGY_TERMS,
     static_energy="leakage_j",
