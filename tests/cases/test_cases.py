@@ -82,7 +82,7 @@ def board(**changed: str) -> str:
 class Case(NamedTuple):
     """A command; what it says, in standard output and error together, and never says; its exit code.
 
-    command : words, with file names of `files` and FILES/... of this folder.     totals : values of the JSON's totals.
+    command : words, with file names of `files` and FILES/... of this folder. totals : values of the JSON's totals.
     """
 
     command: str

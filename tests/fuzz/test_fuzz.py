@@ -7,7 +7,7 @@ import pytest
 from tests.fuzz.run import outcomes
 from tests.fuzz.surfaces import SURFACES
 
-INPUTS = {"run YAML": 250, "device YAML": 250, "run folder": 100}
+INPUTS = {"run YAML": 150, "device YAML": 200, "run folder": 40}
 """Surfaces whose inputs take tens of milliseconds have fewer here."""
 
 
