@@ -30,12 +30,12 @@ import numpy.typing as npt
 
 from codesign.estimate.base import Estimate
 from codesign.run_lock import held
+from codesign.run_rows import EvaluatedPair, estimate_of, ledger_of, pair_of
 from codesign.strategy.base import State
 from codesign.two_level.ledger import Ledger
 from hwmodels.documents import read_text
 from hwmodels.errors import SpecError
 from hwmodels.files import check_new_folder, make_folder, strict_json, write_bytes, write_text
-from hwmodels.numerics import Numerics
 
 __all__ = ["EvaluatedPair", "Generation", "RunBlobs", "RunStore", "check_run_folder", "checked_manifest"]
 
@@ -52,16 +52,6 @@ CREATE TABLE IF NOT EXISTS pairs (
 CREATE TABLE IF NOT EXISTS blobs (key TEXT PRIMARY KEY, payload BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS generations (number INTEGER PRIMARY KEY, strategy BLOB NOT NULL, ledger TEXT NOT NULL);
 """
-
-
-class EvaluatedPair(NamedTuple):
-    """One pair with an estimate: genotype as costed, numerics, key of the estimate, cost by metric, fidelity."""
-
-    genotype: tuple[int, ...]
-    numerics: tuple[float, ...]
-    estimate: str
-    costs: dict[str, float]
-    fidelity: float = 1.0
 
 
 class Generation(NamedTuple):
@@ -88,7 +78,7 @@ class RunStore:
         """The database, which must be there; an empty one in memory where it is damaged and that is tolerated."""
         try:
             return _opened(f"{self._path.absolute().as_uri()}?mode=rw")
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeDecodeError) as error:  # an error of SQLite may quote bytes of the file
             self._damaged(self._path, "missing" if not self._path.exists() else str(error))
             return _opened("file::memory:")
 
@@ -188,7 +178,7 @@ class RunStore:
 
     def estimate(self, key: str) -> Estimate | None:
         found = self._execute("SELECT record FROM estimates WHERE key = ?", (key,)).fetchone()
-        return None if found is None else _estimate(found[0])
+        return None if found is None else estimate_of(found[0])
 
     def keep_estimate(self, key: str, estimate: Estimate) -> None:
         # Milliseconds of waiting for the disk an estimate, for what its training can answer again: see the module.
@@ -243,18 +233,22 @@ class RunStore:
 
     def generations(self) -> list[Generation]:
         query = "SELECT number, ledger, strategy FROM generations ORDER BY number"
-        return self._read(query, lambda row: Generation(row[0], Ledger(**json.loads(row[1])), _unpack(row[2])))
+        return self._read(query, lambda row: Generation(row[0], ledger_of(row[1]), _unpack(row[2])))
+
+    def lose(self, what: str) -> None:
+        """Note a row that cannot mean what it says; see `_damaged`."""
+        self._damaged(self._path, what)
 
     def pairs(self) -> list[tuple[int, EvaluatedPair, Estimate]]:
         """(generation, pair, its estimate) of every evaluated pair, in the order told."""
         query = """SELECT p.generation, p.genotype, p.numerics, p.estimate, p.costs, p.fidelity, e.record
                    FROM pairs p JOIN estimates e ON e.key = p.estimate ORDER BY p.generation, p.position"""
-        return self._read(query, _pair)
+        return self._read(query, _evaluated)
 
     def _execute(self, statement: str, values: Sequence[Any] = ()) -> sqlite3.Cursor:
         try:
             return self._db.execute(statement, values)
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeDecodeError) as error:
             raise SpecError(str(self._path), "the database", "usable", str(error)) from None
 
     def _read(self, query: str, made: Callable[[Any], _Made]) -> list[_Made]:
@@ -266,7 +260,7 @@ class RunStore:
                     found.append(made(row))
                 except (ValueError, TypeError, KeyError, OSError, EOFError, BadZipFile) as error:
                     self._damaged(self._path, f"a row of it: {error}")
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeDecodeError) as error:
             self._damaged(self._path, str(error))
         return found
 
@@ -366,25 +360,9 @@ def _opened(uri: str) -> sqlite3.Connection:
     return database
 
 
-def _pair(row: Any) -> tuple[int, EvaluatedPair, Estimate]:
-    generation, genotype, numerics, key, costs, fidelity, record = row
-    pair = EvaluatedPair(tuple(json.loads(genotype)), _numerics(numerics), key, json.loads(costs), fidelity)
-    return generation, pair, _estimate(record)
-
-
-def _numerics(text: str) -> tuple[float, ...]:
-    """Fields that a run of an earlier version did not know yet are 0: ideal."""
-    row = json.loads(text)
-    return (*row, *(0.0,) * (len(Numerics._fields) - len(row)))
-
-
-def _estimate(record: str) -> Estimate:
-    fields = json.loads(record)
-    fields["draws"] = tuple(fields["draws"])
-    if "metrics" in fields:
-        return Estimate(**fields)
-    # An earlier version knew accuracies alone.
-    return Estimate.of_accuracy(fields.pop("accuracy"), fields.pop("accuracy_test"), **fields)
+def _evaluated(row: Any) -> tuple[int, EvaluatedPair, Estimate]:
+    *pair, record = row
+    return *pair_of(pair), estimate_of(record)
 
 
 _JSON = "json:"

@@ -24,6 +24,15 @@ _SHORT = Repr()
 _SHORT.maxlevel, _SHORT.maxlist, _SHORT.maxtuple, _SHORT.maxdict, _SHORT.maxstring = 3, 12, 12, 8, 80
 
 
+_LONGEST_PLACE = 600
+
+
+def _place(where: str) -> str:
+    """A place on one line, its middle left out where a cell or key of the user made it long."""
+    line = " ".join(where.split())
+    return line if len(line) <= _LONGEST_PLACE else f"{line[:400]} ... {line[-100:]}"
+
+
 class SpecError(ValueError):
     """User input that cannot be taken, told in one line.
 
@@ -43,7 +52,7 @@ class SpecError(ValueError):
         # Containers of a user's file may be huge, or hold themselves a thousand times by aliases.
         shown = " ".join((_SHORT.repr(got) if isinstance(got, dict | list | tuple) else str(got)).split())
         tail = f" ({hint})" if hint else ""
-        super().__init__(f"{' '.join(where.split())}: {shown[:120]} is not {expected}{tail}")
+        super().__init__(f"{_place(where)}: {shown[:120]} is not {expected}{tail}")
 
     @classmethod
     def missing(cls, where: str, what: str, hint: str | None = None) -> SpecError:
@@ -53,7 +62,7 @@ class SpecError(ValueError):
         rows.csv: column seconds is missing
         """
         error = cls(where, what, "there", hint)
-        error.args = (f"{' '.join(where.split())}: {what} is missing" + (f" ({hint})" if hint else ""),)
+        error.args = (f"{_place(where)}: {what} is missing" + (f" ({hint})" if hint else ""),)
         return error
 
     @classmethod

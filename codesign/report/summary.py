@@ -159,6 +159,9 @@ def summarise(source: RunStore | Path, *, space: JointSpace | None = None) -> Su
     limits = task_limits(config, space.hardware.model)
     archive = Archive(space, tuple(config.objectives), limits=limits)
     for generation, pair, estimate in store.pairs():
+        if (wrong := archive.misfit(pair, estimate)) is not None:
+            store.lose(f"a row of it: {wrong}")
+            continue
         member = Member(pair.genotype, pair.numerics, pair.costs, pair.estimate, estimate, generation, pair.fidelity)
         archive.add(member)
     ledgers = tuple(generation.ledger for generation in store.generations())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite, nan
 
 import numpy as np
 import numpy.typing as npt
@@ -68,6 +69,19 @@ class Archive:
         """Keep a pair; one told again at the same fidelity is the same pair."""
         self._members.setdefault((member.genotype, member.fidelity), member)
         self.classes.setdefault(self.class_of(member), KeyedEstimate(member.key, member.estimate))
+
+    def misfit(self, pair: EvaluatedPair, estimate: Estimate) -> str | None:
+        """Why a stored pair is none of this space, or lacks what its objectives and limits need; None where it fits."""
+        sizes = [*self.space.architecture.cardinalities.tolist(), *self.space.hardware.cardinalities.tolist()]
+        if len(pair.genotype) != len(sizes) or not all(0 <= g < n for g, n in zip(pair.genotype, sizes, strict=True)):
+            return "a genotype outside the space"
+        for name in self.objectives:
+            if not isfinite(pair.costs.get(name, nan)):
+                return f"a pair without a finite {name}"
+        for limit in self.limits:
+            if limit.metric not in estimate.metrics:
+                return f"an estimate without {limit.metric}"
+        return None
 
     def class_of(self, member: Member) -> AccuracyClass:
         """The canonical network of a member under its numerics, at its fidelity."""

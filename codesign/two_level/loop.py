@@ -117,6 +117,8 @@ def _restore(search: Search, store: RunStore) -> list[Ledger]:
     if finished:
         search.strategy.restore(finished[-1].strategy)
     for generation, pair, estimate in store.pairs():
+        if (wrong := search.archive.misfit(pair, estimate)) is not None:
+            store.lose(f"a row of it: {wrong}")
         member = Member(pair.genotype, pair.numerics, pair.costs, pair.estimate, estimate, generation, pair.fidelity)
         search.archive.add(member)
     return [generation.ledger for generation in finished]

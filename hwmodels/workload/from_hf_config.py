@@ -16,6 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from hwmodels.documents import read_text
 from hwmodels.errors import SpecError
 from hwmodels.workload.from_transformers import from_transformers
 from hwmodels.workload.graph import Builder, Workload
@@ -99,11 +100,10 @@ def _read(config: Path | str | Mapping[str, Any]) -> tuple[str, Mapping[str, Any
     if isinstance(config, Mapping):
         return "configuration", config
     path = Path(config)
+    text = read_text(path)
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise SpecError(str(path), error.strerror or error, "a readable file") from None
-    except ValueError as error:
+        content = json.loads(text)
+    except (ValueError, RecursionError) as error:
         raise SpecError(str(path), error, "a JSON file") from None
     if not isinstance(content, dict):
         raise SpecError(str(path), type(content).__name__, "a JSON object")

@@ -63,7 +63,7 @@ def topology(text: str, *, where: str, precision: Precision) -> list[Layer]:
     SpecError : a column that is missing or unknown, a field that is no whole number, a filter larger than its image:
         with file, line and column.
     """
-    lines = [(number, fields) for number, fields in enumerate(_rows(text), start=1) if fields]
+    lines = [(number, fields) for number, fields in enumerate(_rows(text, where), start=1) if fields]
     if not lines:
         raise SpecError(where, "an empty file", "a SCALE-Sim topology")
     number, first = lines[0]
@@ -83,14 +83,17 @@ def topology(text: str, *, where: str, precision: Precision) -> list[Layer]:
     return layers
 
 
-def _rows(text: str) -> list[list[str]]:
+def _rows(text: str, where: str) -> list[list[str]]:
     """The fields of every line; [] for a blank line or a comment. What a row has behind its last comma is a remark."""
-    rows = []
-    for fields in csv.reader(text.splitlines()):
-        kept = [field.strip() for field in fields]
-        while kept and (not kept[-1] or kept[-1].startswith("#")):
-            kept.pop()
-        rows.append([] if kept and kept[0].startswith("#") else kept)
+    rows, reader = [], csv.reader(text.splitlines())
+    try:
+        for fields in reader:
+            kept = [field.strip() for field in fields]
+            while kept and (not kept[-1] or kept[-1].startswith("#")):
+                kept.pop()
+            rows.append([] if kept and kept[0].startswith("#") else kept)
+    except csv.Error as error:
+        raise SpecError(f"{where}: line {reader.line_num}", error, "a line of a CSV table") from None
     return rows
 
 

@@ -1,0 +1,1 @@
+"""Seeded hostile inputs for every surface that reads what people bring."""

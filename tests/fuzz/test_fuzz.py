@@ -1,0 +1,23 @@
+"""Five hundred hostile inputs a surface: each is read, or refused in one line. More by hand, see `tests.fuzz.run`."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.fuzz.run import outcomes
+from tests.fuzz.surfaces import SURFACES
+
+INPUTS = {"run YAML": 150, "device YAML": 200, "run folder": 40}
+"""Surfaces whose inputs take tens of milliseconds have fewer here."""
+
+
+@pytest.mark.parametrize("surface", SURFACES)
+def test_each_hostile_input_is_read_or_refused_in_one_line(surface: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CODESIGN_REFERENCE", raising=False)
+    found = list(outcomes(surface, INPUTS.get(surface, 500)))
+    failed = [
+        f"input {outcome.number}: {outcome.verdict.words}" for outcome in found if outcome.verdict.kind == "failed"
+    ]
+    assert not failed, "\n".join(failed)
+    kinds = {outcome.verdict.kind for outcome in found}
+    assert kinds == {"accepted", "refused"}
