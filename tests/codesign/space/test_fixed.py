@@ -16,6 +16,7 @@ from codesign.registry import SPACES
 from codesign.space.fixed import FixedSpace
 from codesign.testing.space import SpaceSuite
 from hwmodels.errors import SpecError
+from hwmodels.workload.zoo import network
 
 
 def space_of(**settings: object) -> FixedSpace:
@@ -58,7 +59,10 @@ def test_a_list_makes_the_network_a_choice() -> None:
 
 
 def test_a_network_of_other_content_is_another_space() -> None:
-    assert space_of(network="ds_cnn").fingerprint != space_of(network="resnet8").fingerprint
+    one, other = (
+        FixedSpace({"mine": lambda batch, name=name: network(name, batch=batch)}) for name in ("ds_cnn", "resnet8")
+    )
+    assert one.fingerprint != other.fingerprint
     assert space_of(network="ds_cnn").fingerprint != space_of(network="ds_cnn", bits=4).fingerprint
 
 
