@@ -16,6 +16,7 @@ from codesign.registry import SPACES
 from codesign.space.fixed import FixedSpace
 from codesign.testing.space import SpaceSuite
 from hwmodels.errors import SpecError
+from hwmodels.workload.ops import Precision
 from hwmodels.workload.zoo import network
 
 
@@ -60,7 +61,8 @@ def test_a_list_makes_the_network_a_choice() -> None:
 
 def test_a_network_of_other_content_is_another_space() -> None:
     one, other = (
-        FixedSpace({"mine": lambda batch, name=name: network(name, batch=batch)}) for name in ("ds_cnn", "resnet8")
+        FixedSpace({"mine": lambda batch, bits=bits: network("ds_cnn", batch=batch, precision=Precision(bits, bits))})
+        for bits in (4, 8)
     )
     assert one.fingerprint != other.fingerprint
     assert space_of(network="ds_cnn").fingerprint != space_of(network="ds_cnn", bits=4).fingerprint
