@@ -186,7 +186,11 @@ def _loaded(point: EntryPoint, group: str) -> Plugin:
 
 SPACES = Registry(
     "codesign.spaces",
-    {"cell": "codesign.space.cell:PLUGIN", "chain": "codesign.space.chain:PLUGIN"},
+    {
+        "cell": "codesign.space.cell:PLUGIN",
+        "chain": "codesign.space.chain:PLUGIN",
+        "fixed": "codesign.space.fixed:PLUGIN",
+    },
     key="space",
 )
 STRATEGIES = Registry(

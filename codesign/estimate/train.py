@@ -35,7 +35,7 @@ from hwmodels.errors import SpecError
 from hwmodels.workload import ops
 from hwmodels.workload.graph import Input, Workload
 
-__all__ = ["deterministic", "pack", "restore", "structure", "train", "training_key", "unpack"]
+__all__ = ["check_fit", "deterministic", "pack", "restore", "structure", "train", "training_key", "unpack"]
 
 State = Mapping[str, npt.NDArray[Any]]
 """Parameters and running statistics by the name that `Network.state_dict` gives them."""
@@ -108,7 +108,7 @@ def train(workload: Workload, dataset: Dataset, recipe: Recipe, seed: int, *, fi
     ------
     SpecError : the network does not take the images of the data set, or does not return one score a class.
     """
-    _check_fit(workload, dataset)
+    check_fit(workload, dataset)
     key = training_key(workload, dataset, recipe, fidelity, seed)
     with deterministic():
         torch.manual_seed(int(key[:15], 16))
@@ -117,7 +117,13 @@ def train(workload: Workload, dataset: Dataset, recipe: Recipe, seed: int, *, fi
     return {name: tensor.detach().numpy() for name, tensor in network.state_dict().items()}
 
 
-def _check_fit(workload: Workload, dataset: Dataset) -> None:
+def check_fit(workload: Workload, dataset: Dataset) -> None:
+    """Whether a network takes the images of a data set and scores its classes.
+
+    Raises
+    ------
+    SpecError : it does not.
+    """
     where = f"{workload.name} on {dataset.name}"
     shapes = workload.input_shapes
     if len(shapes) != 1 or shapes[0][1:] != dataset.shape:
