@@ -161,7 +161,8 @@ class _Fields:
         window = self.size("sliding_window", default=default) if default or "sliding_window" in self.content else 0
         if types is None:
             return (0,) * min(first, depth) + (window,) * (depth - first) if window else ()
-        if not isinstance(types, list) or len(types) != depth or not set(types) <= _LAYER_TYPES:
+        known = isinstance(types, list) and all(isinstance(name, str) and name in _LAYER_TYPES for name in types)
+        if not known or len(types) != depth:
             raise SpecError(f"{self.where}: layer_types", types, f"{depth} of {', '.join(sorted(_LAYER_TYPES))}")
         if not window and "sliding_attention" in types:
             raise SpecError.missing(self.where, "sliding_window of the layers that slide")

@@ -230,3 +230,11 @@ def test_a_missing_file_and_impossible_tokens_are_refused(tmp_path: Path) -> Non
         from_hf_config({"model_type": "bert"}, tokens=0)
     with pytest.raises(SpecError, match="tokens: 513 is not <= 512"):
         from_hf_config({"model_type": "bert"}, tokens=513)
+
+
+@pytest.mark.parametrize("types", [[["full_attention"], ["full_attention"]], [{}, {}], "full", 3, [None, None]])
+def test_layer_types_that_are_no_words_are_one_line(tmp_path: Path, types) -> None:
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps({"model_type": "qwen3", "num_hidden_layers": 2, "layer_types": types}))
+    with pytest.raises(SpecError, match="layer_types"):
+        from_hf_config(path)
