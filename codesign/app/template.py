@@ -113,7 +113,11 @@ def _taken(spec: Spec, name: str, value: Any) -> bool:
 def _required(space: str) -> dict[str, Any]:
     """The first example of each key without a default."""
     fields = SPACES[space].settings.model_fields
-    return {name: field.examples[0] for name, field in fields.items() if field.is_required() and field.examples}
+    return {
+        name: field.examples[0]
+        for name, field in fields.items()
+        if field.examples and (field.is_required() or field.default is None)
+    }
 
 
 def _assigned(settings: Sequence[str]) -> dict[str, Any]:

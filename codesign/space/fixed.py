@@ -73,7 +73,7 @@ class FixedSettings(Settings):
     """Networks as they are."""
 
     network: str | Annotated[list[str], Field(min_length=1, max_length=1_000)] | None = Field(
-        None, description="built-in network, or a list of them to choose from"
+        None, examples=["ds_cnn"], description="built-in network, or a list of them to choose from"
     )
     torch: str | None = Field(None, description="file.py:object or package.module:object with its example inputs")
     onnx: str | None = Field(None, description="ONNX file")

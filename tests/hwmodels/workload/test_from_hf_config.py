@@ -224,7 +224,7 @@ def test_what_cannot_be_read_is_one_line(tmp_path: Path, text: str, message: str
 
 
 def test_a_missing_file_and_impossible_tokens_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(SpecError, match="No such file"):
+    with pytest.raises(SpecError, match="the file is missing"):
         from_hf_config(tmp_path / "none.json")
     with pytest.raises(SpecError, match="tokens: 0"):
         from_hf_config({"model_type": "bert"}, tokens=0)
