@@ -35,7 +35,7 @@ from codesign.exact.listing import (
 from codesign.exact.parquet import PairParts, write_pairs
 from codesign.exact.rounds import Progress
 from codesign.objectives import limits_of
-from codesign.two_level.shortfall import MOST_PAIRS, cost_shortfall, even_sample
+from codesign.two_level.shortfall import MOST_PAIRS, cost_shortfall, even_sample, idle_limits
 from hwmodels.errors import SpecError
 from hwmodels.evaluate import layerwise_of
 from hwmodels.files import check_new_folder, is_partial, make_folder, strict_json, write_text
@@ -126,6 +126,7 @@ def enumerate_run(
         write_pairs(folder / "pairs" / "all.parquet", tables, _objective_names(config, minimised, name))
     summary = _summary(config, space, networks, result, accuracy, score)
     summary["notes"] += notes
+    summary["notes"] += idle_limits(space, semantics, limits_of(space.hardware.model, limits))
     classes = np.unique(space.hardware.numerics(designs.genotypes), axis=0)
     if minimised is not None and len(classes) > 1:
         summary["notes"].append(f"one score a network on all designs, though they have {len(classes)} numerics")

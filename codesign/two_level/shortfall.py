@@ -26,7 +26,7 @@ from hwmodels.families.spec import Knob, Spec
 from hwmodels.units import format_quantity, split_unit
 from hwmodels.workload.rewrite import Semantics
 
-__all__ = ["MOST_PAIRS", "cost_shortfall", "even_sample", "quantity", "task_shortfall"]
+__all__ = ["MOST_PAIRS", "cost_shortfall", "even_sample", "idle_limits", "quantity", "task_shortfall"]
 
 F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
@@ -37,6 +37,10 @@ _BLOCK = 1 << 16
 _HELPS = 0.02
 """Share of the nearest value by which another value of a knob must better it to be named."""
 _NAMED = 3
+_SAMPLED = 256
+"""Pairs that are looked at before a run, for limits that bind nothing."""
+_FAR = 100.0
+"""How many times farther than any of them a limit must be to be doubted."""
 
 
 class _Costed(NamedTuple):
@@ -118,6 +122,30 @@ def task_shortfall(
     if limits and metrics and not found:
         wanted = " and ".join(_limit(limit) for limit in limits)
         found.append(f"no evaluated pair meets {wanted} at once")
+    return tuple(found)
+
+
+def idle_limits(space: JointSpace, semantics: Semantics, limits: Sequence[Limit]) -> tuple[str, ...]:
+    """Sentences on limits so far from every pair of a sample that they bind nothing: a unit may be mistaken."""
+    if not limits:
+        return ()
+    try:
+        pairs = space.sample(_SAMPLED, np.random.default_rng(0))
+    except SpecError:  # hardly a point of the space is valid, which is told elsewhere
+        return ()
+    costed = _costed(pairs, space, semantics, limits)
+    runs = costed.infeasible == 0
+    found = []
+    for limit, row in zip(limits, costed.values, strict=True):
+        if not runs.any():
+            break
+        nearest = float(row[runs].min() if limit.least else row[runs].max())
+        if nearest > _FAR * limit.bound if limit.least else nearest * _FAR < limit.bound:
+            word = "smallest" if limit.least else "largest"
+            found.append(
+                f"{_limit(limit)} cannot bind: the {word} of {int(runs.sum())} pairs is "
+                f"{quantity(limit.metric, nearest)}; is the unit right?"
+            )
     return tuple(found)
 
 

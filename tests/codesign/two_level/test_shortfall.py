@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from codesign.objectives import Limit
-from codesign.two_level.shortfall import cost_shortfall, even_sample, task_shortfall
+from codesign.two_level.shortfall import cost_shortfall, even_sample, idle_limits, task_shortfall
 from hwmodels.evaluate import evaluate
 from hwmodels.workload.rewrite import COMPILED, rewrite
 from tests.codesign.toys import toy_space
@@ -90,3 +90,14 @@ def test_a_limit_on_networks_names_the_network() -> None:
     (sentence,) = cost_shortfall(PAIRS, SPACE, COMPILED, [Limit("weight_bytes", 1.0)])
     assert "(network " in sentence
     assert "array_rows" not in sentence
+
+
+def test_a_limit_that_binds_nothing_is_doubted_and_one_that_may_bind_is_not() -> None:
+    most = max(costs["latency_s"] for _, costs in running())
+    (told,) = idle_limits(SPACE, COMPILED, [Limit("latency_s", 200.0), Limit("area_mm2", 1e-9)])
+    assert told.startswith("latency_s <= 200 s cannot bind: the largest of ")
+    assert told.endswith("s; is the unit right?")
+    assert idle_limits(SPACE, COMPILED, [Limit("latency_s", 50 * most)]) == ()
+    (told,) = idle_limits(SPACE, COMPILED, [Limit("throughput_items_per_s", 1e-6, least=True)])
+    assert "cannot bind: the smallest of" in told
+    assert idle_limits(SPACE, COMPILED, []) == ()
