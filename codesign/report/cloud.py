@@ -6,6 +6,7 @@ picture; the report only counts them. The sample follows from the seed of the ru
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -18,8 +19,9 @@ from codesign.space.architecture import find_rows
 from codesign.space.joint import JointSpace
 from codesign.store import RunStore
 from codesign.two_level.prune import KEPT, Reasons
+from hwmodels.families.base import CostModel
 
-__all__ = ["DEFERRED_NAME", "DRAWN_DEFERRED", "DRAWN_PRUNED", "Cloud", "cloud_of"]
+__all__ = ["DEFERRED_NAME", "DRAWN_DEFERRED", "DRAWN_PRUNED", "Cloud", "cloud_of", "shown_axes"]
 
 F64 = npt.NDArray[np.float64]
 DRAWN_PRUNED, DRAWN_DEFERRED = 4_000, 1_000
@@ -62,6 +64,20 @@ class Cloud(NamedTuple):
         )
 
 
+def shown_axes(model: CostModel, objectives: Sequence[str]) -> tuple[str, str]:
+    """The two costs of the pictures: objectives of which less is better, time across and energy up among the first.
+
+    >>> from hwmodels.families.base import family
+    >>> shown_axes(family("spatial"), ["area_mm2", "latency_s"]), shown_axes(family("cpu"), ["energy_j"])
+    (('latency_s', 'area_mm2'), ('energy_j', 'latency_s'))
+    """
+    less = [name for name in objectives if model.metric(name).better == "less"]
+    first = [name for name in ("latency_s", "energy_j") if name in less]
+    spare = [name for name in ("latency_s", "energy_j", "macs", "weight_bytes") if name in model.names]
+    across, up, *_ = dict.fromkeys((*first, *less, *spare))
+    return across, up
+
+
 def cloud_of(
     store: RunStore,
     config: RunConfig,
@@ -72,10 +88,7 @@ def cloud_of(
     deferred: int = DRAWN_DEFERRED,
 ) -> Cloud:
     """Sample up to `pruned` pruned and `deferred` deferred pairs of a run."""
-    known = set(space.hardware.model.names)
-    wanted = ("latency_s", "energy_j", *summary.objectives)
-    metrics = tuple(name for name in dict.fromkeys((*wanted, "macs", "weight_bytes")) if name in known)
-    axes = metrics[0], metrics[1]
+    axes = shown_axes(space.hardware.model, summary.objectives)
     metrics = tuple(dict.fromkeys((*axes, *summary.objectives)))
     columns = store.read_fast(["reason", *metrics])
     code = columns["reason"].astype(np.int64)
