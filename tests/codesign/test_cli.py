@@ -242,7 +242,7 @@ def test_a_sweep_is_the_grid(run, tmp_path: Path):
         (("estimate", "--torch", "no.such:model", "--device", "isaac"), ["no.such"]),
         (("estimate", "--onnx", "none.onnx", "--device", "isaac"), ["none.onnx"]),
         (("estimate", "--onnx", "none.onnx", "--input", "8", "--device", "isaac"), ["none.onnx"]),
-        (("estimate", "--hf-config", "none.json", "--device", "isaac"), ["none.json", "No such file"]),
+        (("estimate", "--hf-config", "none.json", "--device", "isaac"), ["none.json", "the file is missing"]),
         (("networks", "show", "resnet51"), ["resnet51", "did you mean resnet50?"]),
         (("networks", "show", "resnet50", "--view", "grape"), ["--view", "did you mean graph?"]),
         (("networks", "show", "resnet50", "-o", "picture.gif"), ["--output", "picture.gif", ".svg"]),
