@@ -116,7 +116,7 @@ def _titles(header: Sequence[str], where: str) -> dict[str, int]:
 
 
 def _convolution(line: _Line, precision: Precision) -> Layer:
-    name = line.fields["name"] or "layer"
+    name = line.fields.get("name") or "layer"
     kernel = (line.number("kernel_h"), line.number("kernel_w"))
     stride = (line.number("stride_h"), line.number("stride_w", line.number("stride_h")))
     image = []
@@ -139,7 +139,7 @@ def _gemm(line: _Line, precision: Precision) -> Layer:
     _warn_of_sparsity(line)
     m, n, k, batch = line.number("m"), line.number("n"), line.number("k"), line.number("batch", 1)
     shape = (batch, m, k)
-    return Layer(line.fields["name"] or "layer", Linear(n, bias=False), (shape,), precision, line.where)
+    return Layer(line.fields.get("name") or "layer", Linear(n, bias=False), (shape,), precision, line.where)
 
 
 def _warn_of_sparsity(line: _Line) -> None:

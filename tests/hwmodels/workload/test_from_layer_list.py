@@ -445,3 +445,10 @@ def test_importing_it_loads_no_framework() -> None:
     code = "import sys, hwmodels.workload.from_layer_list; assert not {'torch', 'pandas', 'onnx'} & set(sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_line_that_ends_before_its_name_is_a_layer_without_one(tmp_path: Path) -> None:
+    path = tmp_path / "bare.csv"
+    head = "IFMAP Height,IFMAP Width,Filter Height,Filter Width,Channels,Num Filter,Strides,Layer name"
+    path.write_text(f"{head}\n8,8,3,3,3,4,1\n")
+    assert from_layer_list(path).macs == 6 * 6 * 27 * 4
