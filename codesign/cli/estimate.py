@@ -30,7 +30,6 @@ from codesign.cli.options import (
 )
 from codesign.cli.printing import pretty, print_doubts, print_json, print_table, print_unknown
 from codesign.cli.sources import Source, knob_values, workload_from
-from hwmodels.families.base import NETWORK_METRICS
 
 if TYPE_CHECKING:
     from hwmodels.cost import CostReport
@@ -40,8 +39,6 @@ if TYPE_CHECKING:
     from hwmodels.workload.graph import Workload
 
 __all__: list[str] = []
-
-_OF_NETWORK = tuple(metric.name for metric in NETWORK_METRICS)
 
 
 @app.command()
@@ -144,16 +141,17 @@ def _print_explained(explained: Mapping[str, Any]) -> None:
 
 def _record(report: CostReport, model: CostModel, spec: Spec, device: str) -> dict[str, Any]:
     """The report as JSON; what does not run has no latency and no energy."""
-    from hwmodels.families.base import assumptions_of
+    from hwmodels.families.base import NETWORK_METRICS, assumptions_of
 
     runs = report.infeasible is None
+    of_network = {metric.name for metric in NETWORK_METRICS}
     return {
         "network": report.network,
         "device": device,
         "family": report.family,
         "batch": report.batch,
         "infeasible": report.infeasible,
-        "totals": {name: value if runs or name in _OF_NETWORK else None for name, value in report.totals.items()},
+        "totals": {name: value if runs or name in of_network else None for name, value in report.totals.items()},
         "items_per_s": report.items_per_s if runs else None,
         "energy_breakdown_j": report.breakdown() if runs else None,
         "limits": report.bottleneck() if runs else None,
