@@ -239,18 +239,13 @@ def sweep_parts(
     workloads: Sequence[Workload], model: CostModel, designs: Grid | Sequence[Spec], *, pairs: int = _PAIRS
 ) -> Iterator[pd.DataFrame]:
     """The rows of `sweep` in parts of about `pairs`, network by network, in bounded memory."""
-    slices = _slices(designs)
-    table, size = layer_table(workloads), len(designs)
-    if size <= pairs:
-        configs, knobs = slices(0, size)
-        step = max(1, pairs // max(1, size))
-        for first in range(0, len(workloads), step):
-            yield _pairs_frame(model, table, configs, knobs, range(first, min(first + step, len(workloads))))
-        return
-    for network in range(len(workloads)):
+    slices, table, size = _slices(designs), layer_table(workloads), len(designs)
+    together = max(1, pairs // size)
+    for first in range(0, len(workloads), together):
+        networks = range(first, min(first + together, len(workloads)))
         for start in range(0, size, pairs):
             configs, knobs = slices(start, min(start + pairs, size))
-            yield _pairs_frame(model, table, configs, knobs, range(network, network + 1))
+            yield _pairs_frame(model, table, configs, knobs, networks)
 
 
 Slices = Callable[[int, int], tuple[Any, Mapping[str, Any]]]

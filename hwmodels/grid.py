@@ -100,5 +100,4 @@ class Grid:
 
     def _read(self, name: str, values: Sequence[Any], where: str) -> list[Any]:
         """The values of a knob in its unit."""
-        spec = type(self.base)
-        return [spec.parse({**self.base.values(), name: value}, where=where).values()[name] for value in values]
+        return [self.base.revised({name: value}, where=where).values()[name] for value in values]

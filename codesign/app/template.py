@@ -53,11 +53,12 @@ def default_run(space: str, family: str, like: str | None = None, *, settings: S
     section = {SPACES.key: space, **_required(space), **_assigned(settings)}
     if like is not None:
         return _around(section, _of_family(device(like), like, family), like)
-    closed = [parse_config({"architecture": section, "hardware": {"device": one.name}}) for one in devices_of(family)]
-    if not closed:
+    known = devices_of(family)
+    if not known:
         raise SpecError("--device", "none", f"a device file: the catalogue has no {family}")
+    closed = [parse_config({"architecture": section, "hardware": {"device": one.name}}) for one in known]
     running = [np.mean(_sampled(config).infeasible == 0) for config in closed]
-    chosen = devices_of(family)[int(np.argmax(running))]
+    chosen = known[int(np.argmax(running))]
     return _around(section, chosen, chosen.name)
 
 
@@ -104,14 +105,14 @@ def knob_values(knob: Knob, spec: Spec) -> list[Any]:
 
 def _taken(spec: Spec, name: str, value: Any) -> bool:
     try:
-        type(spec).parse({**spec.values(), name: value}, where="template")
+        spec.revised({name: value}, where="template")
     except SpecError:
         return False
     return True
 
 
 def _required(space: str) -> dict[str, Any]:
-    """The first example of each key without a default."""
+    """The first example of each key that a run has to state: it has no default, or none that is a value."""
     fields = SPACES[space].settings.model_fields
     return {
         name: field.examples[0]

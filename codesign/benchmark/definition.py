@@ -80,7 +80,7 @@ class PairsBenchmark:
 
     def _device(self, name: str, fixed: Mapping[str, Any]) -> tuple[CostModel, Spec]:
         chip = device(name)
-        return chip.model, type(chip.spec).parse({**chip.spec.values(), **fixed}, where=self.name)
+        return chip.model, chip.spec.revised(fixed, where=self.name)
 
 
 _FLOAT = Precision(32, 32, 32)

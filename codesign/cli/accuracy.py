@@ -67,7 +67,7 @@ def tradeoff(
     )
     found = accuracy_against_energy(
         image_network(dataset.shape, dataset.classes), estimator, model=chip.model,
-        spec=next(chip.spec.grid({"tiles": [tiles]})), array_rows=rows, adc_bits=bits, seed=seed,
+        spec=chip.spec.revised({"tiles": tiles}, where="--tiles"), array_rows=rows, adc_bits=bits, seed=seed,
     )  # fmt: skip
     table = _write(found, output)
     if as_json:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -30,7 +31,7 @@ from codesign.cli.options import (
 )
 from codesign.cli.outputs import Force
 from codesign.cli.printing import print_doubts, print_json, print_table
-from codesign.cli.sources import knob_values, sources_of, workload_from
+from codesign.cli.sources import executed, knob_values, sources_of
 from codesign.report.table_file import TABLE_ENDINGS, write_table
 from hwmodels.errors import SpecError
 from hwmodels.files import check_new_file
@@ -69,20 +70,27 @@ def crossdevice(
     as_json: Json = False,
 ) -> None:
     """Compare networks across devices: which is fastest where, and whether the devices agree on the order."""
-    from hwmodels.by_name import asked_precision, semantics_of
     from hwmodels.catalog import device_names
     from hwmodels.crossdevice import cross_devices
 
     if output is not None:
         check_new_file(output, force=force, endings=TABLE_ENDINGS)
-    chosen = [_with_knobs(item, knob_values(knobs)) for item in _devices(device, family)]
-    semantics = semantics_of(runtime, fuse_attention=fuse_attention, where="--runtime")
-    asked = asked_precision(bits, number_format, *(item.spec for item in chosen), where="--format")
-    workloads = [
-        workload_from(source, batch=batch, asked=asked, layer_bits=layer_bits, semantics=semantics)
-        for source in sources_of(network, torch, onnx, hf_config, layers, inputs=inputs, past=past)
+    values = knob_values(knobs)
+    chosen = [
+        replace(item, spec=item.spec.revised(values, where=f"--set on {item.name}"))
+        for item in _devices(device, family)
     ]
-    table = cross_devices(workloads, chosen, metric=metric, rate_hz=rate_of(rate))
+    networks = executed(
+        sources_of(network, torch, onnx, hf_config, layers, inputs=inputs, past=past),
+        *(item.spec for item in chosen),
+        batch=batch,
+        bits=bits,
+        number_format=number_format,
+        layer_bits=layer_bits,
+        runtime=runtime,
+        fuse_attention=fuse_attention,
+    )
+    table = cross_devices(networks.workloads, chosen, metric=metric, rate_hz=rate_of(rate))
     for item in chosen:
         if knobs or item.name not in device_names():
             print_doubts(item.name, item.spec)
@@ -170,15 +178,6 @@ def _devices(device: list[str] | None, family: str | None) -> list[Device]:
     if not found:
         raise SpecError("--device", "nothing", "named at least once, or --family")
     return found
-
-
-def _with_knobs(device: Device, values: dict[str, Any]) -> Device:
-    from dataclasses import replace
-
-    if not values:
-        return device
-    spec = device.spec.parse({**device.spec.values(), **values}, where=f"--set on {device.name}")
-    return replace(device, spec=spec)
 
 
 def _mean_apart(correlations: Sequence[float], own: int) -> str:

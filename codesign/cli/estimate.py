@@ -29,7 +29,7 @@ from codesign.cli.options import (
     rate_of,
 )
 from codesign.cli.printing import pretty, print_doubts, print_json, print_table, print_unknown
-from codesign.cli.sources import Source, knob_values, workload_from
+from codesign.cli.sources import Source, executed, knob_values
 
 if TYPE_CHECKING:
     from hwmodels.cost import CostReport
@@ -71,7 +71,6 @@ def estimate(
 
     Exit code 1 where the network does not fit the device.
     """
-    from hwmodels.by_name import asked_precision, semantics_of
     from hwmodels.catalog import device as load
     from hwmodels.catalog import device_names
     from hwmodels.evaluate import evaluate
@@ -80,12 +79,19 @@ def estimate(
     from hwmodels.workload.coverage import unknown_operators
 
     chosen = load(device)
-    spec = chosen.spec.parse({**chosen.spec.values(), **knob_values(knobs)}, where="--set") if knobs else chosen.spec
+    spec = chosen.spec.revised(knob_values(knobs), where="--set")
     model = at_rate(chosen.model, rate_of(rate), where="--rate")
-    semantics = semantics_of(runtime, fuse_attention=fuse_attention, where="--runtime")
     source = Source(network, torch, onnx, hf_config, layers, tuple(inputs or ()), past)
-    asked = asked_precision(bits, number_format, spec, where="--format")
-    workload = workload_from(source, batch=batch, asked=asked, layer_bits=layer_bits, semantics=semantics)
+    (workload,), asked, semantics = executed(
+        [source],
+        spec,
+        batch=batch,
+        bits=bits,
+        number_format=number_format,
+        layer_bits=layer_bits,
+        runtime=runtime,
+        fuse_attention=fuse_attention,
+    )
     report = evaluate(as_stored(workload, spec), model, spec)
     unknown = [item._asdict() for item in unknown_operators(workload)]
     outside = _extrapolated(device, workload)
@@ -172,8 +178,8 @@ def _print(
 
     if report.infeasible:
         print(f"INFEASIBLE: {report.infeasible}")
-    for executed in formats:
-        print(f"FORMAT: {executed.asked} is {executed.how} to {executed.computed}")
+    for found in formats:
+        print(f"FORMAT: {found.asked} is {found.how} to {found.computed}")
     print_unknown(unknown)
     if not report.infeasible:
         _print_costs(report)

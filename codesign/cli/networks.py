@@ -25,7 +25,7 @@ from codesign.cli.options import (
 )
 from codesign.cli.outputs import Force
 from codesign.cli.printing import print_json, print_table, print_unknown
-from codesign.cli.sources import Source, workload_from
+from codesign.cli.sources import Source, executed
 from hwmodels.errors import SpecError
 from hwmodels.files import check_new_file
 
@@ -96,12 +96,10 @@ def show(
         raise SpecError.unknown("--view", view, ("profile", "graph"))
     if output is not None:
         check_new_file(output, force=force, endings=(".png", ".svg", ".pdf"))
-    from hwmodels.by_name import asked_precision, semantics_of
-
-    semantics = semantics_of(runtime, fuse_attention=fuse_attention, where="--runtime")
     source = Source(network, torch, onnx, hf_config, layers, tuple(inputs or ()), past)
-    asked = asked_precision(bits, None)
-    workload = workload_from(source, batch=batch, asked=asked, layer_bits=layer_bits, semantics=semantics)
+    (workload,), _, semantics = executed(
+        [source], batch=batch, bits=bits, layer_bits=layer_bits, runtime=runtime, fuse_attention=fuse_attention
+    )
     if output is not None:
         figure_of(workload, view=view).savefig(output, dpi=150, bbox_inches="tight", metadata=_no_date(output))
     record = summary_record(workload) | {"runtime": str(semantics)}

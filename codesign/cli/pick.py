@@ -47,6 +47,7 @@ def pick(
     from hwmodels.by_name import asked_precision, semantics_of
     from hwmodels.catalog import device as load
     from hwmodels.catalog import measured_errors
+    from hwmodels.executed_formats import as_stored
     from hwmodels.workload.rewrite import rewrite
 
     chosen = load(device)
@@ -56,7 +57,9 @@ def pick(
     found = pick_networks(
         chosen,
         limits,
-        lambda entry: rewrite(entry.build(batch=batch or 1, precision=asked.precision), semantics),
+        lambda entry: as_stored(
+            rewrite(entry.build(batch=batch or 1, precision=asked.precision), semantics), chosen.spec
+        ),
         dataset=dataset,
         unranked=unranked,
     )

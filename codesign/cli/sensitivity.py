@@ -26,7 +26,7 @@ from codesign.cli.options import (
     rate_of,
 )
 from codesign.cli.printing import print_json, print_table
-from codesign.cli.sources import knob_values, sources_of, workload_from
+from codesign.cli.sources import executed, knob_values, sources_of
 
 if TYPE_CHECKING:
     from hwmodels.sensitivity import Sensitivity
@@ -63,7 +63,6 @@ def sensitivity(
     as_json: Json = False,
 ) -> None:
     """Move every number without a source to both ends of its plausible range: what does it decide?"""
-    from hwmodels.by_name import asked_precision, semantics_of
     from hwmodels.catalog import device as load
     from hwmodels.executed_formats import as_stored
     from hwmodels.rate import at_rate
@@ -71,14 +70,19 @@ def sensitivity(
     from hwmodels.sensitivity import sensitivity as moved
 
     chosen, given = load(device), knob_values(knobs)
-    spec = chosen.spec.parse({**chosen.spec.values(), **given}, where="--set") if given else chosen.spec
+    spec = chosen.spec.revised(given, where="--set")
     model = at_rate(chosen.model, rate_of(rate), where="--rate")
-    semantics = semantics_of(runtime, fuse_attention=fuse_attention, where="--runtime")
-    asked = asked_precision(bits, number_format, spec, where="--format")
-    workloads = [
-        as_stored(workload_from(source, batch=batch, asked=asked, layer_bits=layer_bits, semantics=semantics), spec)
-        for source in sources_of(network, torch, onnx, hf_config, layers, inputs=inputs, past=past)
-    ]
+    networks = executed(
+        sources_of(network, torch, onnx, hf_config, layers, inputs=inputs, past=past),
+        spec,
+        batch=batch,
+        bits=bits,
+        number_format=number_format,
+        layer_bits=layer_bits,
+        runtime=runtime,
+        fuse_attention=fuse_attention,
+    )
+    workloads = [as_stored(workload, spec) for workload in networks.workloads]
     shown = tuple(metric or (*model.objectives, *(("average_power_w",) if rate else ())))
     assumed = [ends for ends in assumed_knobs(spec, chosen.sources) if ends.name not in given]
     found = moved(workloads, model, [spec] * len(workloads), metrics=shown, knobs=assumed)

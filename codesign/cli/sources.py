@@ -10,11 +10,12 @@ from hwmodels.errors import SpecError
 
 if TYPE_CHECKING:
     from hwmodels.by_name import Asked
+    from hwmodels.families.spec import Spec
     from hwmodels.workload.graph import Workload
     from hwmodels.workload.ops import Precision
     from hwmodels.workload.rewrite import Semantics
 
-__all__ = ["Source", "grid_axes", "knob_values", "sources_of", "workload_from"]
+__all__ = ["Executed", "Source", "executed", "grid_axes", "knob_values", "sources_of"]
 
 
 class Source(NamedTuple):
@@ -59,13 +60,43 @@ def sources_of(
     return found
 
 
-def workload_from(
-    source: Source, *, batch: int | None, asked: Asked, layer_bits: list[str] | None, semantics: Semantics
-) -> Workload:
-    """Read the network that a user names, with its bits and formats, as its runtime executes it.
+class Executed(NamedTuple):
+    """The networks of a command as they run, what they were asked to compute in, and what the runtime does."""
 
-    A torch module in half precision keeps it unless the user states another; an ONNX file keeps what it says.
+    workloads: list[Workload]
+    asked: Asked
+    semantics: Semantics
+
+
+def executed(
+    sources: Sequence[Source],
+    *specs: Spec,
+    batch: int | None,
+    layer_bits: list[str] | None,
+    runtime: str,
+    fuse_attention: bool,
+    bits: int | None = None,
+    number_format: str | None = None,
+) -> Executed:
+    """Read the networks that a user names, with their bits and formats, as their runtime executes them.
+
+    specs : the devices, which decide the bits that nobody states.
+
+    Raises
+    ------
+    SpecError : a network, format or runtime that is none.
     """
+    from hwmodels.by_name import asked_precision, semantics_of
+
+    semantics = semantics_of(runtime, fuse_attention=fuse_attention, where="--runtime")
+    asked = asked_precision(bits, number_format, *specs, where="--format")
+    return Executed([_executed(source, batch, asked, layer_bits, semantics) for source in sources], asked, semantics)
+
+
+def _executed(
+    source: Source, batch: int | None, asked: Asked, layer_bits: list[str] | None, semantics: Semantics
+) -> Workload:
+    """A torch module in half precision keeps it unless the user states another; an ONNX file keeps what it says."""
     from hwmodels.workload.precision import PrecisionPolicy, with_precision
     from hwmodels.workload.rewrite import rewrite
 

@@ -31,7 +31,7 @@ from codesign.cli.options import (
 )
 from codesign.cli.outputs import Force
 from codesign.cli.printing import console, pretty, print_json, print_table
-from codesign.cli.sources import grid_axes, sources_of, workload_from
+from codesign.cli.sources import executed, grid_axes, sources_of
 from codesign.cli.streams import STREAMED, write_stream
 from codesign.report.table_file import TABLE_ENDINGS, write_table
 from hwmodels.errors import SpecError
@@ -81,7 +81,6 @@ def sweep(
     as_json: Json = False,
 ) -> None:
     """Estimate the cost of networks over a grid of hardware knobs."""
-    from hwmodels.by_name import asked_precision, semantics_of
     from hwmodels.rate import at_rate
 
     if output is not None:
@@ -89,12 +88,16 @@ def sweep(
     base, plain = _base(family, device)
     grid = _grid(base, knobs)
     model = at_rate(plain, rate_of(rate), where="--rate")
-    semantics = semantics_of(runtime, fuse_attention=fuse_attention, where="--runtime")
-    asked = asked_precision(bits, number_format, base, where="--format")
-    workloads = [
-        workload_from(source, batch=batch, asked=asked, layer_bits=layer_bits, semantics=semantics)
-        for source in sources_of(network, torch, onnx, hf_config, layers, inputs=inputs, past=past)
-    ]
+    workloads = executed(
+        sources_of(network, torch, onnx, hf_config, layers, inputs=inputs, past=past),
+        base,
+        batch=batch,
+        bits=bits,
+        number_format=number_format,
+        layer_bits=layer_bits,
+        runtime=runtime,
+        fuse_attention=fuse_attention,
+    ).workloads
     rows = len(workloads) * len(grid)
     parts = _parts(workloads, model, grid)
     if output is not None and output.suffix.lower() in STREAMED:

@@ -81,8 +81,11 @@ def accuracy_against_energy(
     ------
     SpecError : a size or resolution that the family does not take, or another family.
     """
-    squares = [next(spec.grid(_of_equal_cells(spec, rows))) for rows in array_rows]
-    specs = [design for square in squares for design in square.grid({"adc_bits": adc_bits})]
+    specs = [
+        spec.revised({**_of_equal_cells(spec, rows), "adc_bits": bits}, where="trade-off")
+        for rows in array_rows
+        for bits in adc_bits
+    ]
     table, count = layer_table([workload]), len(specs)
     costs = evaluate_pairs(
         model, table, type(spec).to_table(specs), network=np.zeros(count, np.int64), config=np.arange(count)
@@ -108,11 +111,11 @@ def accuracy_against_energy(
     )
 
 
-def _of_equal_cells(spec: Spec, rows: int) -> dict[str, list[int]]:
+def _of_equal_cells(spec: Spec, rows: int) -> dict[str, int]:
     """Square arrays of so many rows, in as many tiles as keep the cells of the chip, at least one."""
     knobs = spec.model_dump()
     tiles = round(knobs["tiles"] * knobs["array_rows"] * knobs["array_cols"] / rows**2)
-    return {"array_rows": [rows], "array_cols": [rows], "active_rows": [0], "tiles": [max(1, tiles)]}
+    return {"array_rows": rows, "array_cols": rows, "active_rows": 0, "tiles": max(1, tiles)}
 
 
 def image_network(

@@ -51,7 +51,7 @@ class HardwareSpace(Space):
             if not isinstance(value, bool | int | float | str):
                 raise SpecError(f"{self.model.name}.{name}", value, "a number or a word")
             for spec in self.bases.values():
-                made = self.model.spec.parse({**spec.values(), name: value}, where=f"{self.model.name} space")
+                made = spec.revised({name: value}, where=f"{self.model.name} space")
             values.append(made.values()[name])
         if len(set(values)) != len(values):
             raise SpecError(f"{self.model.name}.{name}", list(given), "a list without repeats")
@@ -77,4 +77,4 @@ class HardwareSpace(Space):
         """One point as a Spec."""
         knobs = self.decode(genotype)
         base = self.bases[knobs.pop(DEVICE)] if DEVICE in knobs else self.base
-        return self.model.spec.parse({**base.values(), **knobs}, where="hardware space")
+        return base.revised(knobs, where="hardware space")

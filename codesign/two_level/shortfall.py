@@ -251,6 +251,6 @@ def _alternatives(spec: Spec, searched: Mapping[str, tuple[Any, ...]]) -> Iterat
 
 def _with(spec: Spec, knob: Knob, value: Any) -> Spec | None:
     try:
-        return type(spec).parse({**spec.values(), knob.name: value}, where=knob.name)
+        return spec.revised({knob.name: value}, where=knob.name)
     except SpecError:
         return None

@@ -6,8 +6,7 @@ another family's Spec as a part; its knobs are ``part.knob`` wherever knobs have
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import product
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Literal, NamedTuple, Self, get_args, get_origin
 
 import numpy as np
@@ -72,7 +71,8 @@ def knob(
     if not isinstance(default, bool | str):
         least, greatest = _PHYSICAL.get(unit) or _PHYSICAL.get(unit.partition("/")[0]) or _PHYSICAL[""]
         le = greatest if le is None else le
-        ge = -greatest if ge is None and gt is None else max(least, gt) if gt is not None and ge is None else ge
+        if ge is None:
+            ge = -greatest if gt is None else max(least, gt)
     return Field(default, description=meaning, ge=ge, gt=gt, le=le, json_schema_extra=extra)
 
 
@@ -94,16 +94,16 @@ _PHYSICAL = {
     "ohm": (1e-3, 1e15),
     "s": (1e-15, 1e6),
 }
-"""Unit, or its first part -> the least value above zero and the greatest that any hardware has, generously.
+"""ASSUMED: unit, or its first part -> the least value above zero and the greatest that any hardware has, generously.
 
 A knob without bounds of its own takes these: beyond them lies a unit mistaken, and costs that no float64 holds.
 """
 
 _DOUBTFUL = {"Hz": (1e6, 2e10), "B/s": (1e5, 1e15), "s": (1e-13, 10.0), "W": (1e-9, 1e5)}
-"""Unit -> the range beyond which a value is more likely a slip than a device; a knob's own range comes first."""
+"""ASSUMED: unit -> the range beyond which a value is more likely a slip than a device; a knob's own comes first."""
 
 _SLACK = 10.0
-"""A plausible range is that of an assumed default; a device may leave it, by this factor without doubt."""
+"""ASSUMED: a plausible range is that of a default; a device may leave it, by this factor without doubt."""
 
 
 class Spec(BaseModel):
@@ -206,8 +206,17 @@ class Spec(BaseModel):
                 found.append(f"{name} = {value:g}{unit} lies far from {low:g} to {high:g}{unit}: is the unit right?")
         return found
 
+    def revised(self, values: Mapping[str, Any], *, where: str) -> Self:
+        """This spec with some knobs replaced, validated; a text may hold its unit.
+
+        Raises
+        ------
+        SpecError : as of `parse`.
+        """
+        return type(self).parse({**self.values(), **values}, where=where) if values else self
+
     def changed(self, values: Mapping[str, Any]) -> Self:
-        """This spec with some knobs replaced, not validated."""
+        """This spec with some knobs replaced, not validated: by values that a spec has had."""
         parts = type(self).parts()
         own = {name: value for name, value in values.items() if name.partition(".")[0] not in parts}
         for prefix in parts:
@@ -267,18 +276,6 @@ class Spec(BaseModel):
             out.append(_stored(column.astype(np.float64) if is_real else column))
         return cls.table_type(*out)
 
-    def grid(self, values: Mapping[str, Sequence[Any]]) -> Iterator[Self]:
-        """Every combination of the listed knob values over this spec; the last knob varies fastest."""
-        self._check_names(values)
-        for combination in product(*values.values()):
-            yield self.parse({**self.values(), **dict(zip(values, combination, strict=True))}, where="grid")
-
-    def sample(self, values: Mapping[str, Sequence[Any]], rng: np.random.Generator) -> Self:
-        """One uniform draw from the listed knob values."""
-        self._check_names(values)
-        drawn = {name: options[int(rng.integers(len(options)))] for name, options in values.items()}
-        return self.parse({**self.values(), **drawn}, where="sample")
-
     @classmethod
     def numerics_table(cls, table: Any) -> F64:
         """The `Numerics` of each configuration as (C, len(Numerics._fields))."""
@@ -299,13 +296,6 @@ class Spec(BaseModel):
             asked if made.holds(asked) else made for asked, made in zip((weight, activation), computed, strict=True)
         )
         return kept, held_
-
-    @classmethod
-    def _check_names(cls, values: Mapping[str, Any]) -> None:
-        known = cls.knobs()
-        for name in values:
-            if name not in known:
-                raise SpecError.unknown("knob", name, known)
 
 
 def n_configs(table: Any) -> int:

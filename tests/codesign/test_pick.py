@@ -222,3 +222,13 @@ def test_bad_input_is_one_line(capsys: pytest.CaptureFixture[str], monkeypatch: 
         assert (code, out) == (2, "")
         assert err.startswith("codesign: ")
         assert len(err.splitlines()) == 1
+
+
+def test_bytes_are_those_that_the_device_keeps(run) -> None:
+    """An 8-bit array runs 32 bits as 8, and a limit on weights judges what it runs."""
+    found = [
+        json.loads(run("pick", "--device", "systolic_edge", "--dataset", "MNIST", "--bits", bits, "--json")[1])
+        for bits in ("8", "32")
+    ]
+    narrow, wide = ([network["weight_bytes"] for network in one["networks"]] for one in found)
+    assert narrow == wide != []

@@ -20,13 +20,13 @@ from codesign.app.accuracy_table import read_accuracy_table
 from codesign.app.assemble import dataset_of, joint_space, search_of
 from codesign.app.config import DataConfig, load_config
 from codesign.cli.options import numbers, rate_of
-from codesign.cli.sources import Source, grid_axes, knob_values, workload_from
+from codesign.cli.sources import Source, executed, grid_axes, knob_values
 from codesign.executor.serial import SerialExecutor
 from codesign.space.cell import CellSpace
 from codesign.store import RunBlobs
-from hwmodels.by_name import asked_precision
 from hwmodels.catalog import device, load_device
 from hwmodels.evaluate import evaluate
+from hwmodels.families.spec import Spec
 from hwmodels.grid import Grid
 from hwmodels.measurements import read_measurements, workload_of
 from hwmodels.rate import at_rate
@@ -35,7 +35,6 @@ from hwmodels.workload.from_hf_config import from_hf_config
 from hwmodels.workload.from_layer_list import from_layer_list
 from hwmodels.workload.from_onnx import from_onnx
 from hwmodels.workload.graph import Workload
-from hwmodels.workload.rewrite import RUNTIMES
 from hwmodels.workload.zoo import network
 from tests.fuzz.damage import HOSTILE_WORDS, Rng, damaged_data, damaged_text, pick
 from tests.fuzz.run_folders import run_folder
@@ -373,13 +372,16 @@ def option_words(rng: Rng, folder: Path) -> Any:
     if ways == 4:
         return list(numbers("--batch", pick(rng, (word, f"1,{word}", "1,2,4")), least=1))
     rule = pick(rng, (f"first={word}", f"{word}=8", "conv=w4a16", word, f"layer*={word}:8", "depthwise=8:16"))
-    asked = asked_precision(None, pick(rng, (None, word, f"{word}:int8")), found.spec, where="--format")
-    return [float(_workload(Source("lenet5"), [rule], asked).macs)]
+    named = pick(rng, (None, word, f"{word}:int8"))
+    return [float(_workload(Source("lenet5"), [rule], found.spec, number_format=named).macs)]
 
 
-def _workload(source: Source, rules: list[str] | None, asked: Any = None) -> Workload:
-    asked = asked or asked_precision(8, None)
-    return workload_from(source, batch=None, asked=asked, layer_bits=rules, semantics=RUNTIMES["compiled"])
+def _workload(source: Source, rules: list[str] | None, *specs: Spec, number_format: str | None = None) -> Workload:
+    found = executed(
+        [source], *specs, batch=None, number_format=number_format, layer_bits=rules, runtime="compiled",
+        fuse_attention=False,
+    )  # fmt: skip
+    return found.workloads[0]
 
 
 SURFACES: dict[str, Callable[[Rng, Path], Any]] = {

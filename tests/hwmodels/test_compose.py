@@ -13,6 +13,7 @@ from hwmodels.crossdevice import cross_devices
 from hwmodels.errors import SpecError
 from hwmodels.evaluate import evaluate, evaluate_pairs, layer_costs, sweep
 from hwmodels.families.base import Composition, Layerwise, Metric, PairRule, family
+from hwmodels.grid import Grid
 from hwmodels.workload.graph import Builder, Workload
 from hwmodels.workload.table import layer_table
 from hwmodels.workload.zoo import network
@@ -49,6 +50,10 @@ def test_a_pipeline_of_two_stages_is_no_sum(cut: int) -> None:
         assert (report.groups(), report.bottleneck(), report.binding) == ([], {}, ())
 
 
+def specs_of(grid: Grid) -> list[PairSpec]:
+    return [grid.spec(i) for i in range(len(grid))]
+
+
 def test_what_needs_layer_sums_refuses() -> None:
     table = layer_table([chain(8)])
     with pytest.raises(SpecError, match="family toy_placement is not of layers that add up"):
@@ -56,7 +61,7 @@ def test_what_needs_layer_sums_refuses() -> None:
 
 
 def test_sweeps_and_devices_of_families_that_are_no_sum() -> None:
-    frame = sweep([chain(8), chain(4, 4)], PLACEMENT, list(StageSpec().grid({"cut": [1, 2, 3], "rate": [1e9, 2e9]})))
+    frame = sweep([chain(8), chain(4, 4)], PLACEMENT, Grid(StageSpec(), {"cut": [1, 2, 3], "rate": [1e9, 2e9]}))
     assert len(frame) == 12
     assert (frame["throughput_items_per_s"] == 2 / frame["latency_s"]).all()
     faster = frame[frame["rate"] == 2e9]["latency_s"].to_numpy()
@@ -74,7 +79,7 @@ def test_knobs_of_a_part_are_knobs() -> None:
     knobs = PairSpec.knobs()
     assert "array.array_rows" in knobs
     assert "array" not in knobs
-    grid = list(base.grid({"array.array_rows": [16, 64], "link_bytes_per_s": [1e8, 1e9]}))
+    grid = specs_of(Grid(base, {"array.array_rows": [16, 64], "link_bytes_per_s": [1e8, 1e9]}))
     assert [(spec.array.array_rows, spec.link_bytes_per_s) for spec in grid] == [
         (16, 1e8), (16, 1e9), (64, 1e8), (64, 1e9)
     ]  # fmt: skip
@@ -82,16 +87,16 @@ def test_knobs_of_a_part_are_knobs() -> None:
     with pytest.raises(SpecError, match=r"t: array: array_row .*did you mean array_rows"):
         PairSpec.parse({"array.array_row": 3}, where="t")
     by_columns = PairSpec.table_from(base, {"array.array_rows": np.array([16, 64])})
-    by_specs = PairSpec.to_table(list(base.grid({"array.array_rows": [16, 64]})))
+    by_specs = PairSpec.to_table(specs_of(Grid(base, {"array.array_rows": [16, 64]})))
     for name, column in by_specs.array._asdict().items():
         assert np.array_equal(column, getattr(by_columns.array, name)), name
     assert base.changed({"array.array_rows": 64, "link_bytes_per_s": 5.0}).values()["array.array_rows"] == 64
 
 
 def test_a_system_of_two_devices_costs_what_its_parts_say() -> None:
-    frame = sweep([chain(8)], TWO_ARRAYS, list(PairSpec().grid({"array.array_rows": [16, 64]})))
+    frame = sweep([chain(8)], TWO_ARRAYS, Grid(PairSpec(), {"array.array_rows": [16, 64]}))
     assert list(frame["array.array_rows"]) == [16, 64]
-    for row, spec in zip(frame.itertuples(), PairSpec().grid({"array.array_rows": [16, 64]}), strict=True):
+    for row, spec in zip(frame.itertuples(), specs_of(Grid(PairSpec(), {"array.array_rows": [16, 64]})), strict=True):
         alone = evaluate(chain(8), family("spatial"), spec.array)
         assert row.latency_s == pytest.approx(
             alone.total("latency_s") / 2 + alone.total("peak_activation_bytes") / spec.link_bytes_per_s, rel=1e-12

@@ -167,4 +167,4 @@ def with_runtime(spec: CpuSpec, name: str) -> CpuSpec:
     """
     if name not in CPU_RUNTIMES:
         raise SpecError.unknown("runtime", name, CPU_RUNTIMES)
-    return CpuSpec.parse({**spec.model_dump(), **CPU_RUNTIMES[name].knobs}, where=name)
+    return spec.revised(CPU_RUNTIMES[name].knobs, where=name)
