@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Sequence
 
 import numpy as np
 import pytest
 
-from codesign.cli import main
 from codesign.objectives import Limit
 from codesign.pick import Picked, parse_limits, pick, told
 from hwmodels import estimate
@@ -174,21 +172,13 @@ def test_measured_errors_are_of_catalogue_devices() -> None:
     assert measured_errors("no such device") == ()
 
 
-def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *words: str) -> tuple[int, str, str]:
-    monkeypatch.setattr(sys, "argv", ["codesign", "pick", *words])
-    with pytest.raises(SystemExit) as caught:
-        main()
-    out, err = capsys.readouterr()
-    return int(caught.value.code or 0), out, err
-
-
-def test_the_command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    code, out, _ = run(capsys, monkeypatch, "--device", "rpi4", "--limit", "latency=1s", "--dataset", "CIFAR-10")
+def test_the_command(run) -> None:
+    code, out, _ = run("pick", "--device", "rpi4", "--limit", "latency=1s", "--dataset", "CIFAR-10")
     assert code == 0
     assert "measured error of this device: -" in out
     assert "cifar_resnet20" in out
     code, out, _ = run(
-        capsys, monkeypatch, "--device", "rpi5", "--limit", "latency=1s", "--dataset", "MNIST", "--bits", "8", "--json"
+        "pick", "--device", "rpi5", "--limit", "latency=1s", "--dataset", "MNIST", "--bits", "8", "--json"
     )
     told_json = json.loads(out)
     assert code == 0
@@ -201,24 +191,24 @@ def test_the_command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.Mon
     assert told_json["miss"] is None
 
 
-def test_the_command_where_nothing_fits(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_command_where_nothing_fits(run) -> None:
     words = ("--device", "rpi4", "--limit", "latency=1us", "--dataset", "MNIST")
-    code, out, _ = run(capsys, monkeypatch, *words)
+    code, out, _ = run("pick", *words)
     assert code == 1
     assert "no network meets latency <= 1 µs: the smallest seen is " in out.replace("us", "µs")
     assert "(lenet5)" in out
-    code, out, _ = run(capsys, monkeypatch, *words, "--json")
+    code, out, _ = run("pick", *words, "--json")
     assert code == 1
     assert json.loads(out)["networks"] == []
 
 
-def test_bad_input_is_one_line(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bad_input_is_one_line(run) -> None:
     for words in (
         ("--device", "rpi44"),
         ("--device", "rpi4", "--limit", "x=1"),
         ("--device", "rpi4", "--dataset", "x"),
     ):
-        code, out, err = run(capsys, monkeypatch, *words)
+        code, out, err = run("pick", *words)
         assert (code, out) == (2, "")
         assert err.startswith("codesign: ")
         assert len(err.splitlines()) == 1
