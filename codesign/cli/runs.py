@@ -199,11 +199,11 @@ def _report(store: RunStore, *, as_json: bool) -> None:
 
 
 def _print_summary(summary: Summary, page: Path) -> None:
-    from codesign.report.tables import pareto_table
+    from codesign.report.tables import reading_table
 
     ledger = summary.ledger
     if summary.front:
-        console().print(pareto_table(summary).rich())
+        console().print(reading_table(summary).rich())
     print(f"considered {ledger.considered:,} pairs, evaluated {ledger.evaluated:,}, deferred {ledger.deferred:,}")
     for reason, count in sorted(ledger.pruned.items(), key=lambda item: -item[1]):
         print(f"  pruned {count:>9,}  {reason}")

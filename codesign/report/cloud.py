@@ -55,6 +55,11 @@ class Cloud(NamedTuple):
         return [(name, rows) for name, rows in groups if rows.size]
 
     @property
+    def cost(self) -> str:
+        """The cost that accuracies are drawn against: energy where it is shown, else the first axis."""
+        return "energy_j" if "energy_j" in self.axes else self.axes[0]
+
+    @property
     def note(self) -> str:
         """One sentence that says which pairs the pictures draw and which they do not."""
         return (

@@ -5,8 +5,10 @@ Everything follows from the run store, so writing it twice gives the same files:
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from html import escape
+from math import nan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -15,9 +17,9 @@ from codesign.app.config import RunConfig
 from codesign.app.provenance import changed_keys
 from codesign.report.cloud import Cloud, cloud_of
 from codesign.report.design import Design, design_of, roofline_of
-from codesign.report.scale import spoken, title
+from codesign.report.scale import digits3, spoken, title
 from codesign.report.summary import REFERENCE_MARGIN, Summary, config_of, open_store, space_of, summarise
-from codesign.report.tables import build_table, ledger_table, pareto_table
+from codesign.report.tables import build_table, ledger_table, pareto_table, reading_table
 from codesign.report.template import PAGE
 from codesign.space.joint import JointSpace
 from codesign.store import RunStore
@@ -150,7 +152,7 @@ def _headline(report: Report) -> str:
         return (
             f'<dl class="numbers">{cards}</dl><p>No evaluated pair meets the constraints: there is no front.</p>{why}'
         )
-    shown = ", ".join(spoken(name, value) for name, value in knee.objectives.items())
+    shown = ", ".join(_spoken(knee.objectives))
     knobs = ", ".join(f"{name} {value}" for name, value in knee.hardware.items())
     on_design = f" on {escape(knobs)}" if knobs else ""
     return (
@@ -158,6 +160,18 @@ def _headline(report: Report) -> str:
         f'<p class="note">Network <code>{escape(knee.architecture)}</code>{on_design}. '
         "The knee is the pair nearest to the best value of every objective, each scaled to the span of the front.</p>"
     )
+
+
+def _spoken(objectives: Mapping[str, float]) -> Iterator[str]:
+    """Each objective in words, the accuracy with its interval; what has no value is not told."""
+    for name, value in objectives.items():
+        if name in ("accuracy_low", "accuracy_high") or value != value:
+            continue
+        low, high = objectives.get("accuracy_low", nan), objectives.get("accuracy_high", nan)
+        has_interval = name == "accuracy" and low == low
+        yield spoken(name, value) + (
+            f" (95 %: {digits3(100 * low)} to {digits3(100 * high)} %)" if has_interval else ""
+        )
 
 
 def _pairs(report: Report) -> str:
@@ -171,7 +185,7 @@ def _pairs(report: Report) -> str:
     return (
         '<div class="pair">'
         + _figure("plot-costs", cost_figure(summary, cloud), costs)
-        + _figure("plot-accuracy", accuracy_figure(summary, cost=cloud.axes[1]), accuracy)
+        + _figure("plot-accuracy", accuracy_figure(summary, cost=cloud.cost), accuracy)
         + "</div>"
     )
 
@@ -179,8 +193,8 @@ def _pairs(report: Report) -> str:
 def _front(summary: Summary) -> str:
     if not summary.front:
         return "<p>Empty.</p>"
-    note = "Click a header to sort. The same table is in pareto.csv, pareto.md and pareto.tex; unrounded in front.json."
-    return f'<p class="note">{note}</p><div class="scroll sortable">{pareto_table(summary).html()}</div>'
+    note = "Click a header to sort. Every column is in pareto.csv, pareto.md and pareto.tex; unrounded in front.json."
+    return f'<p class="note">{note}</p><div class="scroll sortable">{reading_table(summary).html()}</div>'
 
 
 def _ledger(report: Report) -> str:

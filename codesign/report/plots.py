@@ -84,7 +84,7 @@ def plot_costs(summary: Summary, cloud: Cloud, ax: Axes | None = None) -> Axes:
 
 def plot_accuracy(summary: Summary, cloud: Cloud, ax: Axes | None = None) -> Axes:
     """Validation accuracy against a cost for evaluated pairs; strips above show where the others lie on that cost."""
-    ax, cost = _axes(ax), cloud.axes[1]
+    ax, cost = _axes(ax), cloud.cost
     if not summary.evaluated:
         return _nothing(ax, why_no_accuracy(summary))
     scale = shared_scale(cost, [cloud.costs[cost], _costs(summary.evaluated, cost)])

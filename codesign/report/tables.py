@@ -20,7 +20,7 @@ from hwmodels.units import split_unit
 if TYPE_CHECKING:
     import rich.table
 
-__all__ = ["Column", "Table", "build_table", "escape_latex", "ledger_table", "pareto_table"]
+__all__ = ["Column", "Table", "build_table", "escape_latex", "ledger_table", "pareto_table", "reading_table"]
 
 
 class Column(NamedTuple):
@@ -141,6 +141,32 @@ def pareto_table(summary: Summary) -> Table:
     interval = "; 95 %: Wilson interval of the accuracy by the number of validation images" if front else ""
     caption = f"Pareto front, {len(front)} pairs{where}{interval}."
     return build_table(values, caption=caption, highlighted=summary.knee)
+
+
+def reading_table(summary: Summary) -> Table:
+    """The front as people read it, on a page or a terminal: the table of the files in fewer columns.
+
+    The interval stands beside its accuracy, knobs that all pairs share are told in the caption, and a column without a
+    value is left out.
+    """
+    whole = pareto_table(summary)
+    names = ["#", *(summary.front[0].objectives if summary.front else ())]
+    named = dict(zip(names, whole.columns, strict=False))
+    kept, shared = [], []
+    for column in whole.columns:
+        if column is named.get("accuracy"):
+            low, high = named["accuracy_low"].cells, named["accuracy_high"].cells
+            cells = zip(column.cells, low, high, strict=True)
+            told = tuple(cell if none == "–" else f"{cell} ({none} to {most})" for cell, none, most in cells)
+            kept.append(column._replace(header=f"{column.header}, 95 % interval", cells=told))
+        elif column in (named.get("accuracy_low"), named.get("accuracy_high")) or set(column.cells) == {"–"}:
+            continue
+        elif column not in named.values() and len(summary.front) > 1 and len(set(column.cells)) == 1:
+            shared.append(f"{column.header} {column.cells[0]}")
+        else:
+            kept.append(column)
+    caption = whole.caption + (f" All have {', '.join(shared)}." if shared else "")
+    return Table(tuple(kept), caption, whole.highlighted)
 
 
 def ledger_table(summary: Summary) -> Table:

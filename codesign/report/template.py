@@ -39,7 +39,8 @@ th { text-align: left; vertical-align: bottom; }
 code { overflow-wrap: anywhere; }
 td.number, th.number { text-align: right; white-space: nowrap; }
 td.text { overflow-wrap: break-word; min-width: 9rem; }
-.sortable td.text { min-width: 24rem; overflow-wrap: anywhere; font: .75rem/1.4 ui-monospace, monospace; }
+.sortable th, .sortable td { padding: .3rem .4rem; }
+.sortable td.text { min-width: 12rem; overflow-wrap: anywhere; font: .75rem/1.4 ui-monospace, monospace; }
 tr.highlighted { background: var(--mark); }
 .sortable th button { font: inherit; font-weight: 600; color: inherit; background: none; border: 0; padding: 0;
   max-width: 5.5rem; white-space: normal; text-align: inherit; cursor: pointer; }

@@ -21,7 +21,7 @@ from codesign.report.cloud import DEFERRED_NAME, cloud_of
 from codesign.report.design import design_of, layer_bars, roofline_of
 from codesign.report.html import Report, read_report, write_report
 from codesign.report.summary import Summary, summarise
-from codesign.report.tables import ledger_table, pareto_table
+from codesign.report.tables import ledger_table, pareto_table, reading_table
 from codesign.store import EvaluatedPair, RunStore
 from codesign.strategy.base import Proposal
 from codesign.two_level.fast import FastLevel, Known
@@ -312,11 +312,28 @@ def test_files_are_the_front_and_the_same_each_time(
     assert all(path.read_bytes() == (written / path.name).read_bytes() for path in again)
 
 
+def test_the_table_for_readers_drops_nothing_but_what_it_tells(report: Report) -> None:
+    """Every column of the files is a column, part of the accuracy, without a value, or in the caption."""
+    whole, shown = pareto_table(report.summary), reading_table(report.summary)
+    columns = dict(zip(shown.headers, shown.columns, strict=True))
+    accuracy = columns.pop("accuracy (%), 95 % interval")
+    for column in whole.columns:
+        if column.header in ("accuracy (%)", "95 % from (%)", "95 % to (%)"):
+            assert all(part in cell or part == "–" for part, cell in zip(column.cells, accuracy.cells, strict=True))
+        elif column.header in columns:
+            assert columns.pop(column.header) == column
+        elif set(column.cells) != {"–"}:
+            assert len(set(column.cells)) == 1
+            assert f"{column.header} {column.cells[0]}" in shown.caption
+    assert columns == {}
+    assert accuracy.numbers == next(c.numbers for c in whole.columns if c.header == "accuracy (%)")
+
+
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
 
 @pytest.mark.skipif(BROWSER is None, reason="no chromium or google-chrome on the path")
-def test_a_browser_draws_every_figure_without_errors(written: Path, tmp_path: Path) -> None:
+def test_a_browser_draws_every_figure_without_errors(report: Report, written: Path, tmp_path: Path) -> None:
     command = [
         str(BROWSER), "--headless=new", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr", "--dump-dom",
         "--virtual-time-budget=10000", f"--user-data-dir={tmp_path}", (written / "report.html").as_uri(),
@@ -326,8 +343,4 @@ def test_a_browser_draws_every_figure_without_errors(written: Path, tmp_path: Pa
     for identity in ("costs", "accuracy", "ledger", "latency", "energy", "roofline", "progress"):
         start = done.stdout.index(f'id="plot-{identity}"')
         assert "svg-container" in done.stdout[start : start + 600], identity
-    assert done.stdout.count("<button>") == len(pareto_headers(written))
-
-
-def pareto_headers(folder: Path) -> list[str]:
-    return (folder / "pareto.csv").read_text(encoding="utf-8").splitlines()[0].split(",")
+    assert done.stdout.count("<button>") == len(reading_table(report.summary).headers)
