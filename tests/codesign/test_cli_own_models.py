@@ -2,29 +2,17 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import sys
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
 from codesign.cli import main
 from hwmodels.workload.from_torch import from_torch
+from tests.hwmodels.workload.torch_models import MODELS
 
 WORKLOADS = Path(__file__).parents[1] / "hwmodels/workload"
-
-
-def neighbour(name: str) -> ModuleType:
-    """A module of the workload's tests, which are no package."""
-    spec = importlib.util.spec_from_file_location(name, WORKLOADS / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
 
 
 TARGETS = """
@@ -60,8 +48,7 @@ def test_through_torch(run, tmp_path: Path, style: str) -> None:
     path = tmp_path / "mine.py"
     path.write_text(TARGETS.format(path=str(WORKLOADS / "torch_models.py")))
     record = run("estimate", "--torch", f"{path}:{style}", "--device", "systolic_edge")
-    models = neighbour("torch_models")
-    module, inputs = models.MODELS[{"timm_style": "mobilenet", "hugging_face_style": "decoder"}[style]]()
+    module, inputs = MODELS[{"timm_style": "mobilenet", "hugging_face_style": "decoder"}[style]]()
     assert record["totals"]["macs"] == from_torch(module, inputs).macs
     assert record["unknown_operators"] == []
     assert record["totals"]["latency_s"] > 0
@@ -71,8 +58,8 @@ def test_through_torch(run, tmp_path: Path, style: str) -> None:
 def test_through_onnx(run, tmp_path: Path, style: str, name: str) -> None:
     """The same figures as the built-in network of which the file is."""
     onnx = pytest.importorskip("onnx")
-    writer = neighbour("onnx_writer")
     from hwmodels.workload.zoo import network
+    from tests.hwmodels.workload import onnx_writer as writer
 
     path = tmp_path / "mine.onnx"
     onnx.save(writer.to_onnx(network(name)), path)

@@ -19,23 +19,13 @@ from codesign.estimate.interval import wilson
 from codesign.run_lock import held
 from codesign.store import RunStore
 from hwmodels.errors import SpecError
-
-CONFIG = {
-    "generations": 2,
-    "architecture": {"space": "chain", "stages": 1, "width": [4, 8], "kernel": [1, 3], "bits": [8]},
-    "hardware": {"device": "rram_edge", "knobs": {"adc_bits": [5, 7]}},
-    "objectives": ["energy_j"],
-    "fast": {"pairs": 20},
-    "slow": {"trainings": 1, "classes": 1},
-    "estimator": {"draws": 1, "recipe": {"epochs": 1, "batch_size": 256}},
-    "executor": {"name": "serial", "portable": False},
-}
+from tests.codesign.toys import SMALL_RUN
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs") / "whole"
-    codesign.search(CONFIG, folder)
+    codesign.search(SMALL_RUN, folder)
     with sqlite3.connect(folder / "run.sqlite") as database:
         database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     return folder

@@ -109,3 +109,16 @@ def toy_search(
         ),
         seed=3,
     )
+
+
+SMALL_RUN = {
+    "generations": 2,
+    "architecture": {"space": "chain", "stages": 1, "width": [4, 8], "kernel": [1, 3], "bits": [8]},
+    "hardware": {"device": "rram_edge", "knobs": {"adc_bits": [5, 7]}},
+    "objectives": ["energy_j"],
+    "fast": {"pairs": 20},
+    "slow": {"trainings": 1, "classes": 1},
+    "estimator": {"draws": 1, "recipe": {"epochs": 1, "batch_size": 256}},
+    "executor": {"name": "serial", "portable": False},
+}
+"""A configuration whose search takes seconds: two generations of a chain on a crossbar."""

@@ -14,20 +14,11 @@ import codesign
 from codesign.app.run import reopen
 from codesign.report.html import page, read_report
 from codesign.store import RunStore
+from tests.codesign.toys import SMALL_RUN
 from tests.fuzz.damage import HOSTILE_VALUES, HOSTILE_WORDS, Rng, damaged_data, damaged_text, pick
 
 __all__ = ["run_folder"]
 
-_CONFIG = {
-    "generations": 2,
-    "architecture": {"space": "chain", "stages": 1, "width": [4, 8], "kernel": [1, 3], "bits": [8]},
-    "hardware": {"device": "rram_edge", "knobs": {"adc_bits": [5, 7]}},
-    "objectives": ["energy_j"],
-    "fast": {"pairs": 20},
-    "slow": {"trainings": 1, "classes": 1},
-    "estimator": {"draws": 1, "recipe": {"epochs": 1, "batch_size": 256}},
-    "executor": {"name": "serial", "portable": False},
-}
 _PAGES = 0.05  # share of the inputs whose page is made too, which takes a hundred times as long as reading
 
 
@@ -38,7 +29,7 @@ _KEPT = TemporaryDirectory(prefix="codesign-fuzz-")
 def _whole() -> Path:
     """A finished run, its database in one file."""
     folder = Path(_KEPT.name) / "whole"
-    codesign.search(_CONFIG, folder)
+    codesign.search(SMALL_RUN, folder)
     with sqlite3.connect(folder / "run.sqlite") as database:
         database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     for made in folder.iterdir():  # the pictures are not read

@@ -14,6 +14,8 @@ import numpy as np
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from hwmodels.workload import ops
+from hwmodels.workload.coverage import unknown_operators
+from hwmodels.workload.from_onnx import from_onnx
 from hwmodels.workload.graph import Input, Node, Workload
 
 NEW, OLD = 20, 11
@@ -65,6 +67,18 @@ class Writer:
     def save(self, path: Path, inputs: dict[str, tuple[Any, ...]], outputs: list[str], **types: int) -> Path:
         path.write_bytes(self.model(inputs, outputs, **types).SerializeToString())
         return path
+
+
+def read(writer: Writer, folder: Path, inputs: dict[str, Any], *outputs: str, **types: int) -> Workload:
+    """The graph as a file in `folder`, read back."""
+    return from_onnx(writer.save(folder / "net.onnx", inputs, list(outputs), **types))
+
+
+def read_known(writer: Writer, folder: Path, inputs: dict[str, Any], output: str, **types: int) -> Workload:
+    """The same, of operators that are all known."""
+    found = read(writer, folder, inputs, output, **types)
+    assert not unknown_operators(found)
+    return found
 
 
 def to_onnx(workload: Workload, *, opset: int = NEW) -> ModelProto:

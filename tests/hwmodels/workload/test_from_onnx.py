@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -42,22 +39,10 @@ from hwmodels.workload.ops import (
 from hwmodels.workload.precision import with_precision
 from hwmodels.workload.table import layer_table
 from hwmodels.workload.zoo import network
+from tests.hwmodels.workload import onnx_writer as writing
+from tests.hwmodels.workload import test_random_graphs as random_graphs
+from tests.hwmodels.workload.onnx_writer import NEW, OLD, Writer
 
-
-def neighbour(name: str) -> ModuleType:
-    """A file beside this one as a module."""
-    path = Path(__file__).with_name(f"{name}.py")
-    spec = spec_from_file_location(f"beside_{name}", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-writing, random_graphs = neighbour("onnx_writer"), neighbour("test_random_graphs")
-Writer, NEW, OLD = writing.Writer, writing.NEW, writing.OLD
 FLOAT = Precision(32, 32)
 
 

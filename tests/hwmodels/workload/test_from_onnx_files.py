@@ -5,9 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import tracemalloc
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import onnx
@@ -19,20 +17,7 @@ from onnx import TensorProto, helper
 from hwmodels.errors import SpecError
 from hwmodels.workload.from_onnx import from_onnx
 from hwmodels.workload.graph import Workload
-
-
-def neighbour(name: str) -> ModuleType:
-    """A file beside this one as a module."""
-    spec = spec_from_file_location(f"files_{name}", Path(__file__).with_name(f"{name}.py"))
-    assert spec is not None
-    assert spec.loader is not None
-    module = module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-damage = neighbour("onnx_damage")
+from tests.hwmodels.workload import onnx_damage as damage
 
 SHAPE = (1, 3, 8, 8)
 

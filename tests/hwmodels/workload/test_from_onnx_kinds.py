@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -17,25 +14,9 @@ from hwmodels.workload.coverage import unknown_operators
 from hwmodels.workload.from_onnx import from_onnx
 from hwmodels.workload.graph import Workload
 from hwmodels.workload.ops import Activation, Conv2d, Elementwise, Embedding, Pool2d, Recurrent
+from tests.hwmodels.workload.onnx_writer import Writer, read
 
-
-def neighbour(name: str) -> ModuleType:
-    """A file beside this one as a module."""
-    spec = spec_from_file_location(f"kinds_{name}", Path(__file__).with_name(f"{name}.py"))
-    assert spec is not None
-    assert spec.loader is not None
-    module = module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-Writer = neighbour("onnx_writer").Writer
 MICROSOFT = {"domain": "com.microsoft"}
-
-
-def read(w: Any, folder: Path, inputs: dict[str, Any], *outputs: str, **types: int) -> Workload:
-    return from_onnx(w.save(folder / "net.onnx", inputs, list(outputs), **types))
 
 
 def shape_of_output(found: Workload) -> tuple[int, ...]:

@@ -2,42 +2,19 @@
 
 from __future__ import annotations
 
-import sys
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 from onnx import TensorProto, helper
 
 from hwmodels.errors import SpecError
-from hwmodels.workload.coverage import unknown_operators
-from hwmodels.workload.from_onnx import from_onnx
-from hwmodels.workload.graph import Workload
 from hwmodels.workload.ops import Activation, Constant, Elementwise, Embedding, Kind, Linear, MatMul, Norm, Softmax
+from tests.hwmodels.workload.onnx_writer import Writer
+from tests.hwmodels.workload.onnx_writer import read_known as read
 
-
-def neighbour(name: str) -> ModuleType:
-    """A file beside this one as a module."""
-    spec = spec_from_file_location(f"runtime_{name}", Path(__file__).with_name(f"{name}.py"))
-    assert spec is not None
-    assert spec.loader is not None
-    module = module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-Writer = neighbour("onnx_writer").Writer
 MICROSOFT = {"domain": "com.microsoft"}
 INT = TensorProto.INT64
-
-
-def read(w: Any, folder: Path, inputs: dict[str, Any], output: str, **types: int) -> Workload:
-    found = from_onnx(w.save(folder / "net.onnx", inputs, [output], **types))
-    assert not unknown_operators(found)
-    return found
 
 
 @pytest.mark.parametrize("is_packed", [False, True])

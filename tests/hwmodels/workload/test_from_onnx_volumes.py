@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-import sys
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
-from types import ModuleType
-from typing import Any
 
 import numpy as np
 import pytest
 from onnx import TensorProto
 
 from hwmodels.errors import SpecError
-from hwmodels.workload.coverage import unknown_operators
-from hwmodels.workload.from_onnx import from_onnx
-from hwmodels.workload.graph import Workload
 from hwmodels.workload.ops import (
     Conv3d,
     ConvTranspose3d,
@@ -27,26 +20,8 @@ from hwmodels.workload.ops import (
     Sort,
     Upsample,
 )
-
-
-def neighbour(name: str) -> ModuleType:
-    """A file beside this one as a module."""
-    spec = spec_from_file_location(f"volumes_{name}", Path(__file__).with_name(f"{name}.py"))
-    assert spec is not None
-    assert spec.loader is not None
-    module = module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-Writer = neighbour("onnx_writer").Writer
-
-
-def read(w: Any, folder: Path, inputs: dict[str, Any], output: str, **types: int) -> Workload:
-    found = from_onnx(w.save(folder / "net.onnx", inputs, [output], **types))
-    assert not unknown_operators(found)
-    return found
+from tests.hwmodels.workload.onnx_writer import Writer
+from tests.hwmodels.workload.onnx_writer import read_known as read
 
 
 def test_a_convolution_of_a_volume(tmp_path: Path) -> None:

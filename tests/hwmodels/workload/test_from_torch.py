@@ -7,9 +7,7 @@ import subprocess
 import sys
 from collections import Counter
 from dataclasses import replace
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
@@ -48,23 +46,8 @@ from hwmodels.workload.ops import (
 from hwmodels.workload.rewrite import fuse_attention, prune_dead_branches
 from hwmodels.workload.table import layer_table
 from hwmodels.workload.zoo import network
-
-
-def neighbour(name: str) -> ModuleType:
-    """A file beside this one as a module."""
-    path = Path(__file__).with_name(f"{name}.py")
-    spec = spec_from_file_location(f"beside_{name}", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
-
-
-torch_models = neighbour("torch_models")
-MODELS = torch_models.MODELS
-graphs = neighbour("test_random_graphs").graphs
+from tests.hwmodels.workload.test_random_graphs import graphs
+from tests.hwmodels.workload.torch_models import MODELS
 
 UNUSED = {"encoder": 7, "encoder_fused": 7}
 """Elements of the parameters that a model of the list never reads."""

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-from importlib.util import module_from_spec, spec_from_file_location
 from math import prod
-from pathlib import Path
 
 import pytest
 import torch
@@ -19,13 +16,7 @@ from hwmodels.workload.coverage import unknown_operators
 from hwmodels.workload.from_torch import from_torch
 from hwmodels.workload.ops import Conv2d, Conv3d, ConvTranspose3d, Kind, Pool3d, Row, Shape
 from hwmodels.workload.rewrite import COMPILED, rewrite
-
-spec = spec_from_file_location("volume_models", Path(__file__).with_name("volume_models.py"))
-assert spec is not None
-assert spec.loader is not None
-volume_models = module_from_spec(spec)
-sys.modules[spec.name] = volume_models
-spec.loader.exec_module(volume_models)
+from tests.hwmodels.workload import volume_models
 
 quick = settings(max_examples=60, deadline=None)
 small = st.integers(1, 3)
