@@ -209,23 +209,27 @@ class GroupedLinear:
 
     def row(self, inputs: tuple[Shape, ...], output: Shape) -> Row:
         groups, m, k = inputs[0]
-        n = self.out_features
-        return Row(
-            kind=Kind.LINEAR,
-            groups=groups,
-            in_channels=k * groups,
-            out_channels=n * groups,
-            in_h=m,
-            out_h=m,
-            m=m,
-            n=n,
-            k=k,
-            macs=groups * m * n * k,
-            weight_elements=groups * n * k,
-            input_elements=groups * m * k,
-            output_elements=groups * m * n,
-            parameters=groups * n * k,
-        )
+        made = _product_row(Kind.LINEAR, groups, m=m, n=self.out_features, k=k)
+        return made._replace(parameters=made.weight_elements)
+
+
+def _product_row(kind: Kind, groups: int, *, m: int, n: int, k: int) -> Row:
+    """(groups, m, k) times (groups, k, n)."""
+    return Row(
+        kind=kind,
+        groups=groups,
+        in_channels=k * groups,
+        out_channels=n * groups,
+        in_h=m,
+        out_h=m,
+        m=m,
+        n=n,
+        k=k,
+        macs=groups * m * n * k,
+        weight_elements=groups * n * k,
+        input_elements=groups * m * k,
+        output_elements=groups * m * n,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,24 +246,8 @@ class MatMul:
 
     def row(self, inputs: tuple[Shape, ...], output: Shape) -> Row:
         left, right = inputs
-        groups, m, k, n = prod(left[:-2]), left[-2], left[-1], right[-1]
-        return Row(
-            kind=Kind.MATMUL,
-            batch=left[0],
-            groups=groups,
-            in_channels=k * groups,
-            out_channels=n * groups,
-            in_h=m,
-            out_h=m,
-            m=m,
-            n=n,
-            k=k,
-            macs=groups * m * n * k,
-            weight_elements=groups * k * n,
-            input_elements=groups * m * k,
-            output_elements=groups * m * n,
-            dynamic_operand=1,
-        )
+        made = _product_row(Kind.MATMUL, prod(left[:-2]), m=left[-2], n=right[-1], k=left[-1])
+        return made._replace(batch=left[0], dynamic_operand=1)
 
 
 @dataclass(frozen=True, slots=True)
