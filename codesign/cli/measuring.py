@@ -91,7 +91,9 @@ def calibrate(
         str | None,
         typer.Option(help="Device that the fit starts from: name or YAML file; by default the nearest of --family."),
     ] = None,
-    family: Annotated[str, typer.Option(help="Family of the device, where --like names none.")] = "cpu",
+    family: Annotated[
+        str | None, typer.Option(help="Family of the device, where --like names none; cpu by default.")
+    ] = None,
     networks: Annotated[
         str | None, typer.Option(help="Fit only on these networks (and all layers), as a,b,c; predict the others.")
     ] = None,
@@ -109,9 +111,11 @@ def calibrate(
     from hwmodels.measurements import read_measurements
 
     check_new_file(output, force=force, endings=(".yaml", ".yml"))
+    if like is not None and family is not None:
+        raise SpecError("--family", family, f"given beside --like {like}", "the device has its family")
     rows = read_measurements(csv)
     seen, apart = _split(rows, networks)
-    start = nearest_device(devices_of(family, where="--family"), seen) if like is None else load(like)
+    start = load(like) if like is not None else nearest_device(devices_of(family or "cpu", where="--family"), seen)
     found = fit(start, seen, knobs=knob)
     error, predicted = error_on(found, apart) if apart else (None, None)
     write_device(found, output, source=csv.name)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
 from pydantic import Field
 
 from codesign.estimate.base import CarriedWeights
 from codesign.estimate.recipe import Recipe
 from codesign.registry import Plugin, Settings
-from codesign.space.fixed import FixedSpace
 from hwmodels.errors import SpecError
 
 if TYPE_CHECKING:
@@ -31,27 +31,33 @@ def _make(settings: TrainingSettings, problem: Problem) -> TrainingEstimator:
 
     if problem.data is None:
         raise SpecError("estimator", "training", "there for a search without images")
-    _check_given(problem)
+    _check_networks(problem)
     return TrainingEstimator(problem.data, settings.recipe, CarriedWeights(), draws=settings.draws)
 
 
-def _check_given(problem: Problem) -> None:
-    """Given networks take the images of the run as they are; searched ones are made for them.
+_CHECKED = 64
+"""Networks of a space that are looked at before anything is written: all of a small one, else one of it."""
+
+
+def _check_networks(problem: Problem) -> None:
+    """Networks that do not take the images of the run are refused before it begins, not at their training.
 
     Raises
     ------
-    SpecError : one that does not, before anything is written.
+    SpecError : one that does not.
     """
     from codesign.estimate.train import check_fit
 
     space = problem.joint.architecture
-    if isinstance(space, FixedSpace) and problem.data is not None:
-        for genotype in space.enumerate():
-            try:
-                check_fit(space.workload(genotype), problem.data)
-            except SpecError as error:
-                hint = "`codesign enumerate` finds the front of costs without training"
-                raise SpecError(error.where, error.got, error.expected, hint) from None
+    if problem.data is None:
+        return
+    points = space.enumerate() if space.size <= _CHECKED else space.sample(1, np.random.default_rng(0))
+    for genotype in points:
+        try:
+            check_fit(space.workload(genotype), problem.data)
+        except SpecError as error:
+            hint = "`codesign enumerate` finds the front of costs without training"
+            raise SpecError(error.where, error.got, error.expected, hint) from None
 
 
 PLUGIN = Plugin(TrainingSettings, _make, "trains each network once and evaluates it under each hardware's numerics")

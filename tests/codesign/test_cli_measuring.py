@@ -135,6 +135,8 @@ def test_networks_across_devices(run, tmp_path):
         (("measure", "lenet5", "-o", "there.csv"), "new file"),
         (("calibrate", "gone.csv", "--like", "isaac", "-o", "a.yaml"), "gone.csv"),
         (("calibrate", "there.csv", "--like", "isaac", "-o", "a.yaml"), "column"),
+        (("calibrate", "there.csv", "--like", "rpi5", "--family", "cpu", "-o", "a.yaml"), "--family: cpu"),
+        (("calibrate", "there.csv", "--family", "cpo", "-o", "a.yaml"), "column"),
         (("calibrate", "there.csv", "--like", "isaac", "-o", "there.csv"), ".yaml"),
         (("devices", "new", "--like", "isac", "-o", "a.yaml"), "isaac"),
         (("devices", "new", "--like", "isaac", "-o", "a.txt"), ".yaml"),
