@@ -47,11 +47,13 @@ class Plugin(NamedTuple):
 
     settings : its keys in a run file, each with a default or required, bounds and a meaning.
     make : (settings, what the module says) -> the item. meaning : one line for lists.
+    estimator : of a space, what judges its networks in a run that names no estimator.
     """
 
     settings: type[BaseModel]
     make: Callable[[Any, Any], Any]
     meaning: str
+    estimator: str = "training"
 
 
 class Chosen(NamedTuple):
@@ -203,7 +205,13 @@ STRATEGIES = Registry(
 )
 ESTIMATORS = Registry(
     "codesign.estimators",
-    {"table": "codesign.estimate.table:PLUGIN", "training": "codesign.estimate.training:PLUGIN"},
+    {
+        "none": "codesign.estimate.cost_only:PLUGIN",
+        "own_weights": "codesign.estimate.own_weights:PLUGIN",
+        "published": "codesign.estimate.published:PLUGIN",
+        "table": "codesign.estimate.table:PLUGIN",
+        "training": "codesign.estimate.training:PLUGIN",
+    },
 )
 EXECUTORS = Registry(
     "codesign.executors",

@@ -26,9 +26,11 @@ from hwmodels.families.spec import Spec
 from hwmodels.workload.graph import Workload
 from hwmodels.workload.table import layer_table
 
-__all__ = ["Ends", "Sensitivity", "assumed_knobs", "sensitivity"]
+__all__ = ["STILL", "Ends", "Sensitivity", "assumed_knobs", "factors", "sensitivity"]
 
 F64 = npt.NDArray[np.float64]
+STILL = 0.005
+"""Relative effects that three digits do not show."""
 
 
 class Ends(NamedTuple):
@@ -45,8 +47,8 @@ class Ends(NamedTuple):
 class Sensitivity:
     """Costs of P pairs with each of K knobs at both ends.
 
-    base : (P, M). moved : (K, 2, P, M), at the low and the high end; NaN where the pair is infeasible then.
-    knobs, metrics : in the order of the axes. more : (M,) whether more of a metric is better.
+    base : (P, M). moved : (K, 2, P, M), at the low and the high end; NaN where the pair is infeasible then, or where
+    there is no such design. knobs, metrics : in the order of the axes. more : (M,) whether more of a metric is better.
     """
 
     knobs: tuple[Ends, ...]
@@ -91,6 +93,16 @@ class Sensitivity:
         found: list[int] = np.argsort(-reach, kind="stable").tolist()
         return found
 
+    def moving(self) -> list[int]:
+        """Knobs that move some metric by what three digits show, the farthest first."""
+        effect = np.abs(np.nan_to_num(self.spans(), nan=1.0) - 1.0)
+        return [k for k in self.order() if (effect[k] >= STILL).any()]
+
+    def still(self) -> list[str]:
+        """Names of the other knobs."""
+        moving = self.moving()
+        return [self.knobs[k].name for k in self.order() if k not in moving]
+
     def _front(self, costs: F64) -> npt.NDArray[np.bool_]:
         """Which pairs no other pair dominates, (P,); those that are infeasible are not on it."""
         less = np.where(self.more, -costs, costs)
@@ -99,6 +111,17 @@ class Sensitivity:
         ever_less = np.any(less[:, None] < less[None], axis=-1)
         dominated = np.any(never_more & ever_less & np.asarray(runs)[:, None], axis=0)
         return np.asarray(runs & ~dominated)
+
+
+def factors(low: float, high: float) -> str:
+    """A span in words.
+
+    >>> factors(0.125, 3.1), factors(1.0, 1.001), factors(float("nan"), 1.0)
+    ('x0.125 to x3.1', 'x1', '-')
+    """
+    if low != low:
+        return "-"
+    return "x1" if high - low < STILL else f"x{low:.3g} to x{high:.3g}"
 
 
 def assumed_knobs(spec: Spec, sources: dict[str, str] | None = None) -> tuple[Ends, ...]:
@@ -119,6 +142,14 @@ def assumed_knobs(spec: Spec, sources: dict[str, str] | None = None) -> tuple[En
         low, high = min(knob.plausible[0], value), max(knob.plausible[1], value)
         found.append(Ends(name, value, kind(max(low, knob.low)), kind(min(high, knob.high)), knob.meaning))
     return tuple(found)
+
+
+def _changed(spec: Spec, name: str, end: Any) -> Spec | None:
+    """The design with one knob at an end of its range; None where its other knobs do not allow that."""
+    try:
+        return spec.changed({name: end})
+    except SpecError:
+        return None
 
 
 def sensitivity(
@@ -143,9 +174,8 @@ def sensitivity(
         raise SpecError("sensitivity", "no knob", "at least one knob without a source")
     better = [model.metric(name, where="metrics").better for name in metrics]
     table = layer_table(list(workloads))
-    designs = [list(specs)] + [
-        [spec.changed({ends.name: end}) for spec in specs] for ends in knobs for end in (ends.low, ends.high)
-    ]
+    changed = [[_changed(spec, ends.name, end) for spec in specs] for ends in knobs for end in (ends.low, ends.high)]
+    designs = [list(specs)] + [[new or old for new, old in zip(row, specs, strict=True)] for row in changed]
     size, variants = len(specs), len(designs)
     configs = type(specs[0]).to_table([spec for row in designs for spec in row])
     costs = evaluate_pairs(
@@ -154,6 +184,7 @@ def sensitivity(
     values = np.stack([np.asarray(costs.columns[name], np.float64) for name in metrics], axis=-1)
     values[costs.infeasible > 0] = np.nan
     values = values.reshape(variants, size, len(metrics))
+    values[1:][np.array([[spec is None for spec in row] for row in changed])] = np.nan
     return Sensitivity(
         tuple(knobs),
         tuple(metrics),

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from codesign.app.config import DataConfig, HardwareConfig, RunConfig
 from codesign.app.provenance import host
 from codesign.data import Dataset
+from codesign.estimate.base import Estimator, effort_of
 from codesign.executor.base import Executor
 from codesign.objectives import Limit, limits_of, objectives_of
 from codesign.space.architecture import ArchitectureSpace
@@ -60,7 +61,8 @@ def joint_space(config: RunConfig, data: Dataset) -> JointSpace:
     hardware = hardware_space(config.hardware, rate_hz=config.rate_hz)
     check_metrics(config, hardware.model)
     networks: ArchitectureSpace = config.architecture.make(data)
-    return JointSpace(networks.at_batch(config.batch), hardware)
+    specs = list(hardware.bases.values())
+    return JointSpace(networks.computed_on(specs).at_batch(config.batch), hardware)
 
 
 def hardware_space(config: HardwareConfig | None, *, rate_hz: float | None = None) -> HardwareSpace:
@@ -155,6 +157,8 @@ def search_of(
     SpecError : parts that do not fit each other, as a table of other networks than those of the run.
     """
     model = space.hardware.model
+    problem = problem_of(config, space, data, blobs)
+    strategy, estimator = config.strategy.make(problem), config.estimator.make(problem)
     fast = FastLevel(
         space,
         RUNTIMES[config.runtime],
@@ -162,9 +166,8 @@ def search_of(
         constraints=cost_constraints(config, model),
         hardware=_search(config),
         aggressive=config.fast.pruning == "aggressive",
+        cost_alone=not estimator.metrics,
     )
-    problem = problem_of(config, space, data, blobs)
-    strategy, estimator = config.strategy.make(problem), config.estimator.make(problem)
     limits = task_limits(config, model)
     if config.slow.selection == "strategy" and not isinstance(strategy, Selecting):
         raise SpecError("slow.selection: strategy", config.strategy.name, "a strategy with a method `select`")
@@ -189,10 +192,16 @@ def search_of(
             trainings=config.slow.trainings,
             classes=config.slow.classes,
             audits=config.fast.audits,
-            selection=config.slow.selection,
+            selection=_selection(config, estimator),
         ),
         seed=config.seed,
     )
+
+
+def _selection(config: RunConfig, estimator: Estimator) -> str:
+    """How networks are chosen: all of them where an estimate costs nothing, unless the strategy is to choose."""
+    is_free = effort_of(estimator) == "nothing" and config.slow.selection != "strategy"
+    return "all" if is_free else config.slow.selection
 
 
 def _bases(hardware: HardwareSpace) -> dict[str, Any]:

@@ -213,6 +213,9 @@ def _parsed_plugins(content: Mapping[str, Any], where: str, objects: Mapping[str
     found: dict[str, Chosen | Given] = {}
     for key, (registry, default) in PLUGIN_SECTIONS.items():
         section = objects.get(key, content.get(key))
+        space = found.get("architecture")
+        if key == "estimator" and isinstance(space, Chosen):
+            default = SPACES[space.name].estimator
         if key in objects and not isinstance(section, str | Mapping):
             found[key] = Given.of(registry, section)
         elif section is not None or default is not None:

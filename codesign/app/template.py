@@ -222,7 +222,8 @@ def _constraints(config: RunConfig, model: CostModel, meaning: str) -> Iterator[
     yield from _comment(meaning, 0)
     yield from _comment("each bound is the median of a sample of these pairs; take the {} away for the first limit", 0)
     yield "constraints: {}"
-    yield '#  accuracy: ">= 0.9"  # share of images that are classified correctly'
+    if config.estimator.name == "training":
+        yield '#  accuracy: ">= 0.9"  # share of images that are classified correctly'
     for metric in _metrics(model):
         column = np.broadcast_to(costs.columns[metric.name], costs.infeasible.shape)[runs]
         median = float(np.median(column)) if column.size else 0.0

@@ -211,7 +211,8 @@ def _print_summary(summary: Summary, page: Path) -> None:
     if ledger.audited:
         rate = f"{ledger.misjudged} of {ledger.audited} audited, {ledger.misjudged / ledger.audited:.1%}"
         print(f"false prunes of the guess by capacity: {rate}")
-    print(f"trained {ledger.trained} networks, {ledger.estimates} accuracies; {seconds}")
+    judged = f"trained {ledger.trained} networks, {ledger.estimates} accuracies" if summary.judged_by else "costs alone"
+    print(f"{judged}; {seconds}")
     for sentence in summary.shortfall:
         print(sentence)
     print(f"front of {len(summary.front)} pairs; results in {page}")

@@ -33,9 +33,6 @@ if TYPE_CHECKING:
 
 __all__: list[str] = []
 
-_STILL = 0.005
-"""Effects that three digits do not show."""
-
 
 @app.command()
 def sensitivity(
@@ -110,10 +107,11 @@ def _record(found: Sensitivity, device: str, networks: list[str]) -> dict[str, A
 
 
 def _print(found: Sensitivity, device: str, networks: int) -> None:
+    from hwmodels.sensitivity import factors
     from hwmodels.units import split_unit
 
     spans, turned, front = found.spans(), found.turned(), found.front_changes()
-    moving = [k for k in found.order() if not _still(spans[k])]
+    moving = found.moving()
     compared = ("order turns", "front changes") if networks > 1 else ()
     print_table(
         ("knob", "value", "range", *(split_unit(name)[0] for name in found.metrics), *compared),
@@ -122,24 +120,14 @@ def _print(found: Sensitivity, device: str, networks: int) -> None:
                 found.knobs[k].name,
                 f"{found.knobs[k].value:g}",
                 f"{found.knobs[k].low:g} to {found.knobs[k].high:g}",
-                *(_span(*spans[k, m]) for m in range(len(found.metrics))),
+                *(factors(*spans[k, m]) for m in range(len(found.metrics))),
                 *((str(int(turned[k].sum())), str(int(front[k]))) if compared else ()),
             )
             for k in moving
         ),
     )
-    still = [found.knobs[k].name for k in found.order() if k not in moving]
-    if still:
+    if still := found.still():
         print(f"without effect here: {', '.join(still)}")
     print(
         f"one knob of {device} at a time, costs over those of the device as it is; `codesign assumptions` has meanings"
     )
-
-
-def _still(spans: Any) -> bool:
-    return bool((abs(spans - 1.0) < _STILL).all())
-
-
-def _span(low: float, high: float) -> str:
-    """Factors, as ``x0.12 to x3.1``."""
-    return "-" if low != low else "x1" if high - low < _STILL else f"x{low:.3g} to x{high:.3g}"

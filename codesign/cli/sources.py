@@ -2,35 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hwmodels.errors import SpecError
+from hwmodels.workload.source import SOURCES, Source
 
 if TYPE_CHECKING:
     from hwmodels.by_name import Asked
     from hwmodels.families.spec import Spec
     from hwmodels.workload.graph import Workload
-    from hwmodels.workload.ops import Precision
     from hwmodels.workload.rewrite import Semantics
 
 __all__ = ["Executed", "Source", "executed", "grid_axes", "knob_values", "sources_of"]
 
 
-class Source(NamedTuple):
-    """Where a network comes from: exactly one of the first five. inputs : `--input` as it was given."""
-
-    network: str | None = None
-    torch: str | None = None
-    onnx: Path | None = None
-    hf_config: Path | None = None
-    layers: Path | None = None
-    inputs: tuple[str, ...] = ()
-    past: int = 0
-
-
-_KINDS = ("network", "torch", "onnx", "hf_config", "layers")
 _TAKEN = "one of NAME, --torch, --onnx, --hf-config, --layers"
 
 
@@ -53,7 +40,7 @@ def sources_of(
     given: tuple[Sequence[Any] | None, ...] = (networks, torch, onnx, hf_config, layers)
     shared: dict[str, Any] = {"inputs": tuple(inputs or ()), "past": past}
     found = [
-        Source(**{kind: item}, **shared) for kind, items in zip(_KINDS, given, strict=True) for item in items or ()
+        Source(**{kind: item}, **shared) for kind, items in zip(SOURCES, given, strict=True) for item in items or ()
     ]
     if not found:
         raise SpecError("network", "nothing", _TAKEN)
@@ -103,63 +90,7 @@ def _executed(
     rules = PrecisionPolicy.parse(None, layer_bits or ())
     if source.torch is not None and asked.is_stated:
         rules = PrecisionPolicy(asked.precision, rules.rules)
-    return rewrite(with_precision(_read(source, batch, asked.precision), rules), semantics)
-
-
-def _read(source: Source, batch: int | None, precision: Precision) -> Workload:
-    given = [name for name in _KINDS if getattr(source, name) is not None]
-    if len(given) != 1:
-        raise SpecError("network", " and ".join(given) or "nothing", _TAKEN)
-    if source.past and source.hf_config is None:
-        raise SpecError("--past", source.past, "for --hf-config")
-    shapes = _input_shapes(source.inputs)
-    if source.torch is not None:
-        from hwmodels.workload.from_torch import load_torch
-
-        return load_torch(source.torch, batch=batch, precision=precision, input_shapes=shapes)
-    if source.onnx is not None:
-        from hwmodels.workload.from_onnx import from_onnx
-
-        return from_onnx(source.onnx, batch=batch, precision=precision, input_shapes=shapes)
-    shape = _single(shapes)
-    if source.layers is not None:
-        from hwmodels.workload.from_layer_list import from_layer_list
-
-        if shape is not None:
-            raise SpecError("--input", " ".join(source.inputs), "nothing beside --layers: the layers have their sizes")
-        return from_layer_list(source.layers, batch=batch, precision=precision)
-    if source.hf_config is not None:
-        from hwmodels.workload.from_hf_config import from_hf_config
-
-        tokens = 128 if shape is None else shape[0]
-        return from_hf_config(source.hf_config, batch=batch or 1, tokens=tokens, past=source.past, precision=precision)
-    from hwmodels.workload.zoo import network
-
-    return network(source.network or "", batch=batch or 1, precision=precision, input_shape=shape)
-
-
-def _input_shapes(inputs: Sequence[str]) -> dict[str, tuple[int, ...]]:
-    """``3x160x160``, ``512`` or ``x=1x3x32x32`` as extents by input; the name of a single one may be left out."""
-    found: dict[str, tuple[int, ...]] = {}
-    for text in inputs:
-        name, equals, extents = text.rpartition("=")
-        words = extents.lower().split("x")
-        if (equals and not name) or not all(word.isdecimal() and 0 < int(word) <= _LARGEST for word in words):
-            raise SpecError("--input", text, "like 3x160x160, a number of tokens, or x=1x3x32x32 for the input named x")
-        if name in found:
-            raise SpecError("--input", text, "given once for each input")
-        found[name] = tuple(map(int, words))
-    return found
-
-
-_LARGEST = 10**9
-
-
-def _single(shapes: Mapping[str, tuple[int, ...]]) -> tuple[int, ...] | None:
-    """The shape of a network's only input, or None."""
-    if len(shapes) > 1 or any(shapes):
-        raise SpecError("--input", ", ".join(name or "an unnamed one" for name in shapes), "one shape, without a name")
-    return shapes.get("")
+    return rewrite(with_precision(source.read(batch, asked.precision), rules), semantics)
 
 
 def grid_axes(assignments: Sequence[str]) -> dict[str | tuple[str, ...], list[Any]]:

@@ -16,6 +16,7 @@ from hwmodels.workload.graph import Workload
 
 __all__ = [
     "CarriedWeights",
+    "Effort",
     "Estimate",
     "Estimator",
     "MemoryWeights",
@@ -23,6 +24,7 @@ __all__ = [
     "Trained",
     "Trainer",
     "Weights",
+    "effort_of",
 ]
 
 
@@ -97,10 +99,17 @@ class Estimate:
         return self.metrics.get("accuracy_test", float("nan"))
 
 
+Effort = Literal["training", "evaluation", "nothing"]
+"""What an estimate of a new network costs: a training, or the place of one in a comparison; an evaluation under the
+hardware's arithmetic; nothing."""
+
+
 class Estimator(Protocol):
     """Answers requests; equal requests get equal estimates, whoever answers and in whichever order.
 
-    It crosses process boundaries before it works, so it is pickled with its settings and data alone.
+    It crosses process boundaries before it works, so it is pickled with its settings and data alone. One that does not
+    train says so in an attribute `effort`; one that has no metrics judges nothing, and pairs are compared by their
+    costs alone.
     """
 
     @property
@@ -126,6 +135,12 @@ class Trainer(Protocol):
     def training_key(self, request: Request) -> str:
         """Content key of the training that serves a request."""
         ...
+
+
+def effort_of(estimator: Estimator) -> Effort:
+    """What an estimate of a new network costs."""
+    effort: Effort = getattr(estimator, "effort", "training")
+    return effort
 
 
 class Weights(Protocol):

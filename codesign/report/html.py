@@ -12,9 +12,12 @@ from math import nan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
+
 from codesign.app.assemble import dataset_of, manifest
 from codesign.app.config import RunConfig
 from codesign.app.provenance import changed_keys
+from codesign.report.assumptions import assumptions_html
 from codesign.report.cloud import Cloud, cloud_of
 from codesign.report.design import Design, design_of, roofline_of
 from codesign.report.scale import digits3, spoken, title
@@ -112,14 +115,14 @@ def page(report: Report) -> str:
         _Section("ledger", "What became of all pairs", _ledger(report)),
         _Section("knee", "The knee, layer by layer", _knee(report.design)),
         _Section("progress", "Progress", _progress(summary)),
-        _Section("assumptions", "Assumptions", _assumptions(report)),
+        _Section("assumptions", "What the assumptions decide", assumptions_html(summary, config, report.space)),
         _Section("configuration", "Configuration and versions", _configuration(report)),
     ]
     lead = (
-        f"{len(summary.generations)} generations, seed {config.seed}, data set {escape(config.data.name)}, "
+        f"{_counted(len(summary.generations), 'generation')}, seed {config.seed}, {_judge(report)}, "
         f"hardware family {escape(report.space.hardware.model.name)}, "
         f"{config.runtime} runtime ({RUNTIMES[config.runtime]}). "
-        f"Minimised: error, {escape(', '.join(title(split_unit(name)[0]) for name in summary.objectives))}. "
+        f"Objectives: {escape(', '.join(_objectives(summary)))}. "
         f"Costs are per batch{f' of {report.design.report.batch}' if report.design else ''}."
     )
     return PAGE.substitute(
@@ -135,13 +138,34 @@ def page(report: Report) -> str:
     )
 
 
+def _counted(count: int, noun: str) -> str:
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def _knob(name: str, value: Any) -> str:
+    """A knob in words, a quantity with its unit."""
+    is_quantity = isinstance(value, float) and bool(split_unit(name)[1])
+    return spoken(name, value) if is_quantity else f"{name} {value}"
+
+
+def _judge(report: Report) -> str:
+    """Where the accuracies come from."""
+    by = report.summary.judged_by
+    if by is None:
+        return "costs alone"
+    return f"data set {escape(report.config.data.name)}" if by == "accuracy" else f"{title(by)} of each network"
+
+
+def _objectives(summary: Summary) -> list[str]:
+    return [*(["error"] if summary.judged_by else []), *(title(split_unit(name)[0]) for name in summary.objectives)]
+
+
 def _headline(report: Report) -> str:
     summary, ledger = report.summary, report.summary.ledger
     numbers = [
         ("pairs considered", f"{ledger.considered:,}"),
         ("pruned without training", f"{sum(ledger.pruned.values()) / max(ledger.considered, 1):.1%}"),
-        ("networks trained", f"{ledger.trained:,}"),
-        ("pairs with an accuracy", f"{ledger.evaluated:,}"),
+        *_judged_cards(summary),
         ("pairs on the front", f"{len(summary.front):,}"),
         ("time", format_quantity(sum(ledger.seconds.values()), "s")),
     ]
@@ -153,13 +177,26 @@ def _headline(report: Report) -> str:
             f'<dl class="numbers">{cards}</dl><p>No evaluated pair meets the constraints: there is no front.</p>{why}'
         )
     shown = ", ".join(_spoken(knee.objectives))
-    knobs = ", ".join(f"{name} {value}" for name, value in knee.hardware.items())
+    knobs = ", ".join(_knob(name, value) for name, value in knee.hardware.items())
     on_design = f" on {escape(knobs)}" if knobs else ""
     return (
         f'<dl class="numbers">{cards}</dl><p>The knee of the front: {escape(shown)}.</p>'
         f'<p class="note">Network <code>{escape(knee.architecture)}</code>{on_design}. '
         "The knee is the pair nearest to the best value of every objective, each scaled to the span of the front.</p>"
     )
+
+
+def _judged_cards(summary: Summary) -> list[tuple[str, str]]:
+    """What judging the networks took, where anything judges them."""
+    if summary.judged_by is None:
+        return []
+    trained = [("networks trained", f"{summary.ledger.trained:,}")] if summary.ledger.trained else []
+    return [*trained, (f"pairs with {_a(title(summary.judged_by))}", f"{summary.ledger.evaluated:,}")]
+
+
+def _a(word: str) -> str:
+    """A word with its indefinite article."""
+    return f"{'an' if word[0] in 'aeiou' else 'a'} {word}"
 
 
 def _spoken(objectives: Mapping[str, float]) -> Iterator[str]:
@@ -180,6 +217,8 @@ def _pairs(report: Report) -> str:
     summary, cloud = report.summary, report.cloud
     if not summary.ledger.considered:
         return "<p>No generation has finished yet.</p>"
+    if summary.judged_by is None:
+        return _figure("plot-costs", cost_figure(summary, cloud), cloud.note)
     costs = "Pruned pairs have no accuracy, so they are drawn only here, against costs. " + cloud.note
     accuracy = "Evaluated pairs alone. A pair on the front may look beaten here: other objectives count, too."
     return (
@@ -229,46 +268,13 @@ def _progress(summary: Summary) -> str:
     from codesign.report.interactive import progress_figure
 
     shown = ", ".join(spoken(name, value) for name, value in summary.reference.items())
+    error = "error 100 % and " if summary.judged_by else ""
     text = (
         f"Hypervolume as a share of the box from the origin to the reference point: {shown} "
-        f"(error 100 % and {REFERENCE_MARGIN:g} times the worst evaluated cost). "
+        f"({error}{REFERENCE_MARGIN:g} times the worst evaluated cost). "
         "Compare runs only at a common reference point."
     )
     return _figure("plot-progress", progress_figure(summary.progress), text)
-
-
-def _assumptions(report: Report) -> str:
-    model, specs = report.space.hardware.model, report.space.hardware.bases.values()
-    choices = build_table(
-        {
-            "assumption": [one.name for one in model.assumptions],
-            "value": [one.value for one in model.assumptions],
-            "plausible": [one.plausible for one in model.assumptions],
-            "meaning": [one.meaning for one in model.assumptions],
-        },
-        caption=f"Modelling choices of the family {model.name} without a source.",
-    )
-    searched = {gene.name for gene in report.space.hardware.genes}
-    assumed = [knob for name, knob in model.spec.knobs().items() if knob.plausible is not None and name not in searched]
-    knobs = build_table(
-        {
-            "knob": [knob.name for knob in assumed],
-            "value here": [_one_value({spec.values()[knob.name] for spec in specs}) for knob in assumed],
-            "default": [str(knob.default) for knob in assumed],
-            "plausible": [f"{knob.plausible[0]:g} to {knob.plausible[1]:g}" for knob in assumed if knob.plausible],
-            "meaning": [knob.meaning for knob in assumed],
-        },
-        caption="Knobs whose default has no source, with a plausible range; searched knobs are left out.",
-    )
-    sources = "".join(f"<li>{escape(one.key)}: {escape(one.citation)}</li>" for one in model.references)
-    return (
-        f'<div class="scroll">{choices.html()}</div><div class="scroll">{knobs.html()}</div>'
-        f"<h3>Sources of the family</h3><ul>{sources}</ul>"
-    )
-
-
-def _one_value(values: set[Any]) -> str:
-    return str(values.pop()) if len(values) == 1 else "by device"
 
 
 def _configuration(report: Report) -> str:
@@ -302,10 +308,12 @@ def _write_figures(report: Report, folder: Path) -> list[Path]:
     summary, cloud, design = report.summary, report.cloud, report.design
     written = []
     if summary.ledger.considered:
-        figure = Figure(figsize=(13, 5.6), layout="constrained")
-        left, right = figure.subplots(1, 2)
+        panels = 1 if summary.judged_by is None else 2
+        figure = Figure(figsize=(6.5 * panels, 5.6), layout="constrained")
+        left, *right = np.ravel(figure.subplots(1, panels))
         plots.plot_costs(summary, cloud, left)
-        plots.plot_accuracy(summary, cloud, right)
+        for ax in right:
+            plots.plot_accuracy(summary, cloud, ax)
         written.append(_save(figure, folder / "pareto.png"))
         figure = Figure(figsize=(13, 4.2), layout="constrained")
         left, right = figure.subplots(1, 2)

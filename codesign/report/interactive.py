@@ -18,7 +18,7 @@ from codesign.report.design import Design, layer_bars, roofline_of
 from codesign.report.empty import NO_MACS, NO_PROGRESS, NO_TIME, why_no_accuracy, why_no_costs
 from codesign.report.palette import ACCENT, DEFERRED, GREYS, SECOND, SEQUENTIAL, category
 from codesign.report.plots import FRONT_OF_TWO, STEP_COLOURS, best_so_far, cost_front, waterfall
-from codesign.report.scale import Scale, axis_label, scale_of, shared_scale, spoken
+from codesign.report.scale import Scale, axis_label, scale_of, shared_scale, spoken, title
 from codesign.report.summary import Pair, Progress, Summary
 from codesign.two_level.ledger import Ledger
 from hwmodels.units import format_quantity, split_unit
@@ -61,16 +61,18 @@ def cost_figure(summary: Summary, cloud: Cloud) -> go.Figure:
 
 def accuracy_figure(summary: Summary, *, cost: str) -> go.Figure:
     """Validation accuracy against one cost, evaluated pairs only."""
-    if not summary.evaluated:
+    judged_by = summary.judged_by
+    if judged_by is None or not summary.evaluated:
         return _nothing(why_no_accuracy(summary))
-    scale, per_cent = scale_of(cost, _values(summary.evaluated, cost)), scale_of("accuracy", [])
+    scale, per_cent = scale_of(cost, _values(summary.evaluated, cost)), scale_of(judged_by, [])
     figure = go.Figure()
-    line = best_so_far(summary.evaluated, cost, summary.least_accuracy)
+    line = best_so_far(summary, cost)
     figure.add_scatter(
-        x=scale.apply(line[:, 0]), y=per_cent.apply(line[:, 1]), mode="lines", name="best accuracy up to this cost",
+        x=scale.apply(line[:, 0]), y=per_cent.apply(line[:, 1]), mode="lines",
+        name=f"best {title(judged_by)} up to this cost",
         line={"color": SECOND, "width": 1.2, "shape": "hv"}, hoverinfo="skip",
     )  # fmt: skip
-    _evaluated(figure, summary, scale, per_cent, cost, "accuracy")
+    _evaluated(figure, summary, scale, per_cent, cost, judged_by)
     if summary.least_accuracy > 0:
         figure.add_hline(100 * summary.least_accuracy, line={"dash": "dash", "width": 1, "color": "#8A8A8A"})
     figure.update_layout(height=_TALL)
@@ -155,21 +157,23 @@ def roofline_figure(design: Design) -> go.Figure:
 
 
 def progress_figure(progress: Progress) -> go.Figure:
-    """Hypervolume and best accuracy against networks trained."""
+    """Hypervolume, and best accuracy where there is one, against networks trained, or generations."""
     if not np.isfinite(progress.accuracy).any():
         return _nothing(NO_PROGRESS)
-    figure = go.Figure()
+    figure, (effort, label) = go.Figure(), progress.effort
     figure.add_scatter(
-        x=progress.trainings, y=100 * progress.hypervolume, mode="lines+markers", name="hypervolume (left)",
+        x=effort, y=100 * progress.hypervolume, mode="lines+markers", name="hypervolume (left)",
         line={"color": SECOND},
     )  # fmt: skip
-    figure.add_scatter(
-        x=progress.trainings, y=100 * progress.accuracy, mode="lines+markers", name="best accuracy (right)", yaxis="y2",
-        line={"color": ACCENT, "dash": "dash"}, marker={"symbol": "square"},
-    )  # fmt: skip
-    right = {"overlaying": "y", "side": "right", "showgrid": False, "automargin": True, "tickmode": "auto"}
-    figure.update_layout(yaxis2=right | {"title": {"text": "best accuracy (%), higher is better"}})
-    figure = _finished(figure, "networks trained (count), fewer is better", "hypervolume (% of box), higher is better")
+    if progress.judged_by is not None:
+        name = f"best {title(progress.judged_by)}"
+        figure.add_scatter(
+            x=effort, y=100 * progress.accuracy, mode="lines+markers", name=f"{name} (right)", yaxis="y2",
+            line={"color": ACCENT, "dash": "dash"}, marker={"symbol": "square"},
+        )  # fmt: skip
+        right = {"overlaying": "y", "side": "right", "showgrid": False, "automargin": True, "tickmode": "auto"}
+        figure.update_layout(yaxis2=right | {"title": {"text": f"{name} (%), higher is better"}})
+    figure = _finished(figure, label, "hypervolume (% of box), higher is better")
     figure.update_xaxes(rangemode="tozero")
     return figure
 
@@ -178,15 +182,14 @@ def _evaluated(figure: go.Figure, summary: Summary, across: Scale, up: Scale, x:
     """Evaluated pairs coloured by accuracy, rings around the front, a star at the knee."""
     if not summary.evaluated:
         return
-    bar = {"title": {"text": "accuracy (%)", "side": "right"}, "thickness": 10, "len": 0.8}
-    pairs = summary.evaluated
+    pairs, marker = summary.evaluated, {"size": 8, "color": SECOND, "line": {"width": 0.5, "color": "white"}}
+    if summary.judged_by is not None:
+        bar = {"title": {"text": f"{title(summary.judged_by)} (%)", "side": "right"}, "thickness": 10, "len": 0.8}
+        marker |= {"color": 100 * _values(pairs, summary.judged_by), "colorscale": SEQUENTIAL, "colorbar": bar}
     figure.add_scatter(
         x=across.apply(_values(pairs, x)), y=up.apply(_values(pairs, y)), mode="markers", name="evaluated",
         text=[_pair_text(pair) for pair in pairs], hovertemplate="%{text}<extra></extra>",
-        marker={
-            "size": 8, "color": 100 * _values(pairs, "accuracy"), "colorscale": SEQUENTIAL, "colorbar": bar,
-            "line": {"width": 0.5, "color": "white"},
-        },
+        marker=marker,
     )  # fmt: skip
     knee = (summary.knee_pair,) if summary.knee_pair is not None else ()
     rings = {"size": 13, "symbol": "circle-open", "color": ACCENT, "line": {"width": 1.6}}
@@ -211,7 +214,7 @@ def _nothing(why: str) -> go.Figure:
 
 
 def _values(pairs: tuple[Pair, ...], name: str) -> F64:
-    return np.array([pair.objectives[name] if name == "accuracy" else pair.costs[name] for pair in pairs], np.float64)
+    return np.array([pair.value(name) for pair in pairs], np.float64)
 
 
 def _costs_text(costs: dict[str, float]) -> str:
@@ -225,10 +228,17 @@ def _pair_text(pair: Pair) -> str:
         [
             f"<b>{'<br>+'.join(pair.architecture.split('+'))}</b>",
             *lines,
-            ", ".join(_accuracies(pair)),
+            *_judgement(pair),
             _costs_text(pair.costs),
         ]
     )
+
+
+def _judgement(pair: Pair) -> list[str]:
+    """What the network is judged by, in one line, or none."""
+    if "accuracy" in pair.objectives:
+        return [", ".join(_accuracies(pair))]
+    return [spoken(name, value) for name, value in pair.objectives.items() if name not in pair.costs]
 
 
 def _accuracies(pair: Pair) -> list[str]:

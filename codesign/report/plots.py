@@ -17,7 +17,7 @@ from codesign.report.cloud import DEFERRED_NAME, Cloud
 from codesign.report.design import Design, layer_bars, roofline_of
 from codesign.report.empty import NO_MACS, NO_PROGRESS, NO_TIME, why_no_accuracy, why_no_costs
 from codesign.report.palette import ACCENT, DEFERRED, GREYS, SECOND, SEQUENTIAL, category
-from codesign.report.scale import Scale, axis_label, scale_of, shared_scale
+from codesign.report.scale import Scale, axis_label, scale_of, shared_scale, title
 from codesign.report.summary import Pair, Progress, Summary
 from codesign.two_level.ledger import Ledger
 
@@ -84,17 +84,17 @@ def plot_costs(summary: Summary, cloud: Cloud, ax: Axes | None = None) -> Axes:
 
 def plot_accuracy(summary: Summary, cloud: Cloud, ax: Axes | None = None) -> Axes:
     """Validation accuracy against a cost for evaluated pairs; strips above show where the others lie on that cost."""
-    ax, cost = _axes(ax), cloud.cost
-    if not summary.evaluated:
+    ax, cost, judged_by = _axes(ax), cloud.cost, summary.judged_by
+    if judged_by is None or not summary.evaluated:
         return _nothing(ax, why_no_accuracy(summary))
     scale = shared_scale(cost, [cloud.costs[cost], _costs(summary.evaluated, cost)])
-    per_cent = scale_of("accuracy", [])
-    _evaluated(summary, ax, scale, per_cent, cost, "accuracy", coloured=False)
-    line = best_so_far(summary.evaluated, cost, summary.least_accuracy)
+    per_cent = scale_of(judged_by, [])
+    _evaluated(summary, ax, scale, per_cent, cost, judged_by, coloured=False)
+    line = best_so_far(summary, cost)
     if len(line):
         ax.step(
             scale.apply(line[:, 0]), per_cent.apply(line[:, 1]), where="post", color=SECOND, lw=1, zorder=1,
-            label="best accuracy up to this cost",
+            label=f"best {title(judged_by)} up to this cost",
         )  # fmt: skip
     if summary.least_accuracy > 0:
         ax.axhline(100 * summary.least_accuracy, color="0.5", lw=0.8, ls="--", label="least accuracy wanted")
@@ -206,18 +206,20 @@ def plot_roofline(design: Design, ax: Axes | None = None) -> Axes:
 
 
 def plot_progress(progress: Progress, ax: Axes | None = None) -> Axes:
-    """Hypervolume (left) and best accuracy (right) against networks trained."""
+    """Hypervolume (left) and best accuracy (right, where there is one) against networks trained, or generations."""
     from matplotlib.ticker import MaxNLocator
 
     ax = _axes(ax)
     if not np.isfinite(progress.accuracy).any():
         return _nothing(ax, NO_PROGRESS)
-    ax.plot(progress.trainings, 100 * progress.hypervolume, "o-", color=SECOND, ms=4)
-    ax.set_xlabel("networks trained (count), fewer is better")
+    effort, label = progress.effort
+    ax.plot(effort, 100 * progress.hypervolume, "o-", color=SECOND, ms=4)
+    ax.set_xlabel(label)
     ax.set_ylabel("hypervolume (% of box), higher is better", color=SECOND)
-    right = ax.twinx()
-    right.plot(progress.trainings, 100 * progress.accuracy, "s--", color=ACCENT, ms=4)
-    right.set_ylabel("best accuracy (%), higher is better", color=ACCENT)
+    if progress.judged_by is not None:
+        right = ax.twinx()
+        right.plot(effort, 100 * progress.accuracy, "s--", color=ACCENT, ms=4)
+        right.set_ylabel(f"best {title(progress.judged_by)} (%), higher is better", color=ACCENT)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     return ax
 
@@ -227,16 +229,22 @@ def cost_front(summary: Summary, x: str, y: str) -> F64:
 
     Pairs below the least accuracy do not count.
     """
-    pairs = tuple(p for p in summary.evaluated if p.objectives["accuracy"] >= summary.least_accuracy)
+    pairs = _accurate(summary)
     points = np.column_stack([_costs(pairs, x), _costs(pairs, y)])
     front: F64 = np.unique(points[non_dominated(points)], axis=0)
     return front
 
 
-def best_so_far(pairs: tuple[Pair, ...], cost: str, least_accuracy: float) -> F64:
+def _accurate(summary: Summary) -> tuple[Pair, ...]:
+    """Evaluated pairs of at least the least accuracy; all of them where that says nothing."""
+    least = summary.least_accuracy
+    return tuple(pair for pair in summary.evaluated if least <= 0 or pair.value("accuracy") >= least)
+
+
+def best_so_far(summary: Summary, cost: str) -> F64:
     """(cost, accuracy) of the pairs that no cheaper one matches in accuracy, by rising cost, (F, 2)."""
-    feasible = [pair for pair in pairs if pair.objectives["accuracy"] >= least_accuracy]
-    points = sorted((pair.costs[cost], -pair.objectives["accuracy"]) for pair in feasible)
+    judged_by = summary.judged_by or "accuracy"
+    points = sorted((pair.value(cost), -pair.value(judged_by)) for pair in _accurate(summary))
     kept: list[tuple[float, float]] = []
     for value, negative in points:
         if not kept or -negative > kept[-1][1]:
@@ -267,21 +275,24 @@ def _log_scale(ax: Axes, *, x: F64 | None = None, y: F64 | None = None) -> None:
 
 
 def _costs(pairs: tuple[Pair, ...], name: str) -> F64:
-    return np.array([pair.objectives[name] if name == "accuracy" else pair.costs[name] for pair in pairs], np.float64)
+    return np.array([pair.value(name) for pair in pairs], np.float64)
 
 
 def _evaluated(summary: Summary, ax: Axes, across: Scale, up: Scale, x: str, y: str, *, coloured: bool) -> None:
     """Evaluated pairs, rings around the front, a star at the knee."""
     if not summary.evaluated:
         return
-    accuracy = 100 * _costs(summary.evaluated, "accuracy")
+    judged_by = summary.judged_by
+    coloured = coloured and judged_by is not None
+    accuracy = 100 * _costs(summary.evaluated, judged_by or "accuracy")
     drawn = ax.scatter(
         across.apply(_costs(summary.evaluated, x)), up.apply(_costs(summary.evaluated, y)), s=26,
         c=accuracy if coloured else SECOND, cmap=SEQUENTIAL if coloured else None, edgecolors="white",
         linewidths=0.4, zorder=3, label="evaluated",
     )  # fmt: skip
     if coloured and (figure := ax.get_figure()) is not None:
-        figure.colorbar(drawn, ax=ax, label="validation accuracy (%), higher is better")
+        split = "validation " if judged_by == "accuracy" else ""
+        figure.colorbar(drawn, ax=ax, label=f"{split}{title(judged_by or '')} (%), higher is better")
     ax.scatter(
         across.apply(_costs(summary.front, x)), up.apply(_costs(summary.front, y)), s=60, facecolors="none",
         edgecolors=ACCENT, linewidths=1.2, zorder=4, label="front (all objectives)",

@@ -16,8 +16,13 @@ from hwmodels.units import PREFIX_SCALES, split_unit
 
 __all__ = ["Scale", "axis_label", "digits3", "scale_of", "shared_scale", "spoken", "title"]
 
-_PER_CENT = ("accuracy", "accuracy_high", "accuracy_low", "accuracy_test", "error", "spread")
-_TITLES = {"accuracy_test": "test accuracy", "accuracy_low": "95 % from", "accuracy_high": "95 % to"}
+_PER_CENT = ("accuracy", "accuracy_high", "accuracy_low", "accuracy_test", "error", "published_top1", "spread")
+_TITLES = {
+    "accuracy_test": "test accuracy",
+    "accuracy_low": "95 % from",
+    "accuracy_high": "95 % to",
+    "published_top1": "published top-1",
+}
 _FIXED_UNITS = ("mm²", "bit")
 
 

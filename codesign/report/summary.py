@@ -47,8 +47,9 @@ class Pair:
     """One evaluated pair.
 
     architecture : its description. hardware : knob -> value, of the searched knobs.
-    objectives : the minimised costs, then accuracy (validation) with the ends of its 95 % interval, accuracy_test and
-    spread (fractions); NaN where the number of images is not known, and where one draw has no spread.
+    objectives : the cost objectives, then what the networks are judged by: accuracy (validation) with the ends of its
+    95 % interval, accuracy_test and spread (fractions), NaN where the number of images is not known, and where one draw
+    has no spread; or the metrics of an estimator that has no accuracy, which may be none.
     costs : every stored cost. on_front : no evaluated pair that meets the constraints dominates it.
     """
 
@@ -60,6 +61,10 @@ class Pair:
     generation: int
     on_front: bool
 
+    def value(self, name: str) -> float:
+        """A cost or a metric of the task; NaN where the pair has none of that name."""
+        return self.objectives.get(name, self.costs.get(name, np.nan))
+
     def as_dict(self) -> dict[str, Any]:
         return {
             "architecture": self.architecture,
@@ -70,11 +75,22 @@ class Pair:
 
 
 class Progress(NamedTuple):
-    """State after each generation, (T,) each: trainings so far, best accuracy (NaN before the first), hypervolume."""
+    """State after each generation, (T,) each: trainings so far, best accuracy (NaN before the first), hypervolume.
+
+    judged_by : what stands for the accuracy, None where nothing does (it is 1 then).
+    """
 
     trainings: npt.NDArray[np.int64]
     accuracy: F64
     hypervolume: F64
+    judged_by: str | None = "accuracy"
+
+    @property
+    def effort(self) -> tuple[npt.NDArray[np.int64], str]:
+        """What a picture of the progress has across, and its label: trainings, or generations where nothing trains."""
+        if self.trainings.any():
+            return self.trainings, "networks trained (count), fewer is better"
+        return np.arange(1, len(self.trainings) + 1), "generations (count), fewer is better"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -84,6 +100,8 @@ class Summary:
     evaluated : pairs with an accuracy, in the order of evaluation. front : those on the front, by falling accuracy.
     knee : position in `front`, None where it is empty. reference : objective -> reference value of the hypervolume.
     shortfall : sentences that say how far off the nearest pairs are, where the front is empty.
+    judged_by : the metric that is better the larger it is and stands for the error: accuracy, or what the estimator has
+    in its place; None where pairs are compared by their costs alone.
     """
 
     ledger: Ledger
@@ -96,6 +114,7 @@ class Summary:
     reference: dict[str, float]
     progress: Progress
     shortfall: tuple[str, ...] = ()
+    judged_by: str | None = "accuracy"
 
     @property
     def knee_pair(self) -> Pair | None:
@@ -108,10 +127,10 @@ class Summary:
         return pd.DataFrame([{"network": p.architecture, **p.hardware, **p.objectives} for p in self.front])
 
     def __repr__(self) -> str:
-        ledger = self.ledger
+        ledger, over = self.ledger, (*(["error"] if self.judged_by else []), *self.objectives)
         return (
             f"Summary({len(self.generations)} generations: {ledger.considered:,} pairs considered, "
-            f"{ledger.trained} networks trained, a front of {len(self.front)} over error, {', '.join(self.objectives)})"
+            f"{ledger.trained} networks trained, a front of {len(self.front)} over {', '.join(over)})"
         )
 
     def _repr_html_(self) -> str:
@@ -122,7 +141,8 @@ class Summary:
     def as_dict(self) -> dict[str, Any]:
         """For JSON: counts, times, the front, the hypervolume and its reference."""
         ledger = self.ledger
-        reached = self.progress.accuracy[-1] if len(self.progress.accuracy) else np.nan
+        judged = self.judged_by is not None and len(self.progress.accuracy) > 0
+        reached = self.progress.accuracy[-1] if judged else np.nan
         return {
             "generations": len(self.generations),
             "considered": ledger.considered,
@@ -180,10 +200,25 @@ def summarise(source: RunStore | Path, *, space: JointSpace | None = None) -> Su
         ),
         front=tuple(_pair(member, archive, on_front=True) for member in front),
         knee=knee(archive.points(front)) if front else None,
-        reference=dict(zip(("error", *archive.objectives), [1.0, *map(float, shown)], strict=True)),
+        reference=_named_reference(archive, shown),
         progress=_progress(archive, ledgers, reference),
         shortfall=() if front or not ledgers else _shortfall(store, config, space, archive),
+        judged_by=_judged_by(archive),
     )
+
+
+def _named_reference(archive: Archive, shown: Sequence[float]) -> dict[str, float]:
+    """The reference point by objective; the error is one where something judges the networks."""
+    error = {"error": 1.0} if _judged_by(archive) else {}
+    return error | dict(zip(archive.objectives, map(float, shown), strict=True))
+
+
+def _judged_by(archive: Archive) -> str | None:
+    """The first metric that the estimates have; accuracy where there is no estimate yet."""
+    for member in archive.members:
+        metrics = member.estimate.metrics
+        return "accuracy" if "accuracy" in metrics else next(iter(metrics), None)
+    return "accuracy"
 
 
 def _shortfall(store: RunStore, config: RunConfig, space: JointSpace, archive: Archive) -> tuple[str, ...]:
@@ -244,7 +279,7 @@ def _pair(member: Member, archive: Archive, *, on_front: bool) -> Pair:
     return Pair(
         architecture=space.architecture.describe(genotype[:cut]),
         hardware=space.hardware.decode(genotype[cut:]),
-        objectives={name: member.costs[name] for name in archive.objectives} | _accuracies(estimate),
+        objectives={name: member.costs[name] for name in archive.objectives} | _judged(estimate),
         costs=dict(member.costs),
         genotype=member.genotype,
         generation=member.generation,
@@ -252,7 +287,9 @@ def _pair(member: Member, archive: Archive, *, on_front: bool) -> Pair:
     )
 
 
-def _accuracies(estimate: Estimate) -> dict[str, float]:
+def _judged(estimate: Estimate) -> dict[str, float]:
+    if "accuracy" not in estimate.metrics:
+        return dict(estimate.metrics)
     low, high = wilson(estimate.accuracy, estimate.images)
     return {
         "accuracy": estimate.accuracy,
@@ -288,4 +325,4 @@ def _progress(archive: Archive, ledgers: Sequence[Ledger], reference: F64) -> Pr
             accuracy[generation] = 1.0 - known[:, 0].min()
             volume[generation] = hypervolume(known[non_dominated(known)], np.ones(points.shape[1]))
     trainings = np.cumsum([ledger.trained for ledger in ledgers], dtype=np.int64)
-    return Progress(trainings, accuracy, volume)
+    return Progress(trainings, accuracy, volume, _judged_by(archive))

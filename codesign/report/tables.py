@@ -138,7 +138,8 @@ def pareto_table(summary: Summary) -> Table:
     values |= {name: [pair.hardware[name] for pair in front] for name in (front[0].hardware if front else ())}
     values["architecture"] = [pair.architecture for pair in front]
     where = f"; the knee is row {summary.knee + 1}" if summary.knee is not None else ""
-    interval = "; 95 %: Wilson interval of the accuracy by the number of validation images" if front else ""
+    judged = bool(front) and "accuracy" in names
+    interval = "; 95 %: Wilson interval of the accuracy by the number of validation images" if judged else ""
     caption = f"Pareto front, {len(front)} pairs{where}{interval}."
     return build_table(values, caption=caption, highlighted=summary.knee)
 
@@ -175,7 +176,7 @@ def ledger_table(summary: Summary) -> Table:
     counts = {"considered": [float(one.considered) for one in parts]}
     for reason in summary.ledger.pruned:
         counts[f"pruned, {reason}"] = [float(one.pruned.get(reason, 0)) for one in parts]
-    words_of = _LEDGER_WORDS | (_AUDIT_WORDS if summary.ledger.audited else {})
+    words_of = (_LEDGER_WORDS if summary.judged_by else _COST_WORDS) | (_AUDIT_WORDS if summary.ledger.audited else {})
     words_of |= _DIVERGED_WORDS if summary.ledger.diverged else {}
     for name, words in words_of.items():
         counts[words] = [float(getattr(one, name)) for one in parts]
@@ -199,6 +200,7 @@ _LEDGER_WORDS = {
     "trained": "networks trained",
     "estimates": "accuracies measured",
 }
+_COST_WORDS = {"evaluated": "kept (no pair costs less)"}
 _AUDIT_WORDS = {
     "audited": "guessed away, and evaluated to check the guess",
     "misjudged": "of these on the front of their generation: false prunes",

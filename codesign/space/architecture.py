@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from codesign.space.base import Gene, Genotypes, Space
 from codesign.space.lowering import BatchGraph
+from hwmodels.families.spec import Spec
 from hwmodels.kernel_cache import cached_njit
 from hwmodels.workload.graph import Builder, Workload
 from hwmodels.workload.ops import Precision, Shape
@@ -62,6 +63,11 @@ class ArchitectureSpace(Space):
         other = copy(self)
         other.batch = batch
         return other
+
+    def computed_on(self, specs: Sequence[Spec]) -> Self:
+        """The same networks for these devices, which decide the bits that nothing states; a space that states all of
+        them is the same one."""
+        return self
 
     @abstractmethod
     def workload(self, genotype: npt.NDArray[np.integer]) -> Workload:

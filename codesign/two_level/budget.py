@@ -13,7 +13,8 @@ class Budget:
 
     generations : batches. pairs : pairs a batch. trainings : networks trained a batch.
     classes : numerics evaluated a network and batch. audits : pairs a batch that are evaluated though aggressive
-    pruning guessed them away. selection : `surrogate`, `stratified` or `random` choice, or that of the `strategy`.
+    pruning guessed them away. selection : `surrogate`, `stratified` or `random` choice, that of the `strategy`, or
+    `all`, where an estimate costs nothing.
     """
 
     generations: int

@@ -36,6 +36,8 @@ def chosen_classes(
     fresh = verdicts.survivors[_is_untrained(archive, verdicts)[verdicts.survivors]]
     if budget.selection == "strategy":
         return _by_strategy(archive, fast, strategy, budget, verdicts)
+    if budget.selection == "all":
+        return list(dict.fromkeys(unknown_classes(archive, verdicts, verdicts.survivors)))
     if budget.selection == "random":
         names = np.unique(verdicts.architecture_id[fresh])
         new = np.sort(rng.permutation(names)[: budget.trainings])

@@ -84,6 +84,7 @@ class FastLevel:
         value, or smallest where more is better or the value says ">= 30".
     hardware : `joint` where pairs are proposed; `inner` and `front` list pairs of proposed networks, see
         `codesign.hardware_search`.
+    cost_alone : nothing judges the networks, so that all pairs of a fidelity are one accuracy class.
     aggressive : drop pairs by a guess at their accuracy, too, see `codesign.two_level.prune`.
     grid_evaluations : layers are costed on the whole grid while (grid size x layer shapes) stays below this.
     """
@@ -97,9 +98,11 @@ class FastLevel:
         constraints: Constraints,
         hardware: Literal["joint", "inner", "front"] = "joint",
         aggressive: bool = False,
+        cost_alone: bool = False,
         grid_evaluations: int = 2_000_000,
     ) -> None:
         self.space, self.semantics, self.aggressive = space, semantics, aggressive
+        self.cost_alone = cost_alone
         self.model = space.hardware.model
         self.goals, self.limits = objectives_of(self.model, objectives), limits_of(self.model, constraints)
         self.objectives = tuple(one.metric for one in self.goals)
@@ -326,7 +329,7 @@ class FastLevel:
         """Mark dominated survivors; writes into `verdicts.reason`."""
         alive = verdicts.survivors
         points = np.column_stack([one.minimised(verdicts.costs[one.metric][alive]) for one in self.goals])
-        classes = verdicts.class_id[alive]
+        classes = (verdicts.fidelity_id if self.cost_alone else verdicts.class_id)[alive]
         beaten = dominated_in_class(points, classes)
         verdicts.reason[alive[beaten]] = self.reasons["dominated in its accuracy class"]
         alive, points = alive[~beaten], points[~beaten]

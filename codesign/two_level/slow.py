@@ -16,7 +16,7 @@ from typing import NamedTuple, Protocol, Self
 import numpy as np
 import numpy.typing as npt
 
-from codesign.estimate.base import CarriedWeights, Estimate, Estimator, Request, Trained, Trainer, Weights
+from codesign.estimate.base import CarriedWeights, Estimate, Estimator, Request, Trained, Trainer, Weights, effort_of
 from codesign.executor.base import Executor
 from codesign.executor.serial import SerialExecutor
 from codesign.space.architecture import ArchitectureSpace
@@ -97,6 +97,10 @@ class SlowLevel:
     estimator : one that is no `Trainer` has a network and fidelity as its unit of work, and keeps no weights.
     fidelity : of the run; a class of fidelity f is estimated at this times f.
     executor : where estimates are made; in this process by default.
+
+    Attributes
+    ----------
+    trains, judges : whether the estimates of a new network count as a training; whether there are any metrics.
     """
 
     def __init__(
@@ -111,6 +115,7 @@ class SlowLevel:
         self.space, self.estimator = space, estimator
         self.fidelity, self.seed = fidelity, seed
         self.executor = executor or SerialExecutor()
+        self.trains, self.judges = effort_of(estimator) == "training", bool(estimator.metrics)
         self._trainer = estimator if isinstance(estimator, Trainer) else None
         self._task = EstimateTask(estimator, self._trainer.weights if self._trainer else None)
 

@@ -11,13 +11,13 @@ import pytest
 import hwmodels
 from codesign.app.config import parse_config
 from codesign.app.enumerate_run import enumerate_run
-from codesign.app.run import begin
 from codesign.registry import SPACES
 from codesign.space.fixed import FixedSpace
 from codesign.testing.space import SpaceSuite
+from hwmodels.catalog import device
 from hwmodels.errors import SpecError
-from hwmodels.workload.ops import Precision
-from hwmodels.workload.zoo import network
+from hwmodels.workload.rewrite import Semantics
+from hwmodels.workload.source import Source
 
 
 def space_of(**settings: object) -> FixedSpace:
@@ -60,10 +60,7 @@ def test_a_list_makes_the_network_a_choice() -> None:
 
 
 def test_a_network_of_other_content_is_another_space() -> None:
-    one, other = (
-        FixedSpace({"mine": lambda batch, bits=bits: network("ds_cnn", batch=batch, precision=Precision(bits, bits))})
-        for bits in (4, 8)
-    )
+    one, other = (FixedSpace({"mine": Source(network="ds_cnn", inputs=(shape,))}) for shape in ("1x49x10", "1x25x10"))
     assert one.fingerprint != other.fingerprint
     assert space_of(network="ds_cnn").fingerprint != space_of(network="ds_cnn", bits=4).fingerprint
 
@@ -71,7 +68,7 @@ def test_a_network_of_other_content_is_another_space() -> None:
 @pytest.mark.parametrize(
     ("settings", "told"),
     [
-        ({}, "one of network, torch, onnx"),
+        ({}, "one of network, torch, onnx, hf_config, layers"),
         ({"network": "ds_cnn", "onnx": "a.onnx"}, "network and onnx"),
         ({"network": ["ds_cnn", "ds_cnn"]}, "without repeats"),
         ({"network": "ds_cn"}, "did you mean"),
@@ -82,7 +79,26 @@ def test_bad_settings_are_one_line(settings: dict[str, object], told: str) -> No
         space_of(**settings)
 
 
-def test_a_search_refuses_a_network_that_does_not_take_the_images(tmp_path: Path) -> None:
-    with pytest.raises(SpecError, match=r"ds_cnn on digits.*codesign enumerate"):
-        begin(config_of(network="ds_cnn"), tmp_path / "run")
-    assert not (tmp_path / "run").exists()
+def test_bits_are_those_of_the_hardware_unless_stated() -> None:
+    def bits(space: FixedSpace) -> int:
+        return space.lower(np.zeros((1, 1), np.int64), Semantics(True, True)).table.layers.weight_bits[0]
+
+    space, spec = space_of(network="ds_cnn"), device("rpi4").spec
+    assert bits(space) == 8
+    assert bits(space.computed_on([spec])) == 32
+    assert bits(space_of(network="ds_cnn", bits=4).computed_on([spec])) == 4
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"layers": "examples/small_cnn.csv"},
+        {"hf_config": "examples/config.json", "inputs": ["64"], "past": 32},
+        {"onnx": "examples/small_cnn.onnx"},
+        {"network": "ds_cnn", "format": "int4"},
+    ],
+)
+def test_every_source_of_networks_is_one_of_the_space(settings: dict[str, object]) -> None:
+    space = space_of(**settings)
+    assert space.workload(np.zeros(1, np.int64)).macs > 0
+    assert space.describe(np.zeros(1, np.int64))
