@@ -47,8 +47,8 @@ class Ends(NamedTuple):
 class Sensitivity:
     """Costs of P pairs with each of K knobs at both ends.
 
-    base : (P, M). moved : (K, 2, P, M), at the low and the high end; NaN where the pair is infeasible then, or where
-    there is no such design. knobs, metrics : in the order of the axes. more : (M,) whether more of a metric is better.
+    base : (P, M). moved : (K, 2, P, M), at the low and the high end; NaN where the pair is infeasible then.
+    knobs, metrics : in the order of the axes. more : (M,) whether more of a metric is better.
     """
 
     knobs: tuple[Ends, ...]
@@ -144,14 +144,6 @@ def assumed_knobs(spec: Spec, sources: dict[str, str] | None = None) -> tuple[En
     return tuple(found)
 
 
-def _changed(spec: Spec, name: str, end: Any) -> Spec | None:
-    """The design with one knob at an end of its range; None where its other knobs do not allow that."""
-    try:
-        return spec.changed({name: end})
-    except SpecError:
-        return None
-
-
 def sensitivity(
     workloads: Sequence[Workload],
     model: CostModel,
@@ -174,8 +166,9 @@ def sensitivity(
         raise SpecError("sensitivity", "no knob", "at least one knob without a source")
     better = [model.metric(name, where="metrics").better for name in metrics]
     table = layer_table(list(workloads))
-    changed = [[_changed(spec, ends.name, end) for spec in specs] for ends in knobs for end in (ends.low, ends.high)]
-    designs = [list(specs)] + [[new or old for new, old in zip(row, specs, strict=True)] for row in changed]
+    designs = [list(specs)] + [
+        [spec.changed({ends.name: end}) for spec in specs] for ends in knobs for end in (ends.low, ends.high)
+    ]
     size, variants = len(specs), len(designs)
     configs = type(specs[0]).to_table([spec for row in designs for spec in row])
     costs = evaluate_pairs(
@@ -184,7 +177,6 @@ def sensitivity(
     values = np.stack([np.asarray(costs.columns[name], np.float64) for name in metrics], axis=-1)
     values[costs.infeasible > 0] = np.nan
     values = values.reshape(variants, size, len(metrics))
-    values[1:][np.array([[spec is None for spec in row] for row in changed])] = np.nan
     return Sensitivity(
         tuple(knobs),
         tuple(metrics),
