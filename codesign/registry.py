@@ -12,14 +12,15 @@ the instruction set of its trainings before.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from importlib import import_module
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint
 from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from hwmodels.errors import SpecError
+from hwmodels.plugins import installed
 
 __all__ = [
     "ESTIMATORS",
@@ -115,10 +116,7 @@ class Registry:
 
     def names(self) -> tuple[str, ...]:
         """All names, built in and of other packages, in alphabetical order."""
-        return self._names(entry_points(group=self.group))
-
-    def _names(self, installed: Iterable[EntryPoint]) -> tuple[str, ...]:
-        return tuple(sorted({*self._built_in, *(point.name for point in installed)}))
+        return tuple(sorted({*self._built_in, *(point.name for point in installed(self.group))}))
 
     def __getitem__(self, name: str) -> Plugin:
         """The plug-in called `name`.
@@ -127,10 +125,7 @@ class Registry:
         ------
         SpecError : an unknown name, with the nearest match; one that two packages claim, or that does not load.
         """
-        return self._plugin(name, entry_points(group=self.group))
-
-    def _plugin(self, name: str, installed: Iterable[EntryPoint]) -> Plugin:
-        points = [point for point in installed if point.name == name]
+        points = [point for point in installed(self.group) if point.name == name]
         if len(points) + (name in self._built_in) > 1:
             raise SpecError(self.group, name, "a name that one package has: it is registered twice")
         if name in self._built_in:
@@ -138,7 +133,7 @@ class Registry:
             built_in: Plugin = getattr(import_module(module), attribute)
             return built_in
         if not points:
-            raise SpecError.unknown(self.group, name, self._names(installed))
+            raise SpecError.unknown(self.group, name, self.names())
         return _loaded(points[0], self.group)
 
     def parse(self, section: Any, where: str, *, default: str | None = None) -> Chosen | Given:
@@ -158,10 +153,10 @@ class Registry:
             raise SpecError(where, section, "a mapping")
         if set(section) == {"object"}:
             return Given(self, str(section["object"]))
-        name, installed = section.get(self.key, default), entry_points(group=self.group)
-        if name not in self._names(installed):
-            raise SpecError.unknown(f"{where}.{self.key}", str(name), self._names(installed))
-        plugin = self._plugin(name, installed)
+        name = section.get(self.key, default)
+        if name not in self.names():
+            raise SpecError.unknown(f"{where}.{self.key}", str(name), self.names())
+        plugin = self[name]
         given = {key: value for key, value in section.items() if key != self.key}
         known = plugin.settings.model_fields
         for key in given:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 from reprlib import Repr
 
-__all__ = ["SpecError", "nearest"]
+__all__ = ["SpecError", "nearest", "shown"]
 
 
 def nearest(word: str, choices: Iterable[str]) -> str | None:
@@ -33,6 +33,16 @@ def _place(where: str) -> str:
     return line if len(line) <= _LONGEST_PLACE else f"{line[:400]} ... {line[-100:]}"
 
 
+def shown(value: object) -> str:
+    """A value on a part of a line: containers of a user's file may be huge, or hold themselves by aliases.
+
+    >>> shown(["a"] * 100)
+    "['a', 'a', 'a', 'a', 'a', 'a', 'a', 'a', 'a', 'a', 'a', 'a', ...]"
+    """
+    text = _SHORT.repr(value) if isinstance(value, dict | list | tuple) else str(value)
+    return " ".join(text.split())[:120]
+
+
 class SpecError(ValueError):
     """User input that cannot be taken, told in one line.
 
@@ -49,10 +59,8 @@ class SpecError(ValueError):
 
     def __init__(self, where: str, got: object, expected: str, hint: str | None = None) -> None:
         self.where, self.got, self.expected, self.hint = where, got, expected, hint
-        # Containers of a user's file may be huge, or hold themselves a thousand times by aliases.
-        shown = " ".join((_SHORT.repr(got) if isinstance(got, dict | list | tuple) else str(got)).split())
         tail = f" ({hint})" if hint else ""
-        super().__init__(f"{_place(where)}: {shown[:120]} is not {expected}{tail}")
+        super().__init__(f"{_place(where)}: {shown(got)} is not {expected}{tail}")
 
     @classmethod
     def missing(cls, where: str, what: str, hint: str | None = None) -> SpecError:

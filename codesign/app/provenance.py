@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-__all__ = ["changed_host", "changed_keys", "host"]
+__all__ = ["changed_host", "changed_keys", "first_difference", "host"]
 
 _INSTRUCTION_SETS = (("avx512f", "avx512"), ("avx2", "avx2"))
 
@@ -52,6 +52,21 @@ def changed_host(began: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[str,
     same = first.get("instruction_set") == here.get("instruction_set")
     effect = "trainings under one instruction set end alike" if same else "trainings may end with other weights"
     return (f"the run began on {told}: {effect}",)
+
+
+def first_difference(key: str, began: Any, now: Any) -> tuple[str, Any, Any] | None:
+    """Where two values of a manifest differ first: the dotted key, and both values there; None where they are equal.
+
+    >>> first_difference("device", {"clock_hz": 1.0, "tiles": 4}, {"clock_hz": 1.0, "tiles": 8})
+    ('device.tiles', 4, 8)
+    """
+    if not isinstance(began, Mapping) or not isinstance(now, Mapping):
+        return None if began == now else (key, began, now)
+    for name in (*began, *(name for name in now if name not in began)):
+        found = first_difference(f"{key}.{name}", began.get(name), now.get(name))
+        if found is not None:
+            return found
+    return None
 
 
 def changed_keys(began: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hwmodels.errors import SpecError
+from hwmodels.errors import SpecError, shown
 
 if TYPE_CHECKING:
     from codesign.app.config import RunConfig
@@ -97,7 +97,7 @@ def reopen(
     """
     from codesign.app.assemble import dataset_of, executor_of, joint_space, manifest, search_of
     from codesign.app.config import parse_config
-    from codesign.app.provenance import changed_host
+    from codesign.app.provenance import changed_host, first_difference
     from codesign.store import RunBlobs, RunStore, checked_manifest
 
     objects = _given({"strategy": strategy, "estimator": estimator, "architecture": space})
@@ -114,8 +114,9 @@ def reopen(
     joint = joint_space(config, data)
     now = manifest(config, data, joint)
     for key in ("data", "space", "family", "model_version", "device", "versions"):
-        if began[key] != now[key]:
-            raise SpecError(f"{folder / 'manifest.json'}: {key}", now[key], f"what the run began with: {began[key]}")
+        if (differs := first_difference(key, began[key], now[key])) is not None:
+            place, at_first, here = differs
+            raise SpecError(f"{folder / 'manifest.json'}: {place}", here, f"what the run began with: {shown(at_first)}")
     for key in ("strategy", "estimator"):
         first = began["config"].get(key)
         if isinstance(first, Mapping) and "object" in first and first != now["config"][key]:

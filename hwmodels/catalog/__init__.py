@@ -94,6 +94,12 @@ def device(name: str) -> Device:
         return load_device(Path(name))
     if name not in device_names():
         raise SpecError.unknown("device", name, device_names())
+    return _shipped(name)
+
+
+@cache
+def _shipped(name: str) -> Device:
+    """A file of the package, which does not change while it is in use."""
     return load_device(Path(str(files("hwmodels") / "catalog" / f"{name}.yaml")))
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
-from importlib.metadata import entry_points
 from operator import attrgetter
 from typing import Any, Literal, NamedTuple
 
@@ -19,6 +18,7 @@ import numpy.typing as npt
 
 from hwmodels.errors import SpecError
 from hwmodels.families.spec import Column, Spec
+from hwmodels.plugins import installed
 from hwmodels.workload.ops import Row
 
 __all__ = [
@@ -298,7 +298,7 @@ _BUILT_IN = {
 
 def families() -> tuple[str, ...]:
     """Names of all registered families, built in and plugged in."""
-    return tuple(sorted({*_BUILT_IN, *(point.name for point in entry_points(group="hwmodels.families"))}))
+    return tuple(sorted({*_BUILT_IN, *(point.name for point in installed("hwmodels.families"))}))
 
 
 def family(name: str) -> CostModel:
@@ -327,7 +327,7 @@ def _place(name: str) -> tuple[str, str]:
     if name in _BUILT_IN:
         module, _, attribute = _BUILT_IN[name].partition(":")
         return module, attribute
-    for point in entry_points(group="hwmodels.families"):
+    for point in installed("hwmodels.families"):
         if point.name == name:
             return point.module, point.attr
     raise SpecError.unknown("family", name, families())

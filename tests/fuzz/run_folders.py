@@ -106,7 +106,7 @@ def _rows(run: Path, rng: Rng) -> None:
                 row, value = pick(rng, found)
                 changed = _changed(value, rng)
                 database.execute(f"UPDATE {table} SET {column} = ? WHERE rowid = ?", (changed, row))
-    except (sqlite3.Error, OverflowError, UnicodeEncodeError):
+    except (sqlite3.Error, OverflowError, UnicodeError):
         return  # the database is damaged already, or has a rule against this value
 
 

@@ -96,7 +96,7 @@ slow: {trainings: 2, draws: 2, recipe: {epochs: 1}}
     """architecture: {space: fixed, network: lenet5}
 hardware: {device: rpi5, knobs: {threads: [1, 2, 4]}, search: inner}
 objectives: [latency_s]
-estimator: {name: tradeoff}
+estimator: {name: none}
 strategy: {name: random}
 """,
 )
