@@ -80,13 +80,53 @@ def console(*, error: bool = False) -> Any:
 
 
 def print_table(headers: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """A table as wide as the terminal: sentences wrap, words and numbers stay whole as long as there is room."""
     from rich import box
     from rich.table import Table
 
-    table = Table(*headers, box=box.SIMPLE_HEAD)
-    for row in rows:
-        table.add_row(*map(str, row))
-    console().print(table)
+    cells = [tuple(map(str, row)) for row in rows]
+    target = console()
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    columns = [(header, *(row[i] for row in cells)) for i, header in enumerate(headers)]
+    room = target.width - 2 * len(headers) - 1
+    for header, width in zip(headers, _widths(columns, room), strict=True):
+        table.add_column(header, overflow="fold", width=width)
+    for row in cells:
+        table.add_row(*row)
+    target.print(table)
+
+
+_NARROWEST = 8  # characters that a column of words keeps where there is no room for its longest one
+
+
+def _widths(columns: Sequence[Sequence[str]], room: int) -> list[int]:
+    """Widths of columns, header and cells each: whole words first, then whole cells as far as `room` goes.
+
+    Where not even the words fit, the widest columns without a number are narrowed, and their words fold.
+
+    >>> _widths([("knob", "sram_bytes_per_cycle"), ("value", "1.5e-06")], 20)
+    [13, 7]
+    >>> _widths([("meaning", "one two three"), ("value", "7")], 14)
+    [9, 5]
+    """
+    whole = [max(map(len, column)) for column in columns]
+    is_text = [not any(cell[:1].isdigit() for cell in column[1:]) for column in columns]
+    widths = [max(map(_unbroken, column)) for column in columns]
+    while sum(widths) > room:
+        wide = [i for i, text in enumerate(is_text) if text and widths[i] > _NARROWEST]
+        if not wide:
+            break
+        widths[max(wide, key=widths.__getitem__)] -= 1
+    while sum(widths) < min(room, sum(whole)):
+        short = [i for i in range(len(widths)) if widths[i] < whole[i]]
+        widths[min(short, key=widths.__getitem__)] += 1
+    return widths
+
+
+def _unbroken(cell: str) -> int:
+    """The longest part of a cell that shall not be broken: a word, or a number with its unit."""
+    is_quantity = cell[:1].isdigit() and cell.count(" ") == 1
+    return len(cell) if is_quantity else max(map(len, cell.split()), default=0)
 
 
 def pretty(row: Mapping[Any, Any], columns: Sequence[str]) -> list[str]:

@@ -54,3 +54,24 @@ def test_a_warning_is_one_line_without_its_place(run, tmp_path):
     code, _, err = run("estimate", "--layers", str(tmp_path / "net.csv"), "--device", "tpu_v1")
     assert code == 0
     assert err == "codesign: net.csv: line 2, column Sparsity: sparsity 2:4 is not modelled, every weight counts\n"
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 120])
+def test_a_narrow_terminal_breaks_no_number_and_loses_no_letter(width: int, monkeypatch, capsys) -> None:
+    from rich.console import Console
+
+    from codesign.cli import printing
+
+    monkeypatch.setattr(printing, "console", lambda: Console(width=width))
+    headers = ("knob", "value", "latency", "meaning")
+    rows = [
+        ("sram_bytes_per_cycle", "1.25e-06", "16.9 ms", "bytes that a buffer gives a cycle, both halves"),
+        ("clock_hz", "2.4e+09", "1.04 s", "of array, buffers and vector unit"),
+    ]
+    printing.print_table(headers, rows)
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= width
+    for number in ("1.25e-06", "16.9 ms", "2.4e+09", "1.04 s"):
+        assert any(number in line for line in lines), number
+    letters = "".join(sorted("".join("".join(lines).replace("─", "").split())))
+    assert letters == "".join(sorted("".join("".join((*headers, *(cell for row in rows for cell in row))).split())))
