@@ -308,6 +308,13 @@ def _upsample(operator: ops.Upsample, node: Node, inputs: list[ops.Shape]) -> Op
     return partial(F.interpolate, size=size, mode=operator.mode, align_corners=corners)
 
 
+def _rearrange(operator: ops.Rearrange, node: Node, inputs: list[ops.Shape]) -> Operation:
+    """The channel shuffle of two groups [Zhang et al., CVPR 2018]; no other copy says where elements go."""
+    if operator.what != "channel shuffle":
+        raise SpecError(node.name, operator.what, "a channel shuffle: other copies do not say where elements go")
+    return partial(F.channel_shuffle, groups=2)
+
+
 _REDUCE: dict[str, Callable[..., Tensor]] = {
     "mean": torch.mean,
     "sum": torch.sum,
@@ -337,6 +344,7 @@ _BUILDERS: dict[type, Callable[..., Operation]] = {
     ops.Embedding: lambda op, node, inputs: nn.Embedding(op.entries, op.features),
     ops.Zeros: lambda op, node, inputs: partial(torch.zeros, op.shape),
     ops.Constant: lambda op, node, inputs: _Constant(op.shape),
+    ops.Rearrange: _rearrange,
     ops.Upsample: _upsample,
     ops.PixelShuffle: lambda op, node, inputs: partial(F.pixel_shuffle, upscale_factor=op.factor),
     ops.Concat: _concat,

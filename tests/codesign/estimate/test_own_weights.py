@@ -17,6 +17,7 @@ from codesign.testing.estimator import EstimatorSuite
 from hwmodels.errors import SpecError
 from hwmodels.numerics import FLOAT, Numerics
 from hwmodels.workload.from_torch import from_torch, load_torch
+from hwmodels.workload.ops import Precision
 from tests.codesign import own_module
 
 FILE = Path(own_module.__file__)
@@ -27,7 +28,7 @@ def target(name: str) -> str:
 
 
 def requests() -> list[Request]:
-    workload = load_torch(target("trained"))
+    workload = load_torch(target("trained"), precision=Precision(32, 32))
     return [Request((0,), workload, numerics, 1.0, 3) for numerics in (FLOAT, Numerics(8, 8), Numerics(2, 2))]
 
 

@@ -20,6 +20,7 @@ from hwmodels.workload.ops import (
     PixelShuffle,
     Pool2d,
     Precision,
+    Rearrange,
     Recurrent,
     Select,
     Split,
@@ -131,3 +132,13 @@ def test_unknown_operator_is_named() -> None:
     workload = Workload.of("net", [Node("odd", Fancy(), (), (1, 2), Precision())], ["odd"])  # type: ignore[arg-type]
     with pytest.raises(SpecError, match="net: odd: Fancy is not one of"):
         to_module(workload)
+
+
+def test_a_channel_shuffle_interleaves_two_groups_and_no_other_copy_is_guessed() -> None:
+    net = Builder("shuffled", (1, 4, 1, 2))
+    shuffled = to_module(net.finish(net.add(Rearrange("channel shuffle", (1, 4, 1, 2)), net.input)))
+    images = torch.arange(8.0).reshape(1, 4, 1, 2)
+    assert torch.equal(shuffled(images)[0, :, 0, 0], torch.tensor([0.0, 4.0, 2.0, 6.0]))
+    net = Builder("rolled", (1, 4, 1, 2))
+    with pytest.raises(SpecError, match="do not say where elements go"):
+        to_module(net.finish(net.add(Rearrange("roll", (1, 4, 1, 2)), net.input)))
