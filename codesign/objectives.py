@@ -66,7 +66,8 @@ class Limit(NamedTuple):
 
         largest: value / bound - 1; least: 1 - value / bound
         """
-        over: F64 = values / self.bound - 1.0
+        with np.errstate(over="ignore"):  # beyond every number is beyond the bound
+            over: F64 = values / self.bound - 1.0
         return -over if self.least else over
 
     def tighter(self, other: Limit) -> Limit:

@@ -67,7 +67,7 @@ def _owner(path: Path) -> dict[str, Any] | None:
     try:
         owner = json.loads(path.read_text())
         return {"pid": int(owner["pid"]), "host": str(owner["host"]), "started": owner["started"]}
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return None
 
 

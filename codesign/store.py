@@ -18,6 +18,7 @@ import hashlib
 import io
 import json
 import sqlite3
+import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
@@ -34,12 +35,17 @@ from codesign.run_rows import EvaluatedPair, estimate_of, ledger_of, pair_of
 from codesign.strategy.base import State
 from codesign.two_level.ledger import Ledger
 from hwmodels.documents import read_text
-from hwmodels.errors import SpecError
+from hwmodels.errors import SpecError, shown
 from hwmodels.files import check_new_folder, make_folder, strict_json, write_bytes, write_text
 
 __all__ = ["EvaluatedPair", "Generation", "RunBlobs", "RunStore", "check_run_folder", "checked_manifest"]
 
 _Made = TypeVar("_Made")
+# What readers of JSON, of npz files and of zip files raise where bytes are damaged.
+_UNREADABLE = (
+    ValueError, TypeError, KeyError, OSError, EOFError, BadZipFile, NotImplementedError, RuntimeError, RecursionError,
+    MemoryError, zlib.error,
+)  # fmt: skip
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS weights (key TEXT PRIMARY KEY, payload BLOB NOT NULL, seconds REAL NOT NULL);
 CREATE TABLE IF NOT EXISTS estimates (key TEXT PRIMARY KEY, record TEXT NOT NULL);
@@ -258,8 +264,8 @@ class RunStore:
             for row in self._db.execute(query):
                 try:
                     found.append(made(row))
-                except (ValueError, TypeError, KeyError, OSError, EOFError, BadZipFile) as error:
-                    self._damaged(self._path, f"a row of it: {error}")
+                except _UNREADABLE as error:
+                    self._damaged(self._path, f"a row of it: {shown(error)}")
         except (sqlite3.Error, UnicodeDecodeError) as error:
             self._damaged(self._path, str(error))
         return found
@@ -289,8 +295,13 @@ class RunStore:
         make_folder(self.folder / "fast")
         write_bytes(self.folder / "fast" / f"{number:05d}.parquet", sink.getvalue())
 
-    def read_fast(self, columns: Sequence[str]) -> dict[str, npt.NDArray[Any]]:
-        """Named columns over all finished generations, each (P,); files that are damaged are left out and noted."""
+    def read_fast(
+        self, columns: Sequence[str], *, choices: Mapping[str, int] | None = None
+    ) -> dict[str, npt.NDArray[Any]]:
+        """Named columns over all finished generations, each (P,); files that are damaged are left out and noted.
+
+        choices : column of whole numbers -> how many values it has, from 0 on; a file with others is damaged.
+        """
         import pyarrow as pa
         import pyarrow.parquet as pq
 
@@ -299,7 +310,9 @@ class RunStore:
         tables = []
         for path in paths:
             try:
-                tables.append(pq.read_table(path, columns=list(columns)))
+                table = pq.read_table(path, columns=list(columns))
+                _check_choices(table, choices or {})
+                tables.append(table)
             except FileNotFoundError:
                 self._lost(path, "missing")
             except (pa.ArrowException, OSError, ValueError, KeyError) as error:
@@ -314,6 +327,14 @@ class RunStore:
         error = str(SpecError(str(path), "this part of the run", "whole", what))
         if error not in self.damage:
             self.damage.append(error)
+
+
+def _check_choices(table: Any, choices: Mapping[str, int]) -> None:
+    """ValueError where a column holds what is none of its choices."""
+    for name, count in choices.items():
+        values = table[name].to_numpy()
+        if values.dtype.kind not in "iu" or (values.size and not 0 <= int(values.min()) <= int(values.max()) < count):
+            raise ValueError(f"{name} holds values outside the space")
 
 
 _MAPPINGS = ("config", "versions", "device")
@@ -331,10 +352,9 @@ def checked_manifest(store: RunStore) -> dict[str, Any]:
     for key in _KEYS:
         if key not in content:
             raise SpecError.missing(where, f"key {key}")
-        if key in _MAPPINGS and not isinstance(content[key], dict):
+    for key in (*_MAPPINGS, "executor", "host"):
+        if not isinstance(content.get(key, {}), dict):
             raise SpecError(f"{where}: {key}", content[key], "a mapping")
-    if not isinstance(content.get("executor", {}), dict):
-        raise SpecError(f"{where}: executor", content["executor"], "a mapping")
     return content
 
 

@@ -24,13 +24,13 @@ _SHORT = Repr()
 _SHORT.maxlevel, _SHORT.maxlist, _SHORT.maxtuple, _SHORT.maxdict, _SHORT.maxstring = 3, 12, 12, 8, 80
 
 
-_LONGEST_PLACE = 600
+_LONGEST = 600
 
 
-def _place(where: str) -> str:
-    """A place on one line, its middle left out where a cell or key of the user made it long."""
-    line = " ".join(where.split())
-    return line if len(line) <= _LONGEST_PLACE else f"{line[:400]} ... {line[-100:]}"
+def _line(text: str) -> str:
+    """A text on one line, its middle left out where a cell or key of the user made it long."""
+    line = " ".join(text.split())
+    return line if len(line) <= _LONGEST else f"{line[:400]} ... {line[-100:]}"
 
 
 def shown(value: object) -> str:
@@ -60,7 +60,7 @@ class SpecError(ValueError):
     def __init__(self, where: str, got: object, expected: str, hint: str | None = None) -> None:
         self.where, self.got, self.expected, self.hint = where, got, expected, hint
         tail = f" ({hint})" if hint else ""
-        super().__init__(f"{_place(where)}: {shown(got)} is not {expected}{tail}")
+        super().__init__(f"{_line(where)}: {shown(got)} is not {_line(expected)}{tail}")
 
     @classmethod
     def missing(cls, where: str, what: str, hint: str | None = None) -> SpecError:
@@ -70,7 +70,7 @@ class SpecError(ValueError):
         rows.csv: column seconds is missing
         """
         error = cls(where, what, "there", hint)
-        error.args = (f"{_place(where)}: {what} is missing" + (f" ({hint})" if hint else ""),)
+        error.args = (f"{_line(where)}: {what} is missing" + (f" ({hint})" if hint else ""),)
         return error
 
     @classmethod

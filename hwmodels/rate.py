@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from math import isfinite
+from math import inf
 
 import numpy as np
 import numpy.typing as npt
@@ -50,7 +50,7 @@ def at_rate(model: CostModel, rate_hz: float | None, *, where: str = "rate_hz") 
     """
     if rate_hz is None:
         return model
-    if not (isfinite(rate_hz) and rate_hz > 0):
+    if not (0 < rate_hz < inf):
         raise SpecError(where, rate_hz, "a number of inferences a second above 0")
     if model.static_energy is None:
         raise SpecError(where, f"family {model.name}", "one that says what it draws when idle")

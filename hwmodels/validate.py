@@ -87,7 +87,8 @@ def score(
         return float((spearmanr if metric == "spearman" else kendalltau)(p, q).statistic)
     if metric == "mean_absolute_error":
         return float(np.mean(np.abs(p - q)))
-    relative = 100.0 * (p - q) / q
+    with np.errstate(over="ignore"):
+        relative = 100.0 * (p - q) / q
     if metric == "bias":
         return float(np.mean(relative))
     size = np.abs(relative)

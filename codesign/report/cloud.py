@@ -6,8 +6,8 @@ picture; the report only counts them. The sample follows from the seed of the ru
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -95,15 +95,16 @@ def cloud_of(
     """Sample up to `pruned` pruned and `deferred` deferred pairs of a run."""
     axes = shown_axes(space.hardware.model, summary.objectives)
     metrics = tuple(dict.fromkeys((*axes, *summary.objectives)))
-    columns = store.read_fast(["reason", *metrics])
+    model = space.hardware.model
+    names = Reasons(constraints=cost_constraints(config, model), infeasible=model.infeasible_reasons).names[1:]
+    genes = {f"gene_{i}": int(count) for i, count in enumerate(space.cardinalities)}
+    columns = store.read_fast(["reason", *metrics, *genes], choices={"reason": len(names) + 1, **genes})
     code = columns["reason"].astype(np.int64)
     whole = np.all([np.isfinite(columns[name]) for name in metrics], axis=0)
     rng = np.random.default_rng(np.random.SeedSequence([config.seed, _PURPOSE]))
     dropped = np.flatnonzero((code != KEPT) & whole)
-    waiting = _deferred(store, space, summary, np.flatnonzero((code == KEPT) & whole))
+    waiting = _deferred(columns, space, summary, np.flatnonzero((code == KEPT) & whole))
     chosen = [np.sort(rng.permutation(rows)[:limit]) for rows, limit in ((dropped, pruned), (waiting, deferred))]
-    model = space.hardware.model
-    names = Reasons(constraints=cost_constraints(config, model), infeasible=model.infeasible_reasons).names[1:]
     rows = np.concatenate(chosen)
     unlisted = summary.ledger.considered - len(code)
     return Cloud(
@@ -123,11 +124,10 @@ _PURPOSE = 7_001  # keeps this stream apart from those of the search
 
 
 def _deferred(
-    store: RunStore, space: JointSpace, summary: Summary, kept: npt.NDArray[np.int64]
+    columns: Mapping[str, npt.NDArray[Any]], space: JointSpace, summary: Summary, kept: npt.NDArray[np.int64]
 ) -> npt.NDArray[np.int64]:
     """Rows of `kept` without an evaluated pair."""
-    names = [f"gene_{i}" for i in range(space.n_genes)]
-    genes = store.read_fast(names)
-    survivors = np.stack([genes[name][kept] for name in names], axis=1).astype(np.int64)
+    genes = [columns[f"gene_{i}"][kept] for i in range(space.n_genes)]
+    survivors = np.stack(genes, axis=1).astype(np.int64)
     told = np.array([pair.genotype for pair in summary.evaluated], np.int64).reshape(-1, space.n_genes)
     return kept[find_rows(survivors, told, space.cardinalities) < 0]

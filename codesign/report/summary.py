@@ -235,7 +235,8 @@ def _shortfall(store: RunStore, config: RunConfig, space: JointSpace, archive: A
     if archive.members:
         return (f"no pair is evaluated at full fidelity: {len(archive.members):,} are below it",)
     names = [f"gene_{i}" for i in range(space.n_genes)]
-    columns = store.read_fast(names)
+    sizes = map(int, space.cardinalities)
+    columns = store.read_fast(names, choices=dict(zip(names, sizes, strict=True)))
     pairs = np.stack([columns[name] for name in names], axis=1).astype(np.int64)
     chosen = even_sample(len(pairs), MOST_PAIRS)
     limits: tuple[Limit, ...] = limits_of(space.hardware.model, cost_constraints(config, space.hardware.model))

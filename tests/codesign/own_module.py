@@ -44,7 +44,7 @@ class Functional(SmallNet):
 
 
 def trained() -> tuple[nn.Module, Tensor]:
-    """Random features under a linear layer by ridge regression: far from chance in no time, and left in training mode."""
+    """Random features under a linear layer by ridge regression: far from chance, and left in training mode."""
     with torch.random.fork_rng(), torch.no_grad():
         torch.manual_seed(0)
         net, data = SmallNet(), load("digits")

@@ -10,10 +10,10 @@ import sqlite3
 import subprocess
 import sys
 import time
-from typing import ClassVar
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 

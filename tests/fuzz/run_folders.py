@@ -60,6 +60,8 @@ def run_folder(rng: Rng, folder: Path) -> Any:
 
 def _manifest(run: Path, rng: Rng) -> None:
     path = run / "manifest.json"
+    if path.is_dir():
+        return
     text = path.read_text(errors="replace") if path.is_file() else "{}"
     if rng.random() < 0.5:
         path.write_bytes(damaged_text(text, rng))
@@ -124,7 +126,7 @@ def _changed(value: Any, rng: Rng) -> Any:
 
 
 def _pairs(run: Path, rng: Rng) -> None:
-    files = sorted((run / "fast").glob("*.parquet"))
+    files = [path for path in sorted((run / "fast").glob("*.parquet")) if path.is_file()]
     if not files:
         return
     path = pick(rng, files)

@@ -53,10 +53,20 @@ def _write(path: Path, text: str, data: Any, rng: Rng) -> Path:
         path.write_text(json.dumps(broken))
         return path
     # JSON is YAML, and its writer knows nested data best; block style half of the time.
-    as_json = rng.random() < 0.5
+    as_json = rng.random() < 0.5 or _depth(broken) > 100  # its writer of YAML nests no deeper
     written = json.dumps(broken, ensure_ascii=False) if as_json else yaml.safe_dump(broken, allow_unicode=True)
     path.write_bytes(written.encode(errors="surrogatepass"))
     return path
+
+
+def _depth(data: Any) -> int:
+    """How deep plain data are nested."""
+    depth, level = 0, [data]
+    while level:
+        depth += 1
+        level = [x for part in level if isinstance(part, dict | list)
+                 for x in (part.values() if isinstance(part, dict) else part)]  # fmt: skip
+    return depth
 
 
 def _totals(workload: Workload, on: Any, spec: Any) -> dict[str, Any]:
@@ -177,7 +187,7 @@ def measurement_csv(rng: Rng, folder: Path) -> list[float]:
     path = folder / "m.csv"
     path.write_bytes(damaged_text(_MEASURED, rng))
     rows = read_measurements(path)
-    return [float(workload_of(row).macs) for row in rows[:10]] + [row.seconds for row in rows]
+    return [float(min(workload_of(row).macs, 2**200)) for row in rows[:10]] + [row.seconds for row in rows]
 
 
 @cache

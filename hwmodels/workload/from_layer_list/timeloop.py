@@ -178,7 +178,7 @@ def _indices(space: Mapping[str, Any], sizes: Mapping[str, int], where: str) -> 
         raise SpecError(where, projection, "a list of axes as its projection")
     for terms in projection:
         is_sum = isinstance(terms, list) and 1 <= len(terms) <= 2
-        if not is_sum or not all(isinstance(t, list) and 1 <= len(t) <= 2 and t[0] in sizes for t in terms):
+        if not is_sum or not all(isinstance(t, list) and 1 <= len(t) <= 2 and str(t[0]) in sizes for t in terms):
             raise SpecError(f"{where}: projection", terms, f"a sum of one or two of {', '.join(sizes)}")
     return [[list(map(str, term)) for term in terms] for terms in projection]
 
