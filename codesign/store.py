@@ -349,12 +349,12 @@ def checked_manifest(store: RunStore) -> dict[str, Any]:
     SpecError : names the key that is missing or of another kind.
     """
     content, where = store.manifest, str(store.folder / "manifest.json")
-    for key in _KEYS:
-        if key not in content:
-            raise SpecError.missing(where, f"key {key}")
     for key in (*_MAPPINGS, "executor", "host"):
         if not isinstance(content.get(key, {}), dict):
             raise SpecError(f"{where}: {key}", content[key], "a mapping")
+    for key in _KEYS:
+        if key not in content:
+            raise SpecError.missing(where, f"key {key}")
     return content
 
 

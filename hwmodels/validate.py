@@ -28,6 +28,8 @@ __all__ = ["REFERENCE_VARIABLE", "ReferenceTables", "Score", "open_tables", "sco
 
 REFERENCE_VARIABLE = "CODESIGN_REFERENCE"
 
+_FARTHEST = 1e300  # percent; a published value may be so small that the quotient is beyond every number
+
 MetricName = Literal[
     "exact_fraction",
     "max_error",
@@ -88,7 +90,7 @@ def score(
     if metric == "mean_absolute_error":
         return float(np.mean(np.abs(p - q)))
     with np.errstate(over="ignore"):
-        relative = 100.0 * (p - q) / q
+        relative = np.clip(100.0 * (p - q) / q, -_FARTHEST, _FARTHEST)
     if metric == "bias":
         return float(np.mean(relative))
     size = np.abs(relative)
