@@ -188,6 +188,7 @@ SPACES = Registry(
         "chain": "codesign.space.chain:PLUGIN",
         "fixed": "codesign.space.fixed:PLUGIN",
         "mobile": "codesign.space.mobile:PLUGIN",
+        "transformer": "codesign.space.transformer:PLUGIN",
     },
     key="space",
 )

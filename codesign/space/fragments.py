@@ -4,7 +4,7 @@ A fragment is a piece of a network between two tensors: a stem, a block, a tail.
 enters and on the choice of its place alone, so a batch of a hundred thousand networks has some hundred distinct
 fragments. Each is built as a graph and rewritten as the runtime does, once; a network is then its fragments' rows and
 edges one after the other. That equals the network built and rewritten as a whole, provided that nothing is fused across
-a boundary: a fragment never begins with a normalisation or an activation, and carries no constant zeros.
+a boundary: a fragment never begins with a batch normalisation or an activation, and carries no constant zeros.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ import numpy.typing as npt
 from hwmodels.errors import SpecError
 from hwmodels.kernel_cache import cached_njit
 from hwmodels.workload.graph import Builder
-from hwmodels.workload.ops import Activation, Norm, Precision, Rearrange, Row, Shape
-from hwmodels.workload.rewrite import Semantics, rewrite
+from hwmodels.workload.ops import Conv2d, Precision, Rearrange, Row, Shape
+from hwmodels.workload.rewrite import Semantics, absorbs, rewrite
 from hwmodels.workload.table import LayerTable, Networks, RowBank, layer_table
 
 __all__ = ["Fragment", "FragmentChain"]
@@ -108,8 +108,8 @@ class FragmentChain:
         output = build(net, source, *values)
         workload = net.finish(output)
         begins = [node.operator for node in workload if source in node.inputs]
-        if not self._is_first and any(isinstance(operator, Norm | Activation) for operator in begins):
-            raise SpecError("fragment", type(begins[0]).__name__, "no normalisation or activation first")
+        if not self._is_first and any(absorbs(Conv2d.square(1, 1), operator) for operator in begins):
+            raise SpecError("fragment", type(begins[0]).__name__, "no batch normalisation or activation first")
         table = layer_table([rewrite(workload, self.semantics)])
         skipped = 0 if self._is_first else 1
         rows = [table.layers.row(int(i)) for i in table.rows_of(0)]

@@ -39,7 +39,7 @@ from hwmodels.workload.ops import (
 )
 from hwmodels.workload.zoo.record import Entry
 
-__all__ = ["ENTRIES", "Transformer", "transformer"]
+__all__ = ["ENTRIES", "Transformer", "block", "embed", "head", "transformer"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,13 +103,13 @@ def transformer(shape: Transformer, past: int = 0) -> Callable[[Builder], str | 
 
     def write(net: Builder) -> str | tuple[str, ...]:
         _check(net, shape, past)
-        x = _embed(net, shape)
+        x = embed(net, shape)
         for window in shape.windows or (0,) * shape.depth:
-            x = _block(net, shape, x, past, window)
+            x = block(net, shape, x, past, window)
         if shape.pre_norm:
             x = net.add(Norm(shape.norm), x)
         if shape.causal:
-            return _head(net, shape, x)
+            return head(net, shape, x)
         if shape.pooler:
             return net.add(Activation("tanh"), net.linear(net.add(Select(axis=1), x), shape.features)), x
         return x
@@ -117,10 +117,10 @@ def transformer(shape: Transformer, past: int = 0) -> Callable[[Builder], str | 
     return write
 
 
-def _head(net: Builder, shape: Transformer, x: str) -> str:
+def head(net: Builder, shape: Transformer, x: str) -> str:
     """A score a word; tied to the table of word vectors, it stores its bias alone."""
-    head = Linear(shape.vocabulary, bias=shape.head_bias)
-    return net.add(Shared(head, shape.vocabulary * shape.head_bias) if shape.tied_head else head, x)
+    scores = Linear(shape.vocabulary, bias=shape.head_bias)
+    return net.add(Shared(scores, shape.vocabulary * shape.head_bias) if shape.tied_head else scores, x)
 
 
 def _check(net: Builder, shape: Transformer, past: int) -> None:
@@ -135,7 +135,7 @@ def _check(net: Builder, shape: Transformer, past: int) -> None:
         raise SpecError(f"{net.name}: past", past, "0 for an encoder, which keeps nothing")
 
 
-def _embed(net: Builder, shape: Transformer) -> str:
+def embed(net: Builder, shape: Transformer) -> str:
     """Word, position and type vectors, summed; the position and type rows are read once a token."""
     tokens = net.shape(net.input)
     parts = [net.add(Embedding(shape.vocabulary, shape.features), net.input)]
@@ -146,7 +146,7 @@ def _embed(net: Builder, shape: Transformer) -> str:
     return net.add(Norm(shape.norm), x) if shape.embedding_norm else x
 
 
-def _block(net: Builder, shape: Transformer, x: str, past: int, window: int) -> str:
+def block(net: Builder, shape: Transformer, x: str, past: int, window: int) -> str:
     """Attention and a feed-forward network, each with its residual and its norm before or after."""
     if shape.parallel:
         y = z = net.add(Norm(shape.norm), x)
