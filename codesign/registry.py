@@ -187,6 +187,7 @@ SPACES = Registry(
         "cell": "codesign.space.cell:PLUGIN",
         "chain": "codesign.space.chain:PLUGIN",
         "fixed": "codesign.space.fixed:PLUGIN",
+        "micro": "codesign.space.micro:PLUGIN",
         "mobile": "codesign.space.mobile:PLUGIN",
         "transformer": "codesign.space.transformer:PLUGIN",
     },

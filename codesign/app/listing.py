@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
-from codesign.registry import Plugin, Registry
+from codesign.registry import SPACES, Plugin, Registry
+from hwmodels.documents import parse_yaml
+from hwmodels.errors import SpecError
 from hwmodels.families.base import CostModel
 from hwmodels.units import split_unit
 
-__all__ = ["family_record", "plugin_record", "plugin_records", "setting_records"]
+if TYPE_CHECKING:
+    from codesign.space.architecture import ArchitectureSpace
+
+__all__ = ["family_record", "plugin_record", "plugin_records", "setting_records", "space_record"]
 
 _LIMITS = {
     "minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "exclusiveMaximum": "<", "minItems": "items >=",
@@ -19,6 +24,44 @@ _LIMITS = {
 def plugin_records(registry: Registry) -> list[dict[str, Any]]:
     """Every plug-in of a registry, by name."""
     return [plugin_record(name, registry[name]) for name in registry.names()]
+
+
+def space_record(
+    name: str, settings: Sequence[str], *, data: str = "digits", sample: int = 3, seed: int = 0
+) -> dict[str, Any]:
+    """A space with some of its networks.
+
+    Parameters
+    ----------
+    settings : assignments as ``width=[8,16]``, their values in YAML. data : name of a data set without files.
+
+    Raises
+    ------
+    SpecError : an unknown space, setting or data set, or a value that does not fit.
+    """
+    import numpy as np
+
+    from codesign.data import load
+
+    section: dict[str, Any] = {SPACES.key: name}
+    for assignment in settings:
+        key, equals, text = assignment.partition("=")
+        if not equals:
+            raise SpecError("--set", assignment, "an assignment as width=[8,16]")
+        section[key.strip()] = parse_yaml(text, where=f"--set {key.strip()}")
+    space: ArchitectureSpace = SPACES.parse(section, "space").make(load(data))
+    drawn = space.sample(sample, np.random.default_rng(seed)) if sample else np.empty((0, space.n_genes), np.int64)
+    networks = [(space.describe(point), space.workload(point)) for point in drawn]
+    return {
+        "name": name,
+        "meaning": SPACES[name].meaning,
+        "points": space.size,
+        "genes": [{"name": gene.name, "choices": list(gene.choices)} for gene in space.genes],
+        "networks": [
+            {"network": described, "parameters": workload.parameters, "macs": workload.macs}
+            for described, workload in networks
+        ],
+    }
 
 
 def plugin_record(name: str, plugin: Plugin) -> dict[str, Any]:

@@ -26,6 +26,32 @@ def spaces(as_json: Json = False) -> None:
 
 
 @app.command()
+def space(
+    name: Annotated[str, typer.Argument(help="Space of networks, see `codesign spaces`.")],
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="A setting, as width=[8,16] in YAML (repeatable).")
+    ] = None,
+    data: Annotated[str, typer.Option(help="Data set that gives the images and the classes.")] = "digits",
+    sample: Annotated[int, typer.Option(help="Networks to show, drawn uniformly.", min=0, max=1000)] = 3,
+    seed: Annotated[int, typer.Option(help="Of the draw.", min=0)] = 0,
+    as_json: Json = False,
+) -> None:
+    """Show a space of networks: its decisions, how many points it has, and some of its networks with their size."""
+    from codesign.app.listing import space_record
+
+    record = space_record(name, settings or (), data=data, sample=sample, seed=seed)
+    if as_json:
+        return print_json(record)
+    print(f"{record['name']}: {record['meaning']}; {record['points']:.4g} points over {len(record['genes'])} decisions")
+    print_table(
+        ("decision", "choices"), ((gene["name"], " ".join(map(str, gene["choices"]))) for gene in record["genes"])
+    )
+    if record["networks"]:
+        rows = [(f"{n['parameters']:,}", f"{n['macs']:,}", n["network"]) for n in record["networks"]]
+        print_table(("parameters", "MACs", "network"), rows)
+
+
+@app.command()
 def estimators(as_json: Json = False) -> None:
     """List estimators of accuracy, each with its settings, their bounds and meaning."""
     _list("estimators", as_json=as_json)

@@ -363,3 +363,27 @@ def test_a_run_of_other_versions_is_not_resumed(run, tmp_path: Path):
     code, _, err = run("resume", folder)
     assert code == 2
     assert "versions" in err
+
+
+def test_a_space_shows_its_decisions_and_some_networks(run) -> None:
+    code, out, _ = run("space", "mobile", "--sample", "2", "--set", "width=[0.5, 1.0]", "--json")
+    assert code == 0
+    record = json.loads(out)
+    assert record["points"] == 2 * 6**7
+    assert record["genes"][0] == {"name": "width", "choices": [0.5, 1.0]}
+    assert len(record["networks"]) == 2
+    assert all(network["parameters"] > 0 for network in record["networks"])
+    code, out, _ = run("space", "mobile", "--sample", "1")
+    assert code == 0
+    assert "block0.0" in out
+    for arguments, told in (
+        (("mobil",), "did you mean mobile?"),
+        (("mobile", "--set", "width"), "an assignment"),
+        (("mobile", "--set", "width=[a"), "valid YAML"),
+        (("mobile", "--data", "digit"), "digits"),
+        (("fixed",), "one of network"),
+    ):
+        code, _, err = run("space", *arguments)
+        assert code == 2
+        assert told in err
+        assert err.count("\n") == 1

@@ -13,10 +13,12 @@ from hwmodels.errors import SpecError
 from hwmodels.workload.graph import Builder
 from hwmodels.workload.ops import Activation, Concat, Conv2d, Norm, Pool2d, Rearrange, Split
 
-__all__ = ["Cell", "Genotype", "cell", "factorised_reduction", "relu_conv_norm", "write_cell"]
+__all__ = ["Cell", "Genotype", "Term", "cell", "factorised_reduction", "relu_conv_norm", "write_cell"]
 
 
-class _Term(NamedTuple):
+class Term(NamedTuple):
+    """An operation on one of the states before."""
+
     operation: str
     state: int
 
@@ -24,7 +26,7 @@ class _Term(NamedTuple):
 class Cell(NamedTuple):
     """Combinations of two terms each, and the states that the output concatenates."""
 
-    combinations: tuple[tuple[_Term, _Term], ...]
+    combinations: tuple[tuple[Term, Term], ...]
     joined: tuple[int, ...]
 
 
@@ -39,11 +41,11 @@ def cell(text: str, *joined: int) -> Cell:
     """A cell from its short form and the states that its output concatenates.
 
     >>> cell("sep3:0 skip:1, max3:2 skip:0", 2, 3).combinations[1]
-    (_Term(operation='max3', state=2), _Term(operation='skip', state=0))
+    (Term(operation='max3', state=2), Term(operation='skip', state=0))
     """
     combinations = []
     for part in text.split(","):
-        left, right = (_Term(name, int(state)) for name, _, state in (word.partition(":") for word in part.split()))
+        left, right = (Term(name, int(state)) for name, _, state in (word.partition(":") for word in part.split()))
         combinations.append((left, right))
     return Cell(tuple(combinations), joined)
 

@@ -59,11 +59,12 @@ def darts_network(
     imagenet: bool = False,
     increment: int | None = None,
     squeeze: bool = False,
+    classes: int | None = None,
 ) -> str:
     """Write a pair of cells in the DARTS skeleton: `cells` of them, from `channels` on.
 
     NSGA-Net widens by an `increment` after every cell in place of doubling at the reductions, and `squeeze`s a
-    sixteenth of the channels behind each.
+    sixteenth of the channels behind each. `classes` are those of ImageNet or CIFAR-10 where nothing is said.
     """
     before, x = _stem(net, channels, imagenet)
     width = channels
@@ -80,7 +81,7 @@ def darts_network(
         y = write_cell(net, first, second, chosen, channels=width, stride=stride)
         before, x = x, _squeeze_excite(net, y) if squeeze else y
         width += increment or 0
-    return classify(net, x, 1000 if imagenet else 10)
+    return classify(net, x, classes or (1000 if imagenet else 10))
 
 
 def _stem(net: Builder, channels: int, imagenet: bool) -> tuple[str, str]:

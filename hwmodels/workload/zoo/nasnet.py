@@ -19,7 +19,7 @@ from hwmodels.workload.zoo.cells import Cell, Genotype, cell, factorised_reducti
 from hwmodels.workload.zoo.mobilenet import classify
 from hwmodels.workload.zoo.record import Entry
 
-__all__ = ["ENTRIES"]
+__all__ = ["ENTRIES", "nasnet_network"]
 
 _NASNET_A = Genotype(  # [Zoph'18, figure 4]
     cell("sep5:0 sep3:1, sep5:1 sep3:1, avg3:0 keep:1, avg3:1 avg3:1, sep3:0 keep:0", 1, 2, 3, 4, 5, 6),
@@ -51,14 +51,24 @@ def _stem(net: Builder, channels: int, reduction: Cell, width: int, imagenet: bo
     return y, _cell(net, x, y, reduction, width // 2, 2)
 
 
-def _classify(net: Builder, x: str, imagenet: bool) -> str:
-    return classify(net, net.add(Activation("relu"), x), 1000 if imagenet else 10)
+def _classify(net: Builder, x: str, classes: int) -> str:
+    return classify(net, net.add(Activation("relu"), x), classes)
 
 
-def _nasnet(
-    net: Builder, *, genotype: Genotype, repeats: int, channels: int, stem: int, imagenet: bool, skip: bool = False
+def nasnet_network(
+    net: Builder,
+    *,
+    genotype: Genotype,
+    repeats: int,
+    channels: int,
+    stem: int,
+    imagenet: bool = False,
+    skip: bool = False,
+    classes: int | None = None,
 ) -> str:
-    """`skip`: the cell behind a reduction takes the input of the cell before it, as in the large network."""
+    """Write a pair of cells in the NASNet skeleton: three groups of `repeats` normal cells.
+
+    `skip`: the cell behind a reduction takes the input of the cell before it, as in the large network."""
     before, x = _stem(net, stem, genotype.reduction, channels, imagenet)
     for group in range(3):
         width = channels << group
@@ -68,7 +78,7 @@ def _nasnet(
         for _ in range(repeats):
             y = _cell(net, before, x, genotype.normal, width)
             before, x = x, y
-    return _classify(net, x, imagenet)
+    return _classify(net, x, classes or (1000 if imagenet else 10))
 
 
 def _pnasnet(net: Builder, *, repeats: int, channels: int, stem: int, imagenet: bool) -> str:
@@ -77,15 +87,15 @@ def _pnasnet(net: Builder, *, repeats: int, channels: int, stem: int, imagenet: 
         for index in range(repeats):
             y = _cell(net, before, x, _PNASNET_5, channels << group, 2 if group > 0 and index == 0 else 1)
             before, x = x, y
-    return _classify(net, x, imagenet)
+    return _classify(net, x, 1000 if imagenet else 10)
 
 
-_LARGE = partial(_nasnet, repeats=6, imagenet=True)
+_LARGE = partial(nasnet_network, repeats=6, imagenet=True)
 
 ENTRIES = (
     Entry(
         "nasnet_a_mobile",
-        partial(_nasnet, genotype=_NASNET_A, repeats=4, channels=44, stem=32, imagenet=True),
+        partial(nasnet_network, genotype=_NASNET_A, repeats=4, channels=44, stem=32, imagenet=True),
         (3, 224, 224),
         "Zoph et al. 2017, table 3",
         ("NASNet-A (4@1056)",),
@@ -99,7 +109,7 @@ ENTRIES = (
     ),
     Entry(
         "nasnet_a_cifar",
-        partial(_nasnet, genotype=_NASNET_A, repeats=6, channels=32, stem=96, imagenet=False),
+        partial(nasnet_network, genotype=_NASNET_A, repeats=6, channels=32, stem=96, imagenet=False),
         (3, 32, 32),
         "Zoph et al. 2017, table 1",
         ("NASNet-A (6@768)",),
