@@ -189,6 +189,8 @@ SPACES = Registry(
         "fixed": "codesign.space.fixed:PLUGIN",
         "micro": "codesign.space.micro:PLUGIN",
         "mobile": "codesign.space.mobile:PLUGIN",
+        "nasbench101": "codesign.space.nasbench101:PLUGIN",
+        "scaled": "codesign.space.scaled:PLUGIN",
         "transformer": "codesign.space.transformer:PLUGIN",
     },
     key="space",

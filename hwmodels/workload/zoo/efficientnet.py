@@ -10,14 +10,14 @@ from __future__ import annotations
 
 from functools import partial
 from math import ceil
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from hwmodels.workload.graph import Builder
 from hwmodels.workload.ops import ActivationName
 from hwmodels.workload.zoo.mobilenet import classify, divisible, inverted_residual
 from hwmodels.workload.zoo.record import Entry
 
-__all__ = ["ENTRIES", "Scale", "compound_scale", "efficientnet"]
+__all__ = ["ENTRIES", "Base", "Scale", "compound_scale", "efficientnet", "scaled_network"]
 
 
 class Scale(NamedTuple):
@@ -106,38 +106,52 @@ def _block(net: Builder, x: str, stage: _Stage, stride: int, activation: Activat
 
 
 def _network(
-    net: Builder, *, stem: int, stages: tuple[_Stage, ...], features: int, activation: ActivationName = "silu"
+    net: Builder,
+    x: str,
+    *,
+    stem: int,
+    stages: tuple[_Stage, ...],
+    features: int,
+    activation: ActivationName = "silu",
+    classes: int = 1000,
 ) -> str:
-    x = net.conv_norm_act(net.input, stem, 3, stride=2, activation=activation)
+    x = net.conv_norm_act(x, stem, 3, stride=2, activation=activation)
     for stage in stages:
         for index in range(stage.repeats):
             x = _block(net, x, stage, stage.stride if index == 0 else 1, activation)
-    return classify(net, net.conv_norm_act(x, features, 1, activation=activation))
+    return classify(net, net.conv_norm_act(x, features, 1, activation=activation), classes)
 
 
-def efficientnet(net: Builder, *, width: float, depth: float) -> str:
-    """B0 with its channels scaled by `width`, its repeats by `depth`; the resolution is that of the builder's input.
+Base = Literal["b0", "lite0", "v2_s"]
 
-    Channels are rounded to a multiple of 8, repeats up; the last layer has four times the channels before it.
+
+def scaled_network(net: Builder, x: str, base: Base, *, width: float, depth: float, classes: int = 1000) -> str:
+    """A base with its channels scaled by `width`, its repeats by `depth`, behind images `x`.
+
+    Channels are rounded to a multiple of 8, repeats up. The last layer of B0 has four times the channels before it;
+    Lite is without squeeze-and-excitation, with ReLU6, and its stem, features and outer repeats stay; the features of
+    V2 stay.
     """
-    stages = tuple(
-        stage._replace(channels=divisible(stage.channels * width), repeats=ceil(stage.repeats * depth)) for stage in _B0
-    )
-    return _network(net, stem=divisible(32 * width), stages=stages, features=4 * stages[-1].channels)
-
-
-def _lite(net: Builder, *, width: float, depth: float) -> str:
-    """Without squeeze-and-excitation, with ReLU6; stem, features and the repeats of the outer stages stay as in B0."""
-    outer = (_B0[0], _B0[-1])
+    outer = (_B0[0], _B0[-1]) if base == "lite0" else ()
     stages = tuple(
         stage._replace(
             channels=divisible(stage.channels * width),
             repeats=stage.repeats if stage in outer else ceil(stage.repeats * depth),
-            squeeze=False,
+            squeeze=stage.squeeze and base != "lite0",
         )
-        for stage in _B0
+        for stage in (_V2_S if base == "v2_s" else _B0)
     )
-    return _network(net, stem=32, stages=stages, features=1280, activation="relu6")
+    if base == "lite0":
+        return _network(net, x, stem=32, stages=stages, features=1280, activation="relu6", classes=classes)
+    if base == "v2_s":
+        return _network(net, x, stem=divisible(24 * width), stages=stages, features=1280, classes=classes)
+    features = 4 * stages[-1].channels
+    return _network(net, x, stem=divisible(32 * width), stages=stages, features=features, classes=classes)
+
+
+def efficientnet(net: Builder, *, width: float, depth: float, base: Base = "b0") -> str:
+    """A base at a scale; the resolution is that of the builder's input."""
+    return scaled_network(net, net.input, base, width=width, depth=depth)
 
 
 # [Tan and Le'19, the released EfficientNets]; the resolution of B2 is that of torchvision, 288 where the paper has 260
@@ -169,7 +183,7 @@ def _scaled(index: int, scale: Scale) -> Entry:
 
 
 def _lite_entry(index: int, scale: Scale) -> Entry:
-    write = partial(_lite, width=scale.width, depth=scale.depth)
+    write = partial(efficientnet, width=scale.width, depth=scale.depth, base="lite0")
     shape = (3, scale.resolution, scale.resolution)
     return Entry(
         f"efficientnet_lite{index}",
@@ -181,7 +195,9 @@ def _lite_entry(index: int, scale: Scale) -> Entry:
 
 
 def _v2(size: str, stem: int, stages: tuple[_Stage, ...], resolution: int) -> Entry:
-    write = partial(_network, stem=stem, stages=stages, features=1280)
+    def write(net: Builder) -> str:
+        return _network(net, net.input, stem=stem, stages=stages, features=1280)
+
     source = "Tan and Le 2021; torchvision model metadata"
     return Entry(f"efficientnet_v2_{size}", write, (3, resolution, resolution), source, (f"tf_efficientnetv2_{size}",))
 
