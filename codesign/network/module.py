@@ -141,10 +141,11 @@ class _Recurrent(nn.Module):
     def __init__(self, operator: ops.Recurrent, features: int) -> None:
         super().__init__()
         self.cell = _RECURRENT[operator.cell](features, operator.hidden, bias=operator.bias, batch_first=True)
+        self.backwards = operator.backwards
 
     def forward(self, x: Tensor) -> Tensor:
-        states: Tensor = self.cell(x)[0]
-        return states
+        states: Tensor = self.cell(x.flip(1) if self.backwards else x)[0]
+        return states.flip(1) if self.backwards else states
 
 
 class _ChannelsAside(nn.Module):

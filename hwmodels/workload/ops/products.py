@@ -296,13 +296,15 @@ class Recurrent:
     """One direction of an LSTM, GRU or Elman layer over (batch, time, features).
 
     Two bias vectors, as in torch and cuDNN, or none. `fed_back` features of the state come back to the next step, all
-    `hidden` ones where it is None; fewer come back where a projection (a `Linear` of its own) follows.
+    `hidden` ones where it is None; fewer come back where a projection (a `Linear` of its own) follows. `backwards`
+    reads the last step first; the states stand at their steps.
     """
 
     cell: Literal["lstm", "gru", "rnn"]
     hidden: int
     bias: bool = True
     fed_back: int | None = field(default=None, metadata=JOINED)
+    backwards: bool = field(default=False, metadata=JOINED)
     is_view: ClassVar[bool] = False
 
     def infer(self, *inputs: Shape) -> Shape:
