@@ -69,7 +69,7 @@ class Chosen(NamedTuple):
 
     def section(self) -> dict[str, Any]:
         """As it stands in a run file and in a manifest."""
-        return {self.registry.key: self.name, **self.settings.model_dump(mode="json")}
+        return {self.registry.key: self.name, **self.settings.model_dump(mode="json", by_alias=True)}
 
 
 class Given(NamedTuple):
@@ -186,6 +186,7 @@ SPACES = Registry(
     {
         "cell": "codesign.space.cell:PLUGIN",
         "chain": "codesign.space.chain:PLUGIN",
+        "custom": "codesign.space.custom:PLUGIN",
         "fixed": "codesign.space.fixed:PLUGIN",
         "micro": "codesign.space.micro:PLUGIN",
         "mobile": "codesign.space.mobile:PLUGIN",
@@ -285,8 +286,9 @@ def _keys_at(location: tuple[int | str, ...], settings: type[BaseModel]) -> list
     """The keys that the section around `location` takes."""
     section: Any = settings
     for part in location[:-1]:
-        section = _model_of(section.model_fields[part].annotation)
-    return list(section.model_fields)
+        if part in section.model_fields:  # not the place in a list, nor the kind among several
+            section = _model_of(section.model_fields[part].annotation)
+    return [field.alias or name for name, field in section.model_fields.items()]
 
 
 def _model_of(annotation: Any) -> Any:

@@ -170,6 +170,11 @@ def _written(key: str, value: Any, records: Mapping[str, Mapping[str, Any]], dep
         yield f"{'  ' * depth}{name}:"
         for inner, one in value.items():
             yield from _written(f"{key}.{inner}", one, records, depth + 1)
+    elif isinstance(value, list) and any(isinstance(item, dict) for item in value):
+        yield f"{'  ' * depth}{name}:"
+        for item in value:
+            stated = {inner: one for inner, one in item.items() if one not in (None, [], {})}
+            yield f"{'  ' * depth}- {_flow(stated)}"
     else:
         yield f"{'  ' * depth}{name}: {_flow(value)}"
     if value is None:
