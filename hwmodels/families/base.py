@@ -292,6 +292,7 @@ def assumptions_of(model: CostModel, spec: Spec) -> list[Assumption]:
 _BUILT_IN = {
     "cpu": "hwmodels.families.cpu.model:MODEL",
     "crossbar": "hwmodels.families.crossbar.model:MODEL",
+    "fpga": "hwmodels.families.fpga.model:MODEL",
     "spatial": "hwmodels.families.spatial.model:MODEL",
 }
 

@@ -39,6 +39,12 @@ class TestSpatial(FamilySuite):
     resources = ("clock_hz", "dram_bytes_per_s")
 
 
+class TestFpga(FamilySuite):
+    model = family("fpga")
+    specs = devices_of("fpga")
+    resources = ("clock_hz", "dram_bytes_per_s", "input_port", "weight_port", "output_port")
+
+
 class TestPipeline(FamilySuite):
     model = PIPELINE
     specs = (
@@ -68,7 +74,7 @@ class TestTwoArrays(FamilySuite):
 
 
 def test_every_registered_family_is_held_against_the_suite() -> None:
-    assert {suite.model.name for suite in (TestCpu, TestCrossbar, TestSpatial)} == set(families())
+    assert {suite.model.name for suite in (TestCpu, TestCrossbar, TestFpga, TestSpatial)} == set(families())
 
 
 def rated(row: Row, spec: StageSpec) -> Mapping[str, float]:

@@ -1,0 +1,49 @@
+"""The FPGA families against what is published; skipped without the reference files."""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+
+import pytest
+
+from hwmodels.validate import Score, validate
+
+pytestmark = pytest.mark.skipif(not os.environ.get("CODESIGN_REFERENCE"), reason="needs CODESIGN_REFERENCE")
+
+
+@cache
+def scores() -> dict[tuple[str, str, str], Score]:
+    return {(one.set, one.group, one.metric): one for one in validate(["fpga"])}
+
+
+def value(set_name: str, group: str, metric: str) -> float:
+    return scores()[set_name, group, metric].value
+
+
+def test_published_cycles_are_exact_but_three_printed_tiles_do_not_give_them() -> None:
+    assert value("zhang15_layers", "cycles", "exact_fraction") == 1.0
+    assert value("zhang15_layers", "best of 480 multipliers", "exact_fraction") == 1.0
+    assert value("zhang15_layers", "tiles as printed", "exact_fraction") == 0.4
+
+
+def test_the_design_that_was_built() -> None:
+    assert value("zhang15_resources", "DSP", "max_error") == 0.0
+    assert value("zhang15_resources", "latency", "max_error") < 6.0
+    one = scores()["zhang15_resources", "latency", "max_error"]
+    assert one.baseline is not None
+    assert one.value < one.baseline["compute alone"]
+
+
+def test_hotnas_is_followed_where_its_walk_is_known() -> None:
+    assert value("hotnas_fpga_dse", "alexnet", "exact_fraction") * 1057 == pytest.approx(1056)
+    for name, rank in (("mobilenet_v2", 0.95), ("mnasnet0_5", 0.99)):
+        assert value("hotnas_fpga_dse", name, "median_error") <= 2.5
+        assert value("hotnas_fpga_dse", name, "spearman") >= rank
+
+
+def test_every_score_beats_its_baseline_but_for_an_unknown_walk() -> None:
+    for one in scores().values():
+        for other in (one.baseline or {}).values():
+            if one.metric in ("median_error", "max_error", "mape"):
+                assert one.value <= other or one.group == "shufflenet_v2_x1_0", one
