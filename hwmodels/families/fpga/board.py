@@ -59,10 +59,14 @@ class BoardSpec(Spec):
         plausible=(0.3, 1.25),
     )
     lut_closure: float = knob(0.70, "share of the LUTs that closes timing", source="[FINN] closure guide", gt=0, le=1)
-    ff_closure: float = knob(0.50, "share of the flip-flops", source="[FINN] closure guide", gt=0, le=1)
+    ff_closure: float = knob(
+        0.60, "share of the flip-flops", source="[FINN] advises 0.50; AMD ships three B4096 on 0.54 of a ZCU102", gt=0,
+        le=1,
+    )  # fmt: skip
     block_closure: float = knob(
-        0.80, "share of the arithmetic blocks, of the BRAMs and of the URAMs", source="[FINN] closure guide", gt=0, le=1
-    )
+        0.85, "share of the arithmetic blocks, of the BRAMs and of the URAMs",
+        source="[FINN] advises 0.80; AMD ships three B4096 on 0.83 of a ZCU102's BRAM", gt=0, le=1,
+    )  # fmt: skip
     shell_luts: int = knob(
         12000,
         "LUTs of memory port, DMA and control",

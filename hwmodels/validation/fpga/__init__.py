@@ -7,6 +7,7 @@ HotNAS's published search.
 from __future__ import annotations
 
 from hwmodels.validate import ReferenceTables, Score
+from hwmodels.validation.fpga.overlay import overlay_scores
 from hwmodels.validation.fpga.tiled import tiled_scores
 
 __all__ = ["validate"]
@@ -14,4 +15,4 @@ __all__ = ["validate"]
 
 def validate(tables: ReferenceTables) -> list[Score]:
     """Scores of all FPGA families; empty where no reference file is present."""
-    return [*tiled_scores(tables)]
+    return [*tiled_scores(tables), *overlay_scores(tables)]

@@ -1,7 +1,10 @@
-"""ResNets as TensorFlow's slim has them: v2 with activations before convolutions [He et al., ECCV 2016], and v1.
+"""ResNets with strides elsewhere: TensorFlow slim's v2 with activations before convolutions and v1, and the first ones.
 
-The stride of a stage sits in its last unit, not in its first, and in the 3x3 of that unit; its identity is subsampled
-by a pooling of one pixel. In v2 the first layer and the last convolution of a unit have a bias and no norm.
+v2 is [He et al., ECCV 2016]; the first ones, in Caffe and in Keras, have their stride in the first 1x1 of a stage.
+
+In slim the stride of a stage sits in its last unit, not in its first, and in the 3x3 of it; its identity is
+subsampled by a pooling of one pixel. In v2 the first layer and the last convolution of a unit have a bias and no
+norm.
 """
 
 from __future__ import annotations
@@ -39,6 +42,23 @@ def _unit_v1(net: Builder, x: str, width: int, stride: int) -> str:
     return net.add(Activation("relu"), net.residual(shortcut, y))
 
 
+def _unit_first(net: Builder, x: str, width: int, stride: int) -> str:
+    shortcut = x
+    if stride > 1 or net.shape(x)[1] != 4 * width:
+        shortcut = net.conv_norm_act(x, 4 * width, 1, stride=stride, activation=None)
+    y = net.conv_norm_act(x, width, 1, stride=stride)
+    y = net.conv_norm_act(net.conv_norm_act(y, width, 3), 4 * width, 1, activation=None)
+    return net.add(Activation("relu"), net.residual(shortcut, y))
+
+
+def _first_resnet(net: Builder, *, depth: int) -> str:
+    x = net.add(Pool2d("max", 3, 2, 1), net.conv_norm_act(net.input, 64, 7, stride=2))
+    for stage, units in enumerate(_UNITS[depth]):
+        for index in range(units):
+            x = _unit_first(net, x, 64 << stage, 2 if stage and not index else 1)
+    return net.linear(net.flatten(net.add(Pool2d("avg"), x)), 1000)
+
+
 def _resnet(net: Builder, *, depth: int, version: int) -> str:
     if version == 2:
         x = net.add(Conv2d.square(64, 7, stride=2, bias=True), net.input)
@@ -65,4 +85,8 @@ ENTRIES = (
         Entry(f"resnet_v1_{depth}", partial(_resnet, depth=depth, version=1), (3, 224, 224), f"He et al. 2015, {_SLIM}")
         for depth in _UNITS
     ),
-)
+    Entry(
+        "resnet50_first", partial(_first_resnet, depth=50), (3, 224, 224),
+        "He et al. 2015, stride in the first 1x1 as in Caffe; Keras model summaries", ("resnet50_caffe",),
+    ),
+)  # fmt: skip

@@ -45,6 +45,12 @@ class TestFpga(FamilySuite):
     resources = ("clock_hz", "dram_bytes_per_s", "input_port", "weight_port", "output_port")
 
 
+class TestFpgaOverlay(FamilySuite):
+    model = family("fpga_overlay")
+    specs = devices_of("fpga_overlay")
+    resources = ("clock_hz", "dram_bytes_per_s", "core_bytes_per_s", "cpu_bytes_per_s")
+
+
 class TestPipeline(FamilySuite):
     model = PIPELINE
     specs = (
@@ -74,7 +80,9 @@ class TestTwoArrays(FamilySuite):
 
 
 def test_every_registered_family_is_held_against_the_suite() -> None:
-    assert {suite.model.name for suite in (TestCpu, TestCrossbar, TestFpga, TestSpatial)} == set(families())
+    assert {suite.model.name for suite in (TestCpu, TestCrossbar, TestFpga, TestFpgaOverlay, TestSpatial)} == set(
+        families()
+    )
 
 
 def rated(row: Row, spec: StageSpec) -> Mapping[str, float]:

@@ -117,6 +117,7 @@ OVERLAY = (
     ("resnet_v1_50", 25_557_032, 0, 6.97),  # the same layers as torchvision's, strides elsewhere
     ("resnet_v1_101", 44_549_160, 0, 14.4),
     ("resnet_v1_152", 60_192_808, 0, 21.83),
+    ("resnet50_first", 25_557_032, 0, 7.7),
     ("inception_v2", 11_188_312, 0, 3.88),
     ("bn_inception", 11_194_984, 0, 4.0),
     ("inception_resnet_v2", 55_843_464, 0, 26.35),  # timm
