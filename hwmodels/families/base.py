@@ -294,6 +294,7 @@ _BUILT_IN = {
     "crossbar": "hwmodels.families.crossbar.model:MODEL",
     "fpga": "hwmodels.families.fpga.model:MODEL",
     "fpga_overlay": "hwmodels.families.fpga.overlay:MODEL",
+    "fpga_streaming": "hwmodels.families.fpga.streaming:MODEL",
     "spatial": "hwmodels.families.spatial.model:MODEL",
 }
 

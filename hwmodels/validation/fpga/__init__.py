@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from hwmodels.validate import ReferenceTables, Score
 from hwmodels.validation.fpga.overlay import overlay_scores
+from hwmodels.validation.fpga.streaming import streaming_scores
 from hwmodels.validation.fpga.tiled import tiled_scores
 
 __all__ = ["validate"]
@@ -15,4 +16,4 @@ __all__ = ["validate"]
 
 def validate(tables: ReferenceTables) -> list[Score]:
     """Scores of all FPGA families; empty where no reference file is present."""
-    return [*tiled_scores(tables), *overlay_scores(tables)]
+    return [*tiled_scores(tables), *overlay_scores(tables), *streaming_scores(tables)]

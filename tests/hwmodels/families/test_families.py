@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -51,6 +51,13 @@ class TestFpgaOverlay(FamilySuite):
     resources = ("clock_hz", "dram_bytes_per_s", "core_bytes_per_s", "cpu_bytes_per_s")
 
 
+class TestFpgaStreaming(FamilySuite):
+    model = family("fpga_streaming")
+    specs = devices_of("fpga_streaming")
+    resources = ("clock_hz", "dram_bytes_per_s", "configuration_bytes_per_s")
+    exempt: ClassVar[Mapping[str, str]] = {"zero_work": "the shell is on the board, whatever streams through it"}
+
+
 class TestPipeline(FamilySuite):
     model = PIPELINE
     specs = (
@@ -80,9 +87,9 @@ class TestTwoArrays(FamilySuite):
 
 
 def test_every_registered_family_is_held_against_the_suite() -> None:
-    assert {suite.model.name for suite in (TestCpu, TestCrossbar, TestFpga, TestFpgaOverlay, TestSpatial)} == set(
-        families()
-    )
+    assert {
+        suite.model.name for suite in (TestCpu, TestCrossbar, TestFpga, TestFpgaOverlay, TestFpgaStreaming, TestSpatial)
+    } == set(families())
 
 
 def rated(row: Row, spec: StageSpec) -> Mapping[str, float]:

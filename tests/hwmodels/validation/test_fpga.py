@@ -58,6 +58,16 @@ def test_overlays_are_predicted_for_families_of_networks_that_were_left_out() ->
     assert value("dpu_fps", "KV260", "kendall") >= 0.85
 
 
+def test_streams_have_their_published_cycles_and_fill() -> None:
+    """Bars: nine stages exact; an item alone on two boards within 10 %, one network: an example."""
+    assert value("finn_cnv_cycles", "stages", "exact_fraction") == 1.0
+    assert value("fpgaconvnet_reference", "intervals", "exact_fraction") == 1.0
+    assert value("finn_hls4ml_measured", "CNV, an item alone", "max_error") <= 10
+    surrogate = [one for one in scores().values() if one.set == "rule4ml_reference"]
+    assert {one.group for one in surrogate} == {"DSP", "LUT", "FF", "BRAM", "CYCLES", "INTERVAL"}
+    assert all(one.value < 200 for one in surrogate)  # 200 % is what a zero scores
+
+
 def test_every_score_beats_its_baseline_but_for_two() -> None:
     for one in scores().values():
         for other in (one.baseline or {}).values():

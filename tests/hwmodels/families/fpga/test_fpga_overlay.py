@@ -49,8 +49,9 @@ def costs(layer: Row, spec: OverlaySpec) -> tuple[str, dict[str, float]]:
 
 SPECS = st.builds(
     OverlaySpec, pixel_parallel=st.integers(1, 8), input_parallel=st.integers(1, 16),
-    output_parallel=st.integers(1, 16), depthwise_pixels=st.integers(1, 8), channel_augmentation=st.booleans(), cores=st.integers(1, 3),
-    core_bytes_per_s=st.sampled_from([1e8, 1e10]), feature_share=st.sampled_from([0.0, 0.7, 1.0]),
+    output_parallel=st.integers(1, 16), depthwise_pixels=st.integers(1, 8), channel_augmentation=st.booleans(),
+    cores=st.integers(1, 3), core_bytes_per_s=st.sampled_from([1e8, 1e10]),
+    feature_share=st.sampled_from([0.0, 0.7, 1.0]),
 )  # fmt: skip
 
 
