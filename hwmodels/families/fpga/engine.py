@@ -8,7 +8,7 @@ input tile (S (Tr - 1) + Tk) (S (Tc - 1) + Tk) words, S the largest stride and T
 from __future__ import annotations
 
 from collections import namedtuple
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -25,7 +25,7 @@ from hwmodels.families.fpga.resources import (
 )
 from hwmodels.families.fpga.spec import FpgaSpec, FpgaTable
 
-__all__ = ["cost", "cost_at", "engine_table", "resources"]
+__all__ = ["Shares", "cost", "cost_at", "engine_table", "resources"]
 
 F64 = npt.NDArray[np.float64]
 
@@ -36,7 +36,10 @@ _LANE_LUTS = 100.0
 _PORT_LUTS_PER_BIT = 4.0
 """ASSUMED, 2 to 10: LUTs of a port's multiplexers and buffers, for each bit of its width."""
 
-_DERIVED = ("engine_clock_hz", "mac_j", "cycle_j", "dense_rows", "dense_cols", "channel_rows", "channel_cols")
+_DERIVED = (
+    "engine_clock_hz", "mac_j", "cycle_j", "dense_rows", "dense_cols", "channel_rows", "channel_cols", "weight_share",
+    "input_share", "board_link_bytes_per_s",
+)  # fmt: skip
 if TYPE_CHECKING:
     EngineTable = Any
 else:
@@ -91,7 +94,15 @@ def resources(table: FpgaTable) -> Use:
     )
 
 
-def engine_table(table: FpgaTable) -> EngineTable:
+class Shares(NamedTuple):
+    """What each of C boards reads of its own memory, (C,) each; the rest comes over its link from other boards."""
+
+    weights: F64
+    inputs: F64
+    link_bytes_per_s: F64
+
+
+def engine_table(table: FpgaTable, shares: Shares | None = None) -> EngineTable:
     """The knobs of C designs and what the kernel needs beside them, (C,) each.
 
     mac_j : energy of one MAC: its share of a block, or its LUTs. cycle_j : of a cycle of all other logic.
@@ -109,6 +120,7 @@ def engine_table(table: FpgaTable) -> EngineTable:
     return EngineTable(
         *table, closing_clock_hz(use, table), node_scale(table.node_nm) * (block_j + mac_luts * table.lut_j),
         logic_j_per_cycle(use._replace(luts=np.maximum(use.luts - macs * mac_luts, 0.0)), table), *extents,
+        *(shares or (np.ones(macs.size), np.ones(macs.size), np.full(macs.size, np.inf))),
     )  # fmt: skip
 
 

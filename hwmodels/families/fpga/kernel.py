@@ -245,11 +245,17 @@ def _run(order: int, w: _Walk, knobs: Any) -> _Run:
             if count_outer == 0 or count == 0:
                 continue
             words_in, words_w, words_out = _input_words(w, m, n, r, c), m * n * w.piece, m * r * c
-            in_dram = _dram(words_in * w.input_byte, _burst(w, m if w.depthwise else n, r, c, knobs), knobs)
-            w_dram = _dram(words_w * w.weight_byte, words_w * max(w.weight_byte, w.word_byte), knobs)
+            in_own, w_own = w.input_byte * knobs.input_share, w.weight_byte * knobs.weight_share
+            in_dram = _dram(words_in * in_own, _burst(w, m if w.depthwise else n, r, c, knobs), knobs)
+            w_dram = _dram(words_w * w_own, words_w * max(w.weight_byte, w.word_byte), knobs)
             out_dram = _dram(words_out * sum_byte, words_out * w.word_byte, knobs)
             in_port, w_port = float(ceil_div(words_in, w.input_port)), float(ceil_div(words_w, w.weight_port))
             out_port = ceil_div(words_out, w.output_port) * spill_share
+            # What other boards hold comes over the link, which loads of one step share.
+            in_link = words_in * (w.input_byte - in_own) * knobs.engine_clock_hz / knobs.board_link_bytes_per_s
+            w_link = words_w * (w.weight_byte - w_own) * knobs.engine_clock_hz / knobs.board_link_bytes_per_s
+            in_port = max(in_port, in_link)
+            w_port = max(w_port, w_link + in_link if order == _OUTPUTS else w_link)
             products = r * c * w.piece + knobs.pipeline_depth
             compute += count_outer * count * products
             if order == _OUTPUTS:
@@ -257,25 +263,25 @@ def _run(order: int, w: _Walk, knobs: Any) -> _Run:
                 moved += count * (in_dram + w_dram)
                 kept_port, kept_bytes = out_port, out_dram
                 ports += count_outer * count * max(in_port, w_port)
-                input_bytes += float(count_outer * count) * words_in * w.input_byte
-                weight_bytes += float(count_outer * count) * words_w * w.weight_byte
+                input_bytes += float(count_outer * count) * words_in * in_own
+                weight_bytes += float(count_outer * count) * words_w * w_own
                 stored = words_out * sum_byte
             elif order == _INPUTS:
                 work += count * max(float(products), w_port, out_port, w_dram + out_dram)
                 moved += count * (w_dram + out_dram)
                 kept_port, kept_bytes = in_port, in_dram
                 ports += count_outer * count * max(w_port, out_port)
-                weight_bytes += float(count_outer * count) * words_w * w.weight_byte
+                weight_bytes += float(count_outer * count) * words_w * w_own
                 output_bytes += float(count_outer * count) * words_out * sum_byte
-                stored = words_in * w.input_byte
+                stored = words_in * in_own
             else:
                 work += count * max(float(products), in_port, out_port, in_dram + out_dram)
                 moved += count * (in_dram + out_dram)
                 kept_port, kept_bytes = w_port, w_dram
                 ports += count_outer * count * max(in_port, out_port)
-                input_bytes += float(count_outer * count) * words_in * w.input_byte
+                input_bytes += float(count_outer * count) * words_in * in_own
                 output_bytes += float(count_outer * count) * words_out * sum_byte
-                stored = words_w * w.weight_byte
+                stored = words_w * w_own
         if count_outer == 0 or work == 0.0:
             continue
         cycles += count_outer * max(work, kept_port, moved + kept_bytes)

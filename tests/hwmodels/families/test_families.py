@@ -45,6 +45,16 @@ class TestFpga(FamilySuite):
     resources = ("clock_hz", "dram_bytes_per_s", "input_port", "weight_port", "output_port")
 
 
+class TestFpgaBoards(FamilySuite):
+    model = family("fpga_boards")
+    specs = (
+        model.spec(),
+        model.spec(boards=4, schedule="tiles"),
+        model.spec(boards=4, schedule="sharded", row_boards=2),
+    )
+    resources = ("engine.clock_hz", "engine.dram_bytes_per_s", "link_bytes_per_s")
+
+
 class TestFpgaOverlay(FamilySuite):
     model = family("fpga_overlay")
     specs = devices_of("fpga_overlay")
@@ -88,7 +98,8 @@ class TestTwoArrays(FamilySuite):
 
 def test_every_registered_family_is_held_against_the_suite() -> None:
     assert {
-        suite.model.name for suite in (TestCpu, TestCrossbar, TestFpga, TestFpgaOverlay, TestFpgaStreaming, TestSpatial)
+        suite.model.name
+        for suite in (TestCpu, TestCrossbar, TestFpga, TestFpgaBoards, TestFpgaOverlay, TestFpgaStreaming, TestSpatial)
     } == set(families())
 
 
