@@ -32,7 +32,7 @@ from hwmodels.families.fpga.kernel import Cost
 from hwmodels.families.fpga.kernel_boards import cut_bytes, cuts
 from hwmodels.families.fpga.kernel_schedule import TiledLayers, schedule
 from hwmodels.families.fpga.resources import INFEASIBLE, REASONS, RESOURCE_METRICS, resource_columns
-from hwmodels.families.fpga.spec import FpgaSpec
+from hwmodels.families.fpga.spec import FpgaSpec, settled
 from hwmodels.families.fpga.streaming import incoming_of
 from hwmodels.families.spec import Spec, knob, take
 from hwmodels.units import GB
@@ -106,6 +106,7 @@ def _totals(table: LayerTable, costs: F64, network: I64, config: I64) -> F64:
 
 def _compose(table: LayerTable, configs: FpgaBoardsTable, network: I64, config: I64) -> dict[str, F64]:
     """Pairs by schedule."""
+    configs = configs._replace(engine=settled(configs.engine))
     found = {name: np.zeros(network.size) for name in _COMPOSED_NAMES}
     for code, run in ((_PIPELINE, _pipelined), (_TILES, _flowing), (_SHARDED, _sharded)):
         which = np.flatnonzero(configs.schedule[config] == code)

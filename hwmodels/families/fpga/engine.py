@@ -23,7 +23,7 @@ from hwmodels.families.fpga.resources import (
     node_scale,
     with_flip_flops,
 )
-from hwmodels.families.fpga.spec import FpgaSpec, FpgaTable
+from hwmodels.families.fpga.spec import FpgaSpec, FpgaTable, settled
 
 __all__ = ["Shares", "cost", "cost_at", "engine_table", "resources"]
 
@@ -74,6 +74,7 @@ def _buffers(table: FpgaTable) -> tuple[F64, F64]:
 
 def resources(table: FpgaTable) -> Use:
     """What each engine takes of its board, shell included."""
+    table = settled(table)
     widths = {"dsp_type": table.dsp_type, "weight_bits": table.weight_bits,
               "activation_bits": table.activation_bits, "is_float": table.number_format}  # fmt: skip
     blocks = dsps_of_array(table.tile_m, table.tile_n, **widths)
@@ -108,6 +109,7 @@ def engine_table(table: FpgaTable, shares: Shares | None = None) -> EngineTable:
     mac_j : energy of one MAC: its share of a block, or its LUTs. cycle_j : of a cycle of all other logic.
     dense_rows and so on : extents of the input tiles of the two engines.
     """
+    table = settled(table)
     use = resources(table)
     macs = np.maximum(table.tile_m * table.tile_n + table.depthwise_lanes, 1)
     block_j = use.dsps / macs * table.dsp_j

@@ -18,7 +18,7 @@ from hwmodels.numerics import Numerics
 from hwmodels.units import MHZ
 from hwmodels.workload.formats import FLOATS, Format, integer
 
-__all__ = ["LOOP_ORDERS", "FpgaSpec", "FpgaTable"]
+__all__ = ["LOOP_ORDERS", "FpgaSpec", "FpgaTable", "settled"]
 
 LOOP_ORDERS = ("outputs", "inputs", "weights")
 """What stays on chip over the innermost loop, by the id that the kernel writes into `choice`."""
@@ -90,7 +90,9 @@ class FpgaSpec(BoardSpec):
     clock_hz: float = knob(200 * MHZ, "clock asked for; the board may close at less", source=_DESIGN, unit="Hz", gt=0)
     number_format: Literal["fixed", "float"] = knob("fixed", "arithmetic of the multipliers", source=_DESIGN)
     weight_bits: int = knob(16, "width of a weight; 16 or 32 as float", source=_DESIGN, unit="bit", ge=1, le=32)
-    activation_bits: int = knob(16, "width of an activation", source=_DESIGN, unit="bit", ge=1, le=32)
+    activation_bits: int = knob(
+        0, "width of an activation; 0 is that of a weight", source=_DESIGN, unit="bit", ge=0, le=32
+    )
     accumulator_bits: int = knob(32, "width of a partial sum", source=_DESIGN, unit="bit", ge=8, le=64)
     multipliers: Literal["dsp", "lut"] = knob("dsp", "what makes the products", source=_DESIGN)
 
@@ -99,7 +101,7 @@ class FpgaSpec(BoardSpec):
         if self.number_format == "float":
             made = FLOATS["fp16" if max(self.weight_bits, self.activation_bits) <= 16 else "fp32"]
             return made, made
-        return integer(self.weight_bits), integer(self.activation_bits)
+        return integer(self.weight_bits), integer(self.activation_bits or self.weight_bits)
 
     def stored(self, weight: Format, activation: Format) -> tuple[Format, Format]:
         """As computed: buffers and DRAM hold words of the engine's widths."""
@@ -108,6 +110,7 @@ class FpgaSpec(BoardSpec):
     @classmethod
     def numerics_table(cls, table: FpgaTable) -> npt.NDArray[np.float64]:
         """Fixed point of the engine's widths, or float, (C, len(Numerics))."""
+        table = settled(table)
         out = np.zeros((table.weight_bits.size, len(Numerics._fields)))
         is_float = table.number_format == 1
         wide = np.where(np.maximum(table.weight_bits, table.activation_bits) <= 16, 16, 32)
@@ -117,6 +120,12 @@ class FpgaSpec(BoardSpec):
             # IEEE half precision has five bits of exponent; 32 bits say float32 by themselves.
             out[:, Numerics._fields.index(f"{name}_exponent_bits")] = np.where(is_float & (wide == 16), 5, 0)
         return out
+
+
+def settled(table: FpgaTable) -> FpgaTable:
+    """The table with every width written out."""
+    widths = np.where(table.activation_bits == 0, table.weight_bits, table.activation_bits)
+    return table._replace(activation_bits=widths)
 
 
 if TYPE_CHECKING:

@@ -7,7 +7,10 @@ from functools import cache
 
 import pytest
 
-from hwmodels.validate import Score, validate
+from hwmodels.catalog import measured_errors
+from hwmodels.families.fpga.overlay_spec import OverlaySpec
+from hwmodels.validate import Score, open_tables, validate
+from hwmodels.validation.fpga.overlay import FITTED_KNOBS, fitted_constants
 
 pytestmark = pytest.mark.skipif(not os.environ.get("CODESIGN_REFERENCE"), reason="needs CODESIGN_REFERENCE")
 
@@ -56,6 +59,14 @@ def test_overlays_are_predicted_for_families_of_networks_that_were_left_out() ->
     kria = scores()["dpu_fps", "KV260", "median_error"]
     assert kria.value <= min(12, 6.0, *(kria.baseline or {}).values())
     assert value("dpu_fps", "KV260", "kendall") >= 0.85
+
+
+def test_the_catalogue_has_the_constants_of_the_fit() -> None:
+    found, stated = fitted_constants(open_tables()), OverlaySpec().values()
+    for name in FITTED_KNOBS:
+        assert found[name] == pytest.approx(stated[name], rel=0.15), name
+    (error,) = measured_errors("kv260_dpu")
+    assert (error.rows, error.median_error_percent) == (12, round(value("dpu_fps", "KV260", "median_error"), 1))
 
 
 def test_streams_have_their_published_cycles_and_fill() -> None:
