@@ -91,8 +91,9 @@ def resources(table: FpgaTable) -> Use:
     urams = np.where(in_uram, urams_of(72, feature_words), 0)
     feature_bram = np.where(in_uram, 0, bram18s_of(36, 2 * feature_words))
     return with_flip_flops(
-        dsps=np.where(in_luts, 0, blocks), luts=luts, bram18s=bram + table.shell_bram18s + feature_bram, urams=urams
-    )
+        dsps=np.where(in_luts, 0, blocks), luts=luts, bram18s=bram + table.shell_bram18s + feature_bram, urams=urams,
+        is_float=table.number_format,
+    )  # fmt: skip
 
 
 class Shares(NamedTuple):

@@ -28,8 +28,9 @@ __all__ = [
 
 F64 = npt.NDArray[np.float64]
 
-FFS_PER_LUT = 1.5
-"""ASSUMED, 1.1 to 2.3: flip-flops a LUT of pipelined arithmetic; [Zhang'15] has 1.10, AMD PG338's tables 1.6 to 2.3."""
+FFS_PER_LUT, FLOAT_FFS_PER_LUT = 1.5, 1.1
+"""ASSUMED, 1.1 to 2.3: flip-flops a LUT of pipelined arithmetic; AMD PG338's tables have 1.6 to 2.3. Of float: the
+design of [Zhang'15]."""
 _CROWDED = 0.6
 """ASSUMED, 0.5 to 0.7: share of the LUTs up to which the clock does not fall."""
 
@@ -62,10 +63,11 @@ RESOURCE_METRICS = (
 )  # fmt: skip
 
 
-def with_flip_flops(*, dsps: Any, luts: Any, bram18s: Any, urams: Any) -> Use:
+def with_flip_flops(*, dsps: Any, luts: Any, bram18s: Any, urams: Any, is_float: Any = 0) -> Use:
     """The use with a share of flip-flops for each LUT."""
     columns = np.broadcast_arrays(*(np.asarray(one, np.float64) for one in (dsps, luts, bram18s, urams)))
-    return Use(columns[0], columns[1], columns[1] * FFS_PER_LUT, columns[2], columns[3])
+    ffs = columns[1] * np.where(is_float, FLOAT_FFS_PER_LUT, FFS_PER_LUT)
+    return Use(columns[0], columns[1], ffs, columns[2], columns[3])
 
 
 def _shares(use: Use, table: Any) -> dict[str, F64]:
