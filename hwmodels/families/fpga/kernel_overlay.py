@@ -33,13 +33,17 @@ CHOICES = ("dense", "depthwise", "other", "free", "host")
 class OverlayCost(NamedTuple):
     """One layer's metrics, in the order of the kernel's last axis; s, J, bytes, cycles and MACs per batch."""
 
-    layer_s: float
+    latency_s: float
     compute_s: float
     dram_s: float
     start_s: float
     host_s: float
     shared_s: float
-    layer_j: float
+    energy_j: float
+    mac_j: float
+    logic_j: float
+    dram_j: float
+    static_j: float
     dram_bytes: float
     compute_cycles: float
     executed_macs: float
@@ -93,26 +97,30 @@ def _layer(row: Any, knobs: Any) -> tuple[int, OverlayCost]:
     """(place, cost) of one layer; 8 bits everywhere.
 
     shared_s : with all cores at work, each with its share of the DRAM.
-    layer_j = macs mac + cycles logic + bytes dram + idle time
+    energy_j = macs mac + cycles logic + bytes dram + idle time
     """
     place = _place(row)
     if place == FREE:
-        return place, OverlayCost(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+        return place, OverlayCost(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
     features = float(row.input_elements + row.output_elements)
     macs = float(row.macs)
     if place == HOST:
         host_s = knobs.cpu_call_s + max(macs / knobs.cpu_macs_per_s, features / knobs.cpu_bytes_per_s)
-        layer_j = knobs.dram_j_per_byte * features + knobs.idle_w * host_s
-        return place, OverlayCost(host_s, 0.0, 0.0, 0.0, host_s, host_s, layer_j, features, 0.0, macs)
+        dram_j, static_j = knobs.dram_j_per_byte * features, knobs.idle_w * host_s
+        return place, OverlayCost(
+            host_s, 0.0, 0.0, 0.0, host_s, host_s, dram_j + static_j, 0.0, 0.0, dram_j, static_j, features, 0.0, macs
+        )  # fmt: skip
     cycles = float(_cycles(row, place, knobs))
     stored = row.parameters if row.kind == NORM else row.weight_elements
     moved = float(stored) * (row.batch if macs > 0 else 1) + knobs.feature_share * features
     compute_s, dram_s = cycles / knobs.core_clock_hz, moved / knobs.alone_bytes_per_s
-    layer_s = max(compute_s, dram_s) + knobs.layer_s
+    latency_s = max(compute_s, dram_s) + knobs.layer_s
     crowded_s = max(compute_s, moved / knobs.shared_bytes_per_s) + knobs.layer_s
-    layer_j = knobs.mac_j * macs + knobs.cycle_j * cycles + knobs.dram_j_per_byte * moved + knobs.idle_w * layer_s
+    mac_j, logic_j = knobs.mac_j * macs, knobs.cycle_j * cycles
+    dram_j, static_j = knobs.dram_j_per_byte * moved, knobs.idle_w * latency_s
     return place, OverlayCost(
-        layer_s, compute_s, dram_s, knobs.layer_s, 0.0, crowded_s, layer_j, moved, cycles, macs
+        latency_s, compute_s, dram_s, knobs.layer_s, 0.0, crowded_s, mac_j + logic_j + dram_j + static_j, mac_j,
+        logic_j, dram_j, static_j, moved, cycles, macs,
     )  # fmt: skip
 
 

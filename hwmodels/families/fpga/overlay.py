@@ -1,8 +1,8 @@
 """The overlay as the rest of the framework sees it: resources, metrics, composition, limits, references.
 
-Layers run one after the other on one core; a network is their sum and its start. Cores share the DRAM::
+Layers run one after the other on one core; a network is their sum. Cores share the DRAM::
 
-    latency  = sum of layers + call         interval = min(latency, (sum of layers, DRAM shared + call) / cores)
+    latency  = sum of layers         interval = min(latency, sum of layers with the DRAM shared / cores)
 
 Resources of one core [PG338 v1.2, table 9]: DSP = PP ICP OCP / 4 + 2 and PP OCP more where blocks accumulate, exact on
 all ten published counts; LUTs, flip-flops and BRAMs are lines through the five published sizes.
@@ -104,13 +104,17 @@ def _cost_at(layers: Any, configs: Any, layer: Any, config: Any, scratch: Any, o
 
 
 _MEANING = {
-    "layer_s": "time of the layer on one core or on the host, its start included",
+    "latency_s": "time of the layer on one core or on the host, its start included",
     "compute_s": "multipliers, or the unit for pooling and sums",
     "dram_s": "bytes over what one core reaches of the DRAM",
     "start_s": "instructions, first loads and last store of a layer",
     "host_s": "layers that the overlay does not have, hand-over included",
     "shared_s": "time of the layer while every core runs, each with its share of the DRAM",
-    "layer_j": "energy of the layer, idle power included",
+    "energy_j": "sum of the energy terms",
+    "mac_j": "multiply-adds, padded lanes excluded",
+    "logic_j": "logic and memories of the core while it runs",
+    "dram_j": "DRAM",
+    "static_j": "idle power of the board times latency",
     "dram_bytes": "DRAM traffic, both directions",
     "compute_cycles": "cycles of the core; a whole number",
     "executed_macs": "multiply-adds of the layer",
@@ -119,23 +123,10 @@ _MEANING = {
 Columns = Mapping[str, npt.NDArray[Any]]
 
 
-def _latency(metrics: Columns, knobs: Columns) -> F64:
-    """latency = sum of layers + call; nothing where nothing runs."""
-    found: F64 = np.where(metrics["layer_s"] > 0, metrics["layer_s"] + knobs["call_s"], 0.0)
-    return found
-
-
 def _interval(metrics: Columns, knobs: Columns) -> F64:
     """Every core runs a batch of its own; never longer than one batch alone."""
-    shared = np.where(metrics["shared_s"] > 0, (metrics["shared_s"] + knobs["call_s"]) / knobs["cores"], 0.0)
-    interval: F64 = np.minimum(metrics["latency_s"], shared)
+    interval: F64 = np.minimum(metrics["latency_s"], metrics["shared_s"] / knobs["cores"])
     return interval
-
-
-def _energy(metrics: Columns, knobs: Columns) -> F64:
-    """energy = sum of layers + idle power while the network starts."""
-    found: F64 = metrics["layer_j"] + np.where(metrics["layer_s"] > 0, knobs["idle_w"] * knobs["call_s"], 0.0)
-    return found
 
 
 def _utilisation(metrics: Columns, knobs: Columns) -> F64:
@@ -157,11 +148,7 @@ def _config_metrics(table: OverlayTable) -> dict[str, F64]:
 _LAYERWISE = Layerwise(_cost, _cost_at, dict.fromkeys(OverlayCost._fields, "sum"), scratch_size=1, choices=CHOICES)
 _COMPOSE = Composition(
     summed(_LAYERWISE).function,
-    {
-        "latency_s": PairRule(frozenset({"layer_s", "call_s"}), _latency, monotone=True),
-        "interval_s": PairRule(frozenset({"latency_s", "shared_s", "call_s", "cores"}), _interval),
-        "energy_j": PairRule(frozenset({"layer_j", "layer_s", "idle_w", "call_s"}), _energy, monotone=True),
-    },
+    {"interval_s": PairRule(frozenset({"latency_s", "shared_s", "cores"}), _interval)},
 )
 
 MODEL = CostModel(
@@ -170,9 +157,7 @@ MODEL = CostModel(
     spec=OverlaySpec,
     metrics=(
         *(Metric(name, "sum", _MEANING[name]) for name in OverlayCost._fields),
-        Metric("latency_s", "rule", "one network on one core, its start included"),
         Metric("interval_s", "rule", "from one batch to the next while every core runs"),
-        Metric("energy_j", "rule", "energy of a network, idle power included"),
         Metric("utilisation", "rule", "share of one core's multiply-accumulate slots that do work", "more"),
         Metric("peak_macs_per_s", "config", "all lanes of all cores at the closing clock, and the host", "more"),
         Metric("idle_power_w", "config", "the board, nothing running"),
@@ -181,10 +166,10 @@ MODEL = CostModel(
     compose=_COMPOSE,
     layerwise=_LAYERWISE,
     objectives=("energy_j", "latency_s"),
-    searched=("cores", "pixel_parallel", "input_parallel", "output_parallel", "clock_hz"),
-    layer_time="layer_s",
-    layer_energy="layer_j",
+    searched=("pixel_parallel", "input_parallel", "clock_hz"),
     time_terms=("compute_s", "dram_s", "start_s", "host_s"),
+    energy_terms=("mac_j", "logic_j", "dram_j", "static_j"),
+    static_energy="static_j",
     config_metrics=_config_metrics,
     derived={
         "utilisation": PairRule(

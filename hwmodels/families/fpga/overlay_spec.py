@@ -48,7 +48,7 @@ class OverlaySpec(BoardSpec):
         unit="Hz", gt=0,
     )  # fmt: skip
     core_bytes_per_s: float = knob(
-        6.95 * GB, "what one core reaches of the DRAM through its ports", source=_FIT, unit="B/s", gt=0,
+        7.04 * GB, "what one core reaches of the DRAM through its ports", source=_FIT, unit="B/s", gt=0,
         plausible=(3 * GB, 15 * GB),
     )  # fmt: skip
     dram_share: float = knob(
@@ -56,16 +56,13 @@ class OverlaySpec(BoardSpec):
         source="ASSUMED: DDR4 with several masters", gt=0, le=1, plausible=(0.4, 0.9),
     )  # fmt: skip
     feature_share: float = knob(
-        0.69, "share of a layer's features that go through the DRAM; the rest stays on chip between layers",
+        0.685, "share of a layer's features that go through the DRAM; the rest stays on chip between layers",
         source=_FIT, ge=0, le=2, plausible=(0.2, 1.5),
     )  # fmt: skip
     layer_s: float = knob(
-        20 * US, "start of a layer: instructions, first loads, last store", source=_FIT, unit="s", ge=0,
-        plausible=(2 * US, 60 * US),
+        21.8 * US, "start of a layer: instructions, first loads, last store, its share of the call", source=_FIT,
+        unit="s", ge=0, plausible=(2 * US, 60 * US),
     )  # fmt: skip
-    call_s: float = knob(
-        70 * US, "start of a network by its host", source=_FIT, unit="s", ge=0, plausible=(30 * US, 5000 * US)
-    )
     cpu_macs_per_s: float = knob(
         4e9, "multiply-adds of the host in layers that leave the overlay",
         source="ASSUMED: four Cortex-A53 in 8 bits; chosen with [fit]'s slim Inception-V2 in view",

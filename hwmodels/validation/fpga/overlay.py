@@ -1,6 +1,6 @@
 """Overlays against AMD's performance tables of the Vitis AI model zoo, versions 1.3 and 3.0, and PG338's resources.
 
-Latency is 1 / fps of one thread. Four knobs are fitted to both boards of a version together; what is scored was not
+Latency is 1 / fps of one thread. Three knobs are fitted to both boards of a version together; what is scored was not
 in view: whole families of networks are left out. The depthwise pixels (half of PP), the augmentation of the first
 layer and the host's rate and hand-over were chosen with the rows of version 3.0 in view. The Kria is never fitted.
 Rows of the older runtime (ZCU102 revision 04, Ultra96) are predicted with the constants of 3.0 and shown. Apart:
@@ -36,7 +36,7 @@ __all__ = ["FITTED_KNOBS", "fitted_constants", "overlay_scores"]
 
 F64 = npt.NDArray[np.float64]
 
-FITTED_KNOBS = ("core_bytes_per_s", "feature_share", "layer_s", "call_s")
+FITTED_KNOBS = ("core_bytes_per_s", "feature_share", "layer_s")
 _SIGMA = 0.05  # ASSUMED: spread of a published rate around the model, relative; plausible 0.02 to 0.1
 
 
@@ -209,8 +209,7 @@ class _Rows:
         size = len(next(iter(columns.values())))
         found = np.empty((size, len(self.rows)))
         for board, mine in self._boards.items():
-            found[:, mine] = _sums(_overlay(*board), self._layers, columns, "layer_s") @ self._counts[mine].T
-            found[:, mine] += columns["call_s"][:, None]
+            found[:, mine] = _sums(_overlay(*board), self._layers, columns, "latency_s") @ self._counts[mine].T
         return found
 
     def items_per_s(self, knobs: Mapping[str, float]) -> F64:
@@ -219,7 +218,7 @@ class _Rows:
         found = np.empty(len(self.rows))
         for board, mine in self._boards.items():
             shared = _sums(_overlay(*board), self._layers, columns, "shared_s")[0] @ self._counts[mine].T
-            found[mine] = _overlay(*board).cores / (shared + knobs["call_s"])
+            found[mine] = _overlay(*board).cores / shared
         return found
 
 
@@ -234,7 +233,7 @@ def _sums(spec: OverlaySpec, layers: Layers, columns: Mapping[str, F64], metric:
 
 
 def _fit(rows: Sequence[_Measured]) -> dict[str, float]:
-    """The four knobs on some rows."""
+    """The three knobs on some rows."""
     held = _Rows(rows)
 
     def predict(start: OverlaySpec, columns: Mapping[str, F64]) -> F64:
@@ -277,7 +276,7 @@ def _latencies(tables: ReferenceTables) -> list[Score]:
 
 
 def fitted_constants(tables: ReferenceTables) -> dict[str, float]:
-    """The four knobs on every plain network of both boards, version 3.0: what the catalogue has, rounded."""
+    """The three knobs on every plain network of both boards, version 3.0: what the catalogue has, rounded."""
     lines = tables.rows("fpga/dpu_fps.csv") or []
     return _fit(_chosen(_read(lines), "3.0", ("ZCU102 (0432055-05)", "ZCU104"), pruned=False))
 
@@ -304,7 +303,7 @@ def _left_out(source: Source, version: str, plain: Sequence[_Measured]) -> list[
         smooth[inside] = _applied(_by_operations(_Rows(others)), these)
     measured = np.array([row.latency_s for row in plain])
     known = source._replace(
-        fitted_on="four knobs on the other families of both boards; which terms there are was chosen on version 3.0"
+        fitted_on="three knobs on the other families of both boards; which terms there are was chosen on version 3.0"
     )
     found = []
     for group in ("both boards", *dict.fromkeys(row.board for row in plain)):
@@ -330,7 +329,7 @@ def _unseen(source: Source, rows: Sequence[_Measured], plain: Sequence[_Measured
         "older runtime, Ultra96": _chosen(rows, "1.3", ("Ultra96",), pruned=False),
     }
     known = source._replace(
-        fitted_on="four knobs of the catalogue, on the plain networks of ZCU102 and ZCU104, Vitis AI 3.0"
+        fitted_on="three knobs of the catalogue, on the plain networks of ZCU102 and ZCU104, Vitis AI 3.0"
     )
     found = []
     for group, mine in groups.items():

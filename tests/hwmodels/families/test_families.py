@@ -48,7 +48,7 @@ class TestFpga(FamilySuite):
 class TestFpgaBoards(FamilySuite):
     model = family("fpga_boards")
     specs = (
-        model.spec(),
+        *devices_of("fpga_boards"),
         model.spec(boards=4, schedule="tiles"),
         model.spec(boards=4, schedule="sharded", row_boards=2),
     )
