@@ -22,7 +22,7 @@ def test_every_device_loads_and_says_where_its_numbers_are_from(name: str) -> No
     assert found.summary
     assert "\n" not in found.summary
     assert found.model is family(found.model.name)
-    assert set(found.sources) == set(found.verified) <= set(found.model.spec.model_fields)
+    assert set(found.sources) == set(found.verified) <= set(found.model.spec.knobs())
     assert all(source.strip() for source in found.sources.values())
     assert np.isfinite(found.spec.numerics()).all()
 
