@@ -209,6 +209,69 @@ def _spilled(w: _Walk) -> float:
     return ((trips - 1) * 2.0 * w.sum_byte + w.word_byte) / trips
 
 
+class _Step(NamedTuple):
+    """One tile of one layer: cycles of the multipliers, cycles on each port and of the DRAM, DRAM bytes."""
+
+    products: int
+    in_port: float
+    w_port: float
+    out_port: float
+    in_dram: float
+    w_dram: float
+    out_dram: float
+    in_bytes: float
+    w_bytes: float
+    out_bytes: float
+
+
+@inner
+def _step(order: int, w: _Walk, m: int, n: int, r: int, c: int, spill: float, knobs: Any) -> _Step:
+    """A tile of m outputs, n inputs and r x c positions; `spill` : bytes that an output word moves on average.
+
+    What other boards hold comes over the link, which loads of one step share.
+    """
+    words_in, words_w, words_out = _input_words(w, m, n, r, c), m * n * w.piece, m * r * c
+    in_own, w_own = w.input_byte * knobs.input_share, w.weight_byte * knobs.weight_share
+    # Sums that leave go through the DRAM whatever becomes of the output.
+    out_byte = spill if w.output_byte > 0 or spill > w.word_byte else 0.0
+    burst = _burst(w, m if w.depthwise else n, r, c, knobs)
+    in_link = words_in * (w.input_byte - in_own) * knobs.engine_clock_hz / knobs.board_link_bytes_per_s
+    w_link = words_w * (w.weight_byte - w_own) * knobs.engine_clock_hz / knobs.board_link_bytes_per_s
+    return _Step(
+        r * c * w.piece + knobs.pipeline_depth,
+        max(float(ceil_div(words_in, w.input_port)), in_link),
+        max(float(ceil_div(words_w, w.weight_port)), w_link + in_link if order == _OUTPUTS else w_link),
+        ceil_div(words_out, w.output_port) * (spill / w.word_byte),
+        _dram(words_in * in_own, burst, knobs),
+        _dram(words_w * w_own, words_w * max(w.weight_byte, w.word_byte), knobs),
+        _dram(words_out * out_byte, words_out * w.word_byte, knobs),
+        words_in * in_own, words_w * w_own, words_out * out_byte,
+    )  # fmt: skip
+
+
+@inner
+def _place(order: int, outer: int, within: int, w: _Walk) -> tuple[int, int, int, int, int, int]:
+    """(how often the outer class comes, how often the inner one in it, m, n, r, c); 0 where there is no such class.
+
+    Each of M, N, rows and columns has whole tiles and at most one at the border; `outer` and `within` are the bits of
+    which is meant, outermost loops first.
+    """
+    first, second, third = outer & 1, (outer >> 1) & 1, outer >> 2
+    if order == _WEIGHTS:
+        m_count, m = _class(w.m, w.tm, first)
+        n_count, n = _class(w.n, w.tn, second)
+        r_count, r = _class(w.rows, w.tr, within & 1)
+        c_count, c = _class(w.cols, w.tc, within >> 1)
+        return m_count * n_count * w.pieces, r_count * c_count, m, n, r, c
+    r_count, r = _class(w.rows, w.tr, first)
+    c_count, c = _class(w.cols, w.tc, second)
+    m_count, m = _class(w.m, w.tm, third if order == _OUTPUTS else within)
+    n_count, n = _class(w.n, w.tn, within if order == _OUTPUTS else third)
+    if order == _OUTPUTS:
+        return r_count * c_count * m_count, n_count * w.pieces, m, n, r, c
+    return r_count * c_count * n_count * w.pieces, m_count, m, n, r, c
+
+
 @inner
 def _run(order: int, w: _Walk, knobs: Any) -> _Run:
     """All trips of one layer under a loop order; outer classes of equal tiles times what the inner ones take.
@@ -218,97 +281,54 @@ def _run(order: int, w: _Walk, knobs: Any) -> _Run:
     weights : for M, N:      max(sum over tiles max(compute, input, sums), weights, DRAM)
     """
     spill = _spilled(w) if order != _OUTPUTS else w.word_byte
-    spill_share = spill / w.word_byte
-    sums_leave = order != _OUTPUTS and spill > w.word_byte
-    sum_byte = spill if sums_leave else (spill if w.output_byte > 0 else 0.0)
     cycles, ports, dram, compute = 0.0, 0.0, 0.0, 0
-    input_bytes, weight_bytes, output_bytes = 0.0, 0.0, 0.0
-    for outer in range(8):
-        first, second, third = outer & 1, (outer >> 1) & 1, outer >> 2
-        if order == _WEIGHTS and third == 1:
-            continue
-        work, stored, moved, kept_port, kept_bytes = 0.0, 0.0, 0.0, 0.0, 0.0
-        count_outer = 1
+    in_bytes, w_bytes, out_bytes = 0.0, 0.0, 0.0
+    for outer in range(4 if order == _WEIGHTS else 8):
+        work, moved, times = 0.0, 0.0, 0
+        kept_port, kept_dram, kept_bytes = 0.0, 0.0, 0.0
         for within in range(4 if order == _WEIGHTS else 2):
-            if order == _WEIGHTS:
-                (m_count, m), (n_count, n) = _class(w.m, w.tm, first), _class(w.n, w.tn, second)
-                (r_count, r), (c_count, c) = _class(w.rows, w.tr, within & 1), _class(w.cols, w.tc, within >> 1)
-                count_outer, count = m_count * n_count * w.pieces, r_count * c_count
-            else:
-                (r_count, r), (c_count, c) = _class(w.rows, w.tr, first), _class(w.cols, w.tc, second)
-                outer_is_m = order == _OUTPUTS
-                (m_count, m) = _class(w.m, w.tm, third if outer_is_m else within)
-                (n_count, n) = _class(w.n, w.tn, within if outer_is_m else third)
-                n_count *= w.pieces
-                count_outer = r_count * c_count * (m_count if outer_is_m else n_count)
-                count = n_count if outer_is_m else m_count
-            if count_outer == 0 or count == 0:
+            often, count, m, n, r, c = _place(order, outer, within, w)
+            if often == 0 or count == 0:
                 continue
-            words_in, words_w, words_out = _input_words(w, m, n, r, c), m * n * w.piece, m * r * c
-            in_own, w_own = w.input_byte * knobs.input_share, w.weight_byte * knobs.weight_share
-            in_dram = _dram(words_in * in_own, _burst(w, m if w.depthwise else n, r, c, knobs), knobs)
-            w_dram = _dram(words_w * w_own, words_w * max(w.weight_byte, w.word_byte), knobs)
-            out_dram = _dram(words_out * sum_byte, words_out * w.word_byte, knobs)
-            in_port, w_port = float(ceil_div(words_in, w.input_port)), float(ceil_div(words_w, w.weight_port))
-            out_port = ceil_div(words_out, w.output_port) * spill_share
-            # What other boards hold comes over the link, which loads of one step share.
-            in_link = words_in * (w.input_byte - in_own) * knobs.engine_clock_hz / knobs.board_link_bytes_per_s
-            w_link = words_w * (w.weight_byte - w_own) * knobs.engine_clock_hz / knobs.board_link_bytes_per_s
-            in_port = max(in_port, in_link)
-            w_port = max(w_port, w_link + in_link if order == _OUTPUTS else w_link)
-            products = r * c * w.piece + knobs.pipeline_depth
-            compute += count_outer * count * products
+            times = often
+            step = _step(order, w, m, n, r, c, spill, knobs)
+            compute += often * count * step.products
+            all_steps = float(often * count)
             if order == _OUTPUTS:
-                work += count * max(float(products), in_port, w_port, in_dram + w_dram)
-                moved += count * (in_dram + w_dram)
-                kept_port, kept_bytes = out_port, out_dram
-                ports += count_outer * count * max(in_port, w_port)
-                input_bytes += float(count_outer * count) * words_in * in_own
-                weight_bytes += float(count_outer * count) * words_w * w_own
-                stored = words_out * sum_byte
+                port, memory = max(step.in_port, step.w_port), step.in_dram + step.w_dram
+                kept_port, kept_dram, kept_bytes = step.out_port, step.out_dram, step.out_bytes
+                in_bytes, w_bytes = in_bytes + all_steps * step.in_bytes, w_bytes + all_steps * step.w_bytes
             elif order == _INPUTS:
-                work += count * max(float(products), w_port, out_port, w_dram + out_dram)
-                moved += count * (w_dram + out_dram)
-                kept_port, kept_bytes = in_port, in_dram
-                ports += count_outer * count * max(w_port, out_port)
-                weight_bytes += float(count_outer * count) * words_w * w_own
-                output_bytes += float(count_outer * count) * words_out * sum_byte
-                stored = words_in * in_own
+                port, memory = max(step.w_port, step.out_port), step.w_dram + step.out_dram
+                kept_port, kept_dram, kept_bytes = step.in_port, step.in_dram, step.in_bytes
+                w_bytes, out_bytes = w_bytes + all_steps * step.w_bytes, out_bytes + all_steps * step.out_bytes
             else:
-                work += count * max(float(products), in_port, out_port, in_dram + out_dram)
-                moved += count * (in_dram + out_dram)
-                kept_port, kept_bytes = w_port, w_dram
-                ports += count_outer * count * max(in_port, out_port)
-                input_bytes += float(count_outer * count) * words_in * in_own
-                output_bytes += float(count_outer * count) * words_out * sum_byte
-                stored = words_w * w_own
-        if count_outer == 0 or work == 0.0:
-            continue
-        cycles += count_outer * max(work, kept_port, moved + kept_bytes)
-        dram += count_outer * (moved + kept_bytes)
+                port, memory = max(step.in_port, step.out_port), step.in_dram + step.out_dram
+                kept_port, kept_dram, kept_bytes = step.w_port, step.w_dram, step.w_bytes
+                in_bytes, out_bytes = in_bytes + all_steps * step.in_bytes, out_bytes + all_steps * step.out_bytes
+            work += count * max(float(step.products), port, memory)
+            moved += count * memory
+            ports += often * count * port
+        cycles += times * max(work, kept_port, moved + kept_dram)
+        dram += times * (moved + kept_dram)
         if order == _OUTPUTS:
-            output_bytes += float(count_outer) * stored
+            out_bytes += times * kept_bytes
         elif order == _INPUTS:
-            input_bytes += float(count_outer) * stored
+            in_bytes += times * kept_bytes
         else:
-            weight_bytes += float(count_outer) * stored
+            w_bytes += times * kept_bytes
     repeats = float(w.repeats)
     return _Run(
-        repeats * cycles + _ends(w, knobs), w.repeats * compute, repeats * ports, repeats * input_bytes,
-        repeats * weight_bytes, repeats * output_bytes, repeats * dram,
+        repeats * cycles + _ends(w, knobs), w.repeats * compute, repeats * ports, repeats * in_bytes,
+        repeats * w_bytes, repeats * out_bytes, repeats * dram,
     )  # fmt: skip
 
 
 @inner
 def _ends(w: _Walk, knobs: Any) -> float:
     """Cycles before the first product and after the last: the loads of one tile, the store of one tile."""
-    m, n = min(w.tm, w.m), min(w.tn, w.n)
-    words_in, words_w, words_out = _input_words(w, m, n, w.tr, w.tc), m * n * w.piece, m * w.tr * w.tc
-    in_dram = _dram(words_in * w.input_byte, _burst(w, m if w.depthwise else n, w.tr, w.tc, knobs), knobs)
-    w_dram = _dram(words_w * w.weight_byte, words_w * max(w.weight_byte, w.word_byte), knobs)
-    out_dram = _dram(words_out * w.output_byte, words_out * w.word_byte, knobs)
-    in_port, w_port = float(ceil_div(words_in, w.input_port)), float(ceil_div(words_w, w.weight_port))
-    return max(in_port, w_port, in_dram + w_dram) + max(float(ceil_div(words_out, w.output_port)), out_dram)
+    first = _step(_OUTPUTS, w, min(w.tm, w.m), min(w.tn, w.n), w.tr, w.tc, w.word_byte, knobs)
+    return max(first.in_port, first.w_port, first.in_dram + first.w_dram) + max(first.out_port, first.out_dram)
 
 
 @inner

@@ -97,3 +97,16 @@ def test_the_example_names_a_board_and_knobs_of_the_family() -> None:
     chip = device(hardware["device"])
     assert chip.model is family("fpga")
     assert HardwareSpace(chip.model, chip.spec, hardware["knobs"]).size == 2 * 5 * 5 * 3 * 3 * 3 * 3 * 3
+
+
+def test_an_estimate_says_what_is_taken_of_the_board_and_what_binds(capsys: pytest.CaptureFixture[str]) -> None:
+    from codesign.cli.estimate import _print_resources
+
+    chip = device("zcu102")
+    _print_resources(evaluate(network("alexnet"), chip.model, chip.spec))
+    told = capsys.readouterr().out
+    assert told.startswith("  resources   dsps 1,152 (46%), luts ")
+    assert told.endswith("bram18s bind\n")
+    cpu = device("rpi4")
+    _print_resources(evaluate(network("alexnet"), cpu.model, cpu.spec))
+    assert capsys.readouterr().out == ""
