@@ -133,7 +133,9 @@ def _resources(tables: ReferenceTables) -> list[Score]:
         ("BRAM36", use.bram18s / 2, ("bram36", "bram36")),
     ):
         stated = [float(line[column]) for line in lines for column in columns]
-        found.append(source.score(group, "max_error", values, stated, baselines={"mean": [np.mean(stated)] * 10}))
+        found.append(
+            source.score(group, "max_error", values, stated, baselines={"mean": [np.mean(stated)] * len(stated)})
+        )
     return found
 
 
@@ -269,6 +271,8 @@ def _latencies(tables: ReferenceTables) -> list[Score]:
     found = []
     for version in ("3.0", "1.3"):
         plain = _chosen(rows, version, ("ZCU102 (0432055-05)", "ZCU104"), pruned=False)
+        if len({row.known.family for row in plain}) < 2:
+            continue  # nobody to learn from
         found += _left_out(source, version, plain)
         if version == "3.0":
             found += _unseen(source, rows, plain)
@@ -333,6 +337,8 @@ def _unseen(source: Source, rows: Sequence[_Measured], plain: Sequence[_Measured
     )
     found = []
     for group, mine in groups.items():
+        if not mine:
+            continue
         held = _Rows(mine)
         own = held.latency_s({name: np.array([value]) for name, value in knobs.items()})[0]
         metrics = _METRICS if len(mine) > 3 else _METRICS[:1]

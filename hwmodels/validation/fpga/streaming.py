@@ -16,6 +16,7 @@ from itertools import pairwise
 import numpy as np
 import numpy.typing as npt
 
+from hwmodels.errors import SpecError
 from hwmodels.evaluate import evaluate
 from hwmodels.families.fpga.kernel_streaming import Stage
 from hwmodels.families.fpga.memory import bram18s_of
@@ -59,6 +60,8 @@ def _cycles(tables: ReferenceTables) -> list[Score]:
     smooth = [int(line["MH"]) * int(line["MW"]) for line in lines]
     published = [float(line["cycles"]) for line in lines]
     found = [source.score("stages", "exact_fraction", own, published, baselines={"one product a cycle": smooth})]
+    if len(lines) < len(_CNV_CHANNELS) + len(_CNV_FEATURES):
+        return found
     brams = 0.0
     for line in lines:
         pe, simd = int(line["PE"]), int(line["SIMD"])
@@ -70,16 +73,19 @@ def _cycles(tables: ReferenceTables) -> list[Score]:
     return found
 
 
+_CNV_CHANNELS, _CNV_FEATURES = (64, 64, 128, 128, 256, 256), (512, 512, 10)
+
+
 def cnv() -> Workload:
     """FINN's CNV: six unpadded 3x3 in pairs with pooling, three dense layers, for 32 x 32 images."""
     net = Builder("cnv", (1, 3, 32, 32), precision=Precision(1, 1, 32))
     x = net.input
-    for index, channels in enumerate((64, 64, 128, 128, 256, 256)):
+    for index, channels in enumerate(_CNV_CHANNELS):
         x = net.add(Activation("relu"), net.add(Conv2d(channels, (3, 3)), x))
         if index in (1, 3):
             x = net.add(Pool2d("max", 2), x)
     x = net.flatten(x)
-    for features in (512, 512, 10):
+    for features in _CNV_FEATURES:
         x = net.linear(x, features, bias=False)
     return net.finish(x)
 
@@ -87,7 +93,7 @@ def cnv() -> Workload:
 def _measured(tables: ReferenceTables) -> list[Score]:
     """The whole network under the published folding: what its stages and its fill give an item alone."""
     lines, measured = _folded(tables), tables.rows("fpga/finn_hls4ml_measured.csv")
-    if not lines or not measured:
+    if len(lines) < len(_CNV_CHANNELS) + len(_CNV_FEATURES) or not measured:
         return []
     published = [float(line["latency_ms"]) for line in measured if line["model"] == "CNV-W1A1"]
     table = layer_table([rewrite(cnv(), COMPILED)])
@@ -115,11 +121,16 @@ def _fpgaconvnet(tables: ReferenceTables) -> list[Score]:
     path = tables.path("fpga/fpgaconvnet_reference.json")
     if path is None:
         return []
-    points = json.loads(path.read_text(encoding="utf-8"))["points"]
+    try:
+        points = [
+            tuple(int(point[name]) for name in ("coarse_in", "coarse_out", "fine", "interval"))
+            for point in json.loads(path.read_text(encoding="utf-8"))["points"]
+        ]
+    except (ValueError, KeyError, TypeError) as error:
+        raise SpecError(str(path), f"{type(error).__name__}: {error}", "points with foldings and intervals") from None
     extents, channels = (32, 16, 8, 4), (3, 16, 32, 64, 64)
     own = []
-    for point in points:
-        inside, outside, fine = (int(point[name]) for name in ("coarse_in", "coarse_out", "fine"))
+    for inside, outside, fine, _ in points:
         own.append(
             max(
                 size**2 * (n // _divisor(n, inside)) * (m // _divisor(m, outside)) * -(-9 // fine)
@@ -127,7 +138,7 @@ def _fpgaconvnet(tables: ReferenceTables) -> list[Score]:
             )
         )
     source = Source("fpga_streaming", "fpgaconvnet_reference", len(points), "nothing")
-    return [source.score("intervals", "exact_fraction", own, [float(point["interval"]) for point in points])]
+    return [source.score("intervals", "exact_fraction", own, [point[-1] for point in points])]
 
 
 def _divisor(number: int, most: int) -> int:
