@@ -4,8 +4,9 @@ Products of two fixed-point operands a block [1]: 18 x 25 (DSP48E1), 18 x 27 (DS
 a float unit), two 18 x 18 (without). Wider operands take ceil(w/27) ceil(a/18) blocks. Narrow products share a block
 where they have one operand in common, so that lanes pack along the output channels alone:
 
-    8 bits  DSP48E2 2 [2], DSP58 3 along the inputs [3], Intel 2; DSP48E1 1: 25 bits do not hold two products
-    4 bits  DSP48E2 and DSP58 4 [3]; DSP48E1 2
+    8 bits  DSP48E2 2 [2], DSP58 3 along the inputs [3], Intel 2; DSP48E1 1: 25 bits do not hold two products, and
+            FINN's core that corrects them in LUTs is not modelled
+    4 bits  4 on all of AMD's [3], on DSP48E1 without the most negative weight
 
 Float MACs: 5 blocks in 32 bits and 3 in 16 on AMD [4]; DSP58 and Intel's have a float unit: 1.
 [1] AMD UG479, UG579, AM004; Intel handbooks; recalled. [2] AMD WP486, deep learning with INT8. [3] FINN: 4 lanes of
@@ -46,8 +47,7 @@ def lanes_per_dsp(dsp_type: Column, weight_bits: Column, activation_bits: Column
     lanes = np.where((dsp_type >= _FLOAT) & (wide <= 18), 2, lanes)
     lanes = np.where(np.isin(dsp_type, (_E2, _58)) & (wide <= 8), 2, lanes)
     lanes = np.where((dsp_type == _58) & (wide <= 8), 3, lanes)
-    lanes = np.where((dsp_type == _E1) & (wide <= 4), 2, lanes)
-    lanes = np.where(np.isin(dsp_type, (_E2, _58)) & (wide <= 4), 4, lanes)
+    lanes = np.where(np.isin(dsp_type, (_E1, _E2, _58)) & (wide <= 4), 4, lanes)
     return np.where(is_float > 0, 1, lanes)
 
 

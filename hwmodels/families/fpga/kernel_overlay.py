@@ -50,11 +50,11 @@ class OverlayCost(NamedTuple):
 
 
 @inner
-def _place(row: Any) -> int:
+def _place(row: Any, knobs: Any) -> int:
     """Where a layer runs."""
     if row.kind == CONV:
         if row.groups > 1 and row.k == row.kernel_h * row.kernel_w:
-            return DEPTHWISE if row.n == 1 else HOST
+            return DEPTHWISE if row.n == 1 and knobs.depthwise_pixels > 0 else HOST
         return DENSE
     if row.kind in (_LINEAR, _CONV_TRANSPOSE):
         return DENSE
@@ -99,7 +99,7 @@ def _layer(row: Any, knobs: Any) -> tuple[int, OverlayCost]:
     shared_s : with all cores at work, each with its share of the DRAM.
     energy_j = macs mac + cycles logic + bytes dram + idle time
     """
-    place = _place(row)
+    place = _place(row, knobs)
     if place == FREE:
         return place, OverlayCost(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
     features = float(row.input_elements + row.output_elements)

@@ -73,7 +73,6 @@ BOARD_ASSUMPTIONS = (
     ),
     Assumption("LUTs of a product", "1.1 w a", "0.5 to 1.2", "a fixed-point multiplier without an arithmetic block"),
     Assumption("LUTs of a half MAC", "150", "100 to 200", "16-bit float beside its blocks"),
-    Assumption("two 4-bit products a DSP48E1", "2", "1 to 4", "with guard bits in 25 bits"),
     Assumption("memory in LUTs", "64 words", "32 to 128", "up to this depth"),
     Assumption("crowded from", "60 %", "50 to 70 %", "use of LUTs beyond which the clock falls"),
     Assumption("energy exponent", "1.25", "1 to 2", "energies scale with (node / 28 nm) to this power"),

@@ -5,7 +5,8 @@ Layers run one after the other on one core; a network is their sum. Cores share 
     latency  = sum of layers         interval = min(latency, sum of layers with the DRAM shared / cores)
 
 Resources of one core [PG338 v1.2, table 9]: DSP = PP ICP OCP / 4 + 2 and PP OCP more where blocks accumulate, exact on
-all ten published counts; LUTs, flip-flops and BRAMs are lines through the five published sizes.
+all sixteen published counts; LUTs, flip-flops and BRAMs are lines through five of the eight sizes. The unit for
+depthwise layers and pooling adds OCP DP + 4 blocks [PG338 v4.1].
 """
 
 from __future__ import annotations
@@ -41,6 +42,9 @@ F64 = npt.NDArray[np.float64]
 # of the peak operations a cycle, BRAM18 over the operations; residuals are among the scores.
 _LUTS, _FFS, _BRAM18S = (10_524.0, 490.3), (-1_138.0, 1_455.8), (92.2, 0.0996)
 _LOW_DSP_LUTS, _LOW_DSP_FFS = 28.0, 56.0  # more of each for every pixel and output lane where LUTs accumulate
+# [PG338 v4.1, DepthwiseConv ALU] of a B4096 with 1, 2, 4 and 8 pixels at once: 662, 678, 710 and 774 blocks, and so on;
+# a lane is a pixel of an output
+_ALU_DSPS, _ALU_LUTS, _ALU_FFS, _ALU_BRAM18S = 4.0, 148.0, 206.0, 11.0
 _URAMS, _BRAM_LEFT = 30.0, 0.33
 """One design, a B3136 on a Kria [AMD, nlp-smartvision]: 44 URAMs in place of 273 of 407 BRAM18, 134 left. ASSUMED, 20
 to 40: URAMs beside one an output lane."""
@@ -70,9 +74,13 @@ def overlay_resources(table: OverlayTable) -> Use:
     urams = np.where(in_uram, _URAMS + table.output_parallel, 0.0)
     kept = np.where(in_uram, _BRAM_LEFT, 1.0) * bram
     dsps = core_dsps(table.pixel_parallel, table.input_parallel, table.output_parallel, accumulate=high)
+    alu, has_alu = table.output_parallel * table.depthwise_pixels, table.depthwise_pixels > 0
+    dsps = dsps + alu + np.where(has_alu, _ALU_DSPS, 0.0)
+    luts, ffs = luts + _ALU_LUTS * alu, ffs + _ALU_FFS * alu
+    kept = np.ceil(kept) + np.where(has_alu, _ALU_BRAM18S, 0.0)
     return Use(
         table.cores * dsps, table.cores * luts + table.shell_luts, table.cores * ffs + 1.5 * table.shell_luts,
-        table.cores * np.ceil(kept) + table.shell_bram18s, table.cores * urams,
+        table.cores * kept + table.shell_bram18s, table.cores * urams,
     )  # fmt: skip
 
 

@@ -40,7 +40,11 @@ class OverlaySpec(BoardSpec):
         True, "taps of a kernel's row fill input lanes that few channels leave idle", source=_DESIGN
     )
     depthwise_pixels: int = knob(
-        4, "output pixels at once of a depthwise layer", source="[fit]: half of PP", ge=1, le=64
+        4,
+        "output pixels at once of a depthwise layer (DP); 0 leaves them to the host",
+        source="[PG338]: half of PP is recommended",
+        ge=0,
+        le=64,
     )
     feature_memory: Literal["bram", "uram"] = knob("bram", "what holds weights and features", source=_DESIGN)
     clock_hz: float = knob(

@@ -1,11 +1,11 @@
 """Overlays against AMD's performance tables of the Vitis AI model zoo, versions 1.3 and 3.0, and PG338's resources.
 
 Latency is 1 / fps of one thread. Three knobs are fitted to both boards of a version together; what is scored was not
-in view: whole families of networks are left out. The depthwise pixels (half of PP), the augmentation of the first
-layer and the host's rate and hand-over were chosen with the rows of version 3.0 in view. The Kria is never fitted.
-Rows of the older runtime (ZCU102 revision 04, Ultra96) are predicted with the constants of 3.0 and shown. Apart:
-networks with squeeze-and-excitation, whose gates run on the host; and pruned ones, each width the root of the share
-of operations that is left.
+in view: whole families of networks are left out. That first layers fill their lanes (channel augmentation, an option)
+and the host's rate and hand-over were chosen with the rows of version 3.0 in view. The Kria is never fitted. Rows of
+the older runtime (ZCU102 revision 04, Ultra96) are predicted with the constants of 3.0 and shown. Apart: networks
+with squeeze-and-excitation, whose gates run on the host; and pruned ones, each width the root of the share of
+operations that is left.
 """
 
 from __future__ import annotations
@@ -118,7 +118,7 @@ def _resources(tables: ReferenceTables) -> list[Score]:
     quarter = [float(np.prod(size)) / 4 for size in sizes for _ in range(2)]
     own, published = zip(*dsps, strict=True)
     found = [law.score("DSP", "exact_fraction", own, published, baselines={"four MACs a block": quarter})]
-    empty = {"cores": 1, "shell_luts": 1, "shell_bram18s": 1}
+    empty = {"cores": 1, "shell_luts": 1, "shell_bram18s": 1, "depthwise_pixels": 0}
     specs = [
         OverlaySpec.parse(
             {**empty, "pixel_parallel": p, "input_parallel": i, "output_parallel": o, "dsp_use": use}, where="PG338"

@@ -13,7 +13,7 @@ from hwmodels.catalog import device, devices_of
 from hwmodels.evaluate import evaluate
 from hwmodels.families.base import family
 from hwmodels.families.fpga import kernel_overlay
-from hwmodels.families.fpga.overlay import core_dsps
+from hwmodels.families.fpga.overlay import core_dsps, overlay_resources
 from hwmodels.families.fpga.overlay_spec import OverlaySpec
 from hwmodels.workload.ops import (
     Activation,
@@ -34,6 +34,19 @@ from hwmodels.workload.zoo import network
 
 MODEL = family("fpga_overlay")
 M = {name: index for index, name in enumerate(MODEL.layer_metrics)}
+
+
+# [PG338 v1.2, table 9] PP, ICP, OCP: LUTs, flip-flops and BRAM36 with accumulation in blocks; blocks with and without.
+PUBLISHED = {
+    (4, 8, 8): (20177, 31782, 69.5, 98, 66),
+    (4, 10, 10): (20617, 35065, 87, 142, 102),
+    (8, 8, 8): (27377, 46241, 101.5, 194, 130),
+    (4, 12, 12): (28698, 46906, 117.5, 194, 146),
+    (8, 10, 10): (30877, 56267, 123, 282, 202),
+    (8, 12, 12): (34379, 67481, 161.5, 386, 290),
+    (8, 14, 14): (38555, 79867, 203.5, 506, 394),
+    (8, 16, 16): (40865, 92630, 249.5, 642, 514),
+}
 
 
 def row(operator: Operator, *inputs: Shape) -> Row:
@@ -112,10 +125,39 @@ def test_where_layers_run(operator: Operator, inputs: tuple[Shape, ...], place: 
 
 def test_the_law_of_blocks_holds_for_all_published_counts() -> None:
     """[PG338 v1.2, table 9] blocks with and without accumulation."""
-    published = {(4, 8, 8): (98, 66), (8, 8, 8): (194, 130), (8, 10, 10): (282, 202), (8, 14, 14): (506, 394),
-                 (8, 16, 16): (642, 514)}  # fmt: skip
-    for size, (high, low) in published.items():
+    for size, (_, _, _, high, low) in PUBLISHED.items():
         assert (core_dsps(*size, accumulate=True), core_dsps(*size, accumulate=False)) == (high, low)
+
+
+def one_core(size: tuple[int, int, int], **knobs: object) -> dict[str, float]:
+    pixels, inputs, outputs = size
+    values = {"pixel_parallel": pixels, "input_parallel": inputs, "output_parallel": outputs, "cores": 1,
+              "shell_luts": 1, "shell_bram18s": 1, "depthwise_pixels": 0, **knobs}  # fmt: skip
+    use = overlay_resources(OverlaySpec.to_table([OverlaySpec.parse(values, where="test")]))
+    return {name: float(column[0]) for name, column in use._asdict().items()}
+
+
+def test_the_lines_of_five_sizes_hold_for_the_three_that_they_have_not_seen() -> None:
+    """Within 20 %: B800 is the worst, 18 % too many LUTs."""
+    for size in ((4, 10, 10), (4, 12, 12), (8, 12, 12)):
+        luts, ffs, bram36, _, _ = PUBLISHED[size]
+        found = one_core(size)
+        assert found["luts"] == pytest.approx(luts, rel=0.2)
+        assert found["ffs"] == pytest.approx(ffs, rel=0.2)
+        assert found["bram18s"] / 2 == pytest.approx(bram36, rel=0.2)
+
+
+def test_the_unit_for_depthwise_layers_takes_what_is_published() -> None:
+    """[PG338 v4.1, DepthwiseConv ALU] a B4096 with 1, 2, 4 and 8 pixels at once: LUTs, flip-flops and blocks."""
+    for pixels, luts, ffs, dsps in ((1, 44212, 88250, 662), (2, 46599, 92380, 678), (4, 51388, 98525, 710),
+                                    (8, 60751, 111329, 774)):  # fmt: skip
+        found = one_core((8, 16, 16), depthwise_pixels=pixels)
+        assert found["dsps"] == dsps
+        assert found["luts"] == pytest.approx(luts, rel=0.01)
+        assert found["ffs"] == pytest.approx(ffs, rel=0.1)
+        assert found["bram18s"] / 2 == pytest.approx(255, rel=0.05)
+    host = costs(row(Conv2d.square(8, 3, groups=8), (1, 8, 9, 9)), OverlaySpec(depthwise_pixels=0))
+    assert host[0] == "host"
 
 
 def test_a_first_layer_fills_its_lanes_only_with_augmentation() -> None:
