@@ -60,12 +60,12 @@ class BoardSpec(Spec):
     )
     lut_closure: float = knob(0.70, "share of the LUTs that closes timing", source="[FINN] closure guide", gt=0, le=1)
     ff_closure: float = knob(
-        0.60, "share of the flip-flops", source="[FINN] advises 0.50; AMD ships three B4096 on 0.54 of a ZCU102", gt=0,
+        0.60, "share of the flip-flops", source="[FINN] advises 0.50; AMD ships three B4096 on 0.57 of a ZCU102", gt=0,
         le=1,
     )  # fmt: skip
     block_closure: float = knob(
-        0.85, "share of the arithmetic blocks, of the BRAMs and of the URAMs",
-        source="[FINN] advises 0.80; AMD ships three B4096 on 0.83 of a ZCU102's BRAM", gt=0, le=1,
+        0.88, "share of the arithmetic blocks, of the BRAMs and of the URAMs",
+        source="[FINN] advises 0.80; AMD ships three B4096 on 0.85 of a ZCU102's BRAM", gt=0, le=1,
     )  # fmt: skip
     shell_luts: int = knob(
         12000,
