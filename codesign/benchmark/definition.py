@@ -2,7 +2,8 @@
 
 A definition is fixed: whatever would change its front gets a new version, and results name the version. Accuracies are
 the mean over the seeds of the table; objectives are the error and the costs below, minimised, under the constraints.
-CPUs are the catalogue and its variations, and compute in float.
+CPUs are the catalogue and its variations, and compute in float. FPGAs are one board each, and what is held against the
+energy is the share of the board that the design takes; 4 bits pack twice as many products into a block as 8.
 A crossbar of pairs-201 reads without loss at 8 bits, since published accuracies know nothing of ADC bits; those of
 pairs-digits read with 4 to 7 bits or without loss, and the table knows what that does to each network.
 """
@@ -145,6 +146,9 @@ _CPU_VARIATIONS: dict[str, Sequence[Any]] = {
     "layout": ["nhwc", "blocked"],
 }
 
+_TILES: dict[str, Sequence[Any]] = {"loop_order": ["outputs", "inputs", "weights"], "input_port": [2, 4, 8],
+                                   "weight_port": [4, 8, 16]}  # fmt: skip
+
 BENCHMARKS = (
     PairsBenchmark(
         name="pairs-digits",
@@ -200,6 +204,43 @@ BENCHMARKS = (
         },
         constraints={"latency_s": 4e-3},
         starting={},
+        published=True,
+    ),
+    PairsBenchmark(
+        name="pairs-digits",
+        family="fpga",
+        version=1,
+        device="ultra96",
+        fixed={"largest_kernel": 3, "activation_bits": 0},
+        knobs={
+            **_TILES,
+            "tile_m": [2, 4, 8, 16, 32],
+            "tile_n": [1, 2, 4, 8, 16],
+            "tile_rows": [2, 4, 8],
+            "tile_cols": [2, 4, 8],
+            "weight_bits": [4, 8],
+        },
+        constraints={"latency_s": 40e-6},
+        starting={"tile_m": 8, "tile_n": 8, "weight_bits": 8},
+        objectives=("energy_j", "binding_share"),
+    ),
+    PairsBenchmark(
+        name="pairs-201",
+        family="fpga",
+        version=1,
+        device="zcu102",
+        fixed={"largest_kernel": 3, "weight_bits": 8, "activation_bits": 0},
+        knobs={
+            **_TILES,
+            "tile_m": [8, 16, 32, 64, 128],
+            "tile_n": [4, 8, 16, 32, 64],
+            "tile_rows": [8, 16, 32],
+            "tile_cols": [8, 16, 32],
+            "feature_buffer_bytes": [0, 256 * _KB],
+        },
+        constraints={"latency_s": 20e-3},
+        starting={"tile_m": 64, "tile_n": 16},
+        objectives=("energy_j", "binding_share"),
         published=True,
     ),
     PairsBenchmark(

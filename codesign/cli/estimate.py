@@ -206,7 +206,7 @@ def _print_costs(report: CostReport) -> None:
         f"{term.removesuffix('_j')} {format_quantity(value, 'J')}"
         for term, value in sorted(report.breakdown().items(), key=lambda item: -item[1])[:4]
     )
-    print(f"  energy      {_shown(report, 'energy_j')}   ({parts})")
+    print(f"  energy      {_shown(report, 'energy_j')}{f'   ({parts})' if parts else ''}")
     if "average_power_w" in report.totals:
         idle = _shown(report, "idle_power_w")
         print(f"  power       {_shown(report, 'average_power_w')} on average, {idle} of it drawn when idle")
@@ -218,6 +218,19 @@ def _print_memory(report: CostReport) -> None:
     print(f"  memory      weights {weights}, peak activations {peak}{kept}")
     if "area_mm2" in report.totals:
         print(f"  area        {_shown(report, 'area_mm2')}")
+    _print_resources(report)
+
+
+def _print_resources(report: CostReport) -> None:
+    """What a design takes of resources that are counted, and which of them is the next to run out."""
+    names = [name.removesuffix("_used") for name in report.totals if name.endswith("_used")]
+    names = [name for name in names if f"{name}_share" in report.totals]
+    if names:
+        taken = (
+            f"{name} {report.totals[f'{name}_used']:,.0f} ({report.totals[f'{name}_share']:.0%})" for name in names
+        )
+        binds = names[int(report.totals["binding_resource"])] if "binding_resource" in report.totals else ""
+        print(f"  resources   {', '.join(taken)}{f'; {binds} bind' if binds else ''}")
 
 
 def _print_groups(report: CostReport) -> None:

@@ -292,6 +292,10 @@ def assumptions_of(model: CostModel, spec: Spec) -> list[Assumption]:
 _BUILT_IN = {
     "cpu": "hwmodels.families.cpu.model:MODEL",
     "crossbar": "hwmodels.families.crossbar.model:MODEL",
+    "fpga": "hwmodels.families.fpga.model:MODEL",
+    "fpga_boards": "hwmodels.families.fpga.boards:MODEL",
+    "fpga_overlay": "hwmodels.families.fpga.overlay:MODEL",
+    "fpga_streaming": "hwmodels.families.fpga.streaming:MODEL",
     "spatial": "hwmodels.families.spatial.model:MODEL",
 }
 

@@ -21,6 +21,7 @@ from hwmodels.workload.table import LayerTable, layer_table
 from hwmodels.workload.zoo import network
 
 every_family = pytest.mark.parametrize("name", families())
+every_layerwise_family = pytest.mark.parametrize("name", [name for name in families() if family(name).layerwise])
 
 
 @cache
@@ -57,7 +58,7 @@ def test_pairs_are_a_plain_loop(name: str) -> None:
         assert report.infeasible == (costs.reasons[code - 1] if code else None)
 
 
-@every_family
+@every_layerwise_family
 def test_totals_are_sums_and_maxima_of_the_executed_layers(name: str) -> None:
     model, workloads, _, specs, _ = case(name)
     for workload in workloads:
@@ -90,7 +91,7 @@ def test_dense_and_listed_paths_are_bitwise_equal(name: str, seed: int, chunk: i
     assert_equal(ours, listed)
 
 
-@every_family
+@every_layerwise_family
 def test_both_paths_are_taken(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     model, workloads, table, specs, configs = case(name)
     taken = []
@@ -113,7 +114,7 @@ def test_both_paths_are_taken(name: str, monkeypatch: pytest.MonkeyPatch) -> Non
             assert values[0] == many.columns[metric][p], metric
 
 
-@every_family
+@every_layerwise_family
 def test_layer_tensors_have_their_axes(name: str) -> None:
     model, _, table, specs, configs = case(name)
     tensor = layer_costs(model, table, configs)

@@ -88,6 +88,16 @@ _V2_L = (  # torchvision's efficientnet_v2_l
 )
 
 
+_EDGE = (  # [EfficientNet-EdgeTPU of tensorflow/tpu]; stage 3 and beyond are depthwise
+    _Stage(3, 4, 24, 1, 1, fused=True, squeeze=False),
+    _Stage(3, 8, 32, 2, 2, fused=True, squeeze=False),
+    _Stage(3, 8, 48, 4, 2, fused=True, squeeze=False),
+    _Stage(5, 8, 96, 5, 2, squeeze=False),
+    _Stage(5, 8, 144, 4, 1, squeeze=False),
+    _Stage(5, 8, 192, 2, 2, squeeze=False),
+)
+
+
 def _block(net: Builder, x: str, stage: _Stage, stride: int, activation: ActivationName) -> str:
     """Squeeze-and-excitation has a quarter of the channels that enter the block."""
     channels = net.shape(x)[1]
@@ -154,6 +164,25 @@ def efficientnet(net: Builder, *, width: float, depth: float, base: Base = "b0")
     return scaled_network(net, net.input, base, width=width, depth=depth)
 
 
+def _edge(net: Builder, *, width: float, depth: float) -> str:
+    """For edge TPUs: plain 3x3 in the early stages, no squeeze-and-excitation, ReLU.
+
+    The first stage widens the channels that it gives, not those of the stem, and has no identity.
+    """
+    stages = [
+        stage._replace(channels=divisible(stage.channels * width), repeats=ceil(stage.repeats * depth))
+        for stage in _EDGE
+    ]
+    x, outer = net.conv_norm_act(net.input, divisible(32 * width), 3, stride=2), stages[0]
+    for _ in range(outer.repeats):
+        x = net.conv_norm_act(x, outer.expansion * outer.channels, 3)
+        x = net.conv_norm_act(x, outer.channels, 1, activation=None)
+    for stage in stages[1:]:
+        for index in range(stage.repeats):
+            x = _block(net, x, stage, stage.stride if index == 0 else 1, "relu")
+    return classify(net, net.conv_norm_act(x, divisible(1280 * width), 1))
+
+
 # [Tan and Le'19, the released EfficientNets]; the resolution of B2 is that of torchvision, 288 where the paper has 260
 _PUBLISHED = (
     Scale(1.0, 1.0, 224),
@@ -202,9 +231,19 @@ def _v2(size: str, stem: int, stages: tuple[_Stage, ...], resolution: int) -> En
     return Entry(f"efficientnet_v2_{size}", write, (3, resolution, resolution), source, (f"tf_efficientnetv2_{size}",))
 
 
+def _edge_entry(size: str, scale: Scale) -> Entry:
+    write = partial(_edge, width=scale.width, depth=scale.depth)
+    source = "EfficientNet-EdgeTPU of tensorflow/tpu; timm results tables"
+    shape = (3, scale.resolution, scale.resolution)
+    return Entry(f"efficientnet_edgetpu_{size}", write, shape, source, (f"efficientnet_e{size}",))
+
+
 ENTRIES = (
     *(_scaled(index, scale) for index, scale in enumerate(_PUBLISHED)),
     *(_lite_entry(index, scale) for index, scale in enumerate(_LITE)),
+    _edge_entry("s", Scale(1.0, 1.0, 224)),
+    _edge_entry("m", Scale(1.0, 1.1, 240)),
+    _edge_entry("l", Scale(1.2, 1.4, 300)),
     _v2("s", 24, _V2_S, 384),
     _v2("m", 24, _V2_M, 480),
     _v2("l", 32, _V2_L, 480),

@@ -1,9 +1,11 @@
 """Inception: GoogLeNet [Szegedy et al., CVPR 2015] and Inception-V3 [Szegedy et al., CVPR 2016], as in torchvision.
 
-Both are the inference path. The published parameters count differently: those of GoogLeNet leave its two auxiliary
-heads out, those of `inception_v3` include its one auxiliary head (3,326,696), which training alone runs; it stands here
-as a constant that nothing reads, so that a compiled graph drops it. `tf_inception_v3` is the network without it.
-torchvision's GoogLeNet has batch norm and, by a known slip that its weights keep, 3x3 where the paper has 5x5.
+Inception-V2 is that of batch normalisation [Ioffe and Szegedy, ICML 2015]: as TensorFlow's slim has it, with a
+separable first layer, and with the plain one of the paper. All are the inference path. The published parameters count
+differently: those of GoogLeNet leave its two auxiliary heads out, those of `inception_v3` include its one auxiliary
+head (3,326,696), which training alone runs; it stands here as a constant that nothing reads, so that a compiled graph
+drops it. `tf_inception_v3` is the network without it. torchvision's GoogLeNet has batch norm and, by a known slip
+that its weights keep, 3x3 where the paper has 5x5.
 """
 
 from __future__ import annotations
@@ -151,6 +153,96 @@ def _inception_v3(net: Builder, *, auxiliary: bool) -> str:
     return net.linear(net.flatten(net.add(Pool2d("avg"), x)), 1000)
 
 
+# Channels: 1x1; reduction and 3x3; reduction and two 3x3; projection behind the pooling. Three numbers and more make a
+# module of stride 2: reduction and 3x3, reduction and two 3x3 [slim's inception_v2]
+_V2_MODULES: tuple[tuple[int, ...], ...] = (
+    (64, 64, 64, 64, 96, 32),
+    (64, 64, 96, 64, 96, 64),
+    (128, 160, 64, 96),
+    (224, 64, 96, 96, 128, 128),
+    (192, 96, 128, 96, 128, 128),
+    (160, 128, 160, 128, 160, 96),
+    (96, 128, 192, 160, 192, 96),
+    (128, 192, 192, 256),
+    (352, 192, 320, 160, 224, 128),
+    (352, 192, 320, 192, 224, 128),
+)
+
+
+def _inception_v2(net: Builder, *, separable: bool) -> str:
+    if separable:  # eight filters a channel, then a 1x1
+        x = net.add(Conv2d(24, (7, 7), (2, 2), (3, 3), groups=3), net.input)
+        x = _convolution(net, x, _layer(64, 1))
+    else:
+        x = net.conv_norm_act(net.input, 64, 7, stride=2)
+    x = net.add(Pool2d("max", 3, 2, 1), x)
+    x = _branch(net, x, (_layer(64, 1), _layer(192, 3)))
+    x = net.add(Pool2d("max", 3, 2, 1), x)
+    for index, row in enumerate(_V2_MODULES):
+        if len(row) == 4:
+            x = _halving_module(net, x, row)
+            continue
+        point, reduced, out, twice_reduced, twice, projected = row
+        last = index == len(_V2_MODULES) - 1  # the last module pools by its maximum
+        pooled = net.add(Pool2d("max" if last else "avg", 3, 1, 1), x)
+        x = net.add(
+            Concat(),
+            _branch(net, x, (_layer(point, 1),)),
+            _branch(net, x, (_layer(reduced, 1), _layer(out, 3))),
+            _branch(net, x, (_layer(twice_reduced, 1), _layer(twice, 3), _layer(twice, 3))),
+            _convolution(net, pooled, _layer(projected, 1)),
+        )
+    return net.linear(net.flatten(net.add(Pool2d("avg"), x)), 1000)
+
+
+def _halving_module(net: Builder, x: str, row: tuple[int, ...]) -> str:
+    """Half the size: a 3x3 and two 3x3 with stride 2, padded, beside max pooling."""
+    reduced, out, twice_reduced, twice = row
+    once = net.conv_norm_act(_convolution(net, x, _layer(reduced, 1)), out, 3, stride=2)
+    both = _branch(net, x, (_layer(twice_reduced, 1), _layer(twice, 3)))
+    return net.add(Concat(), once, net.conv_norm_act(both, twice, 3, stride=2), net.add(Pool2d("max", 3, 2, 1), x))
+
+
+# Inception-ResNet-v2 [Szegedy et al., AAAI 2017] as in slim and timm: branches of the three residual modules.
+_A_BRANCHES = ((_layer(32, 1),), (_layer(32, 1), _layer(32, 3)), (_layer(32, 1), _layer(48, 3), _layer(64, 3)))
+_B_BRANCHES = ((_layer(192, 1),), (_layer(128, 1), _layer(160, (1, 7)), _layer(192, (7, 1))))
+_C_BRANCHES = ((_layer(192, 1),), (_layer(192, 1), _layer(224, (1, 3)), _layer(256, (3, 1))))
+
+
+def _residual_module(net: Builder, x: str, branches: Sequence[Sequence[_Layer]], *, activated: bool = True) -> str:
+    """Branches, a 1x1 with bias back to the channels of the input, sum."""
+    joined = net.add(Concat(), *(_branch(net, x, layers) for layers in branches))
+    x = net.residual(x, net.add(Conv2d(net.shape(x)[1], bias=True), joined))
+    return net.add(Activation("relu"), x) if activated else x
+
+
+def _inception_resnet_v2(net: Builder) -> str:
+    x = _branch(net, net.input, (_layer(32, 3, 2), _UNPADDED, _layer(64, 3)))
+    x = net.add(Pool2d("max", 3, 2), x)
+    x = _branch(net, x, (_layer(80, 1), _UNPADDED_WIDE))
+    x = net.add(Pool2d("max", 3, 2), x)
+    x = net.add(
+        Concat(),
+        _branch(net, x, (_layer(96, 1),)),
+        _branch(net, x, (_layer(48, 1), _layer(64, 5))),
+        _branch(net, x, (_layer(64, 1), _layer(96, 3), _layer(96, 3))),
+        _pooled(net, x, 64),
+    )
+    for _ in range(10):
+        x = _residual_module(net, x, _A_BRANCHES)
+    x = _reduction(net, x, (_layer(384, 3, 2),), (_layer(256, 1), _layer(256, 3), _layer(384, 3, 2)))
+    for _ in range(20):
+        x = _residual_module(net, x, _B_BRANCHES)
+    x = _reduction(
+        net, x, (_layer(256, 1), _layer(384, 3, 2)), (_layer(256, 1), _layer(288, 3, 2)),
+        (_layer(256, 1), _layer(288, 3), _layer(320, 3, 2)),
+    )  # fmt: skip
+    for index in range(10):
+        x = _residual_module(net, x, _C_BRANCHES, activated=index < 9)
+    x = _convolution(net, x, _layer(1536, 1))
+    return net.linear(net.flatten(net.add(Pool2d("avg"), x)), 1000)
+
+
 ENTRIES = (
     Entry(
         "googlenet",
@@ -158,6 +250,25 @@ ENTRIES = (
         (3, 224, 224),
         "Szegedy et al. 2015 with batch norm, 3x3 for 5x5, no auxiliary heads; torchvision model metadata",
         ("inception_v1",),
+    ),
+    Entry(
+        "inception_v2",
+        partial(_inception_v2, separable=True),
+        (3, 224, 224),
+        "Ioffe and Szegedy 2015 as in TensorFlow's slim; Vitis AI model zoo (3.88 G operations)",
+    ),
+    Entry(
+        "bn_inception",
+        partial(_inception_v2, separable=False),
+        (3, 224, 224),
+        "Ioffe and Szegedy 2015, plain first layer; Vitis AI model zoo (4 G operations)",
+    ),
+    Entry(
+        "inception_resnet_v2",
+        _inception_resnet_v2,
+        (3, 299, 299),
+        "Szegedy et al. 2017; timm results tables",
+        ("inceptionresnetv2",),
     ),
     Entry(
         "inception_v3",

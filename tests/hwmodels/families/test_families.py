@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -39,6 +39,35 @@ class TestSpatial(FamilySuite):
     resources = ("clock_hz", "dram_bytes_per_s")
 
 
+class TestFpga(FamilySuite):
+    model = family("fpga")
+    specs = devices_of("fpga")
+    resources = ("clock_hz", "dram_bytes_per_s", "input_port", "weight_port", "output_port")
+
+
+class TestFpgaBoards(FamilySuite):
+    model = family("fpga_boards")
+    specs = (
+        *devices_of("fpga_boards"),
+        model.spec(boards=4, schedule="tiles"),
+        model.spec(boards=4, schedule="sharded", row_boards=2),
+    )
+    resources = ("engine.clock_hz", "engine.dram_bytes_per_s", "link_bytes_per_s")
+
+
+class TestFpgaOverlay(FamilySuite):
+    model = family("fpga_overlay")
+    specs = devices_of("fpga_overlay")
+    resources = ("clock_hz", "dram_bytes_per_s", "core_bytes_per_s", "cpu_bytes_per_s")
+
+
+class TestFpgaStreaming(FamilySuite):
+    model = family("fpga_streaming")
+    specs = devices_of("fpga_streaming")
+    resources = ("clock_hz", "dram_bytes_per_s", "configuration_bytes_per_s")
+    exempt: ClassVar[Mapping[str, str]] = {"zero_work": "the shell is on the board, whatever streams through it"}
+
+
 class TestPipeline(FamilySuite):
     model = PIPELINE
     specs = (
@@ -68,7 +97,10 @@ class TestTwoArrays(FamilySuite):
 
 
 def test_every_registered_family_is_held_against_the_suite() -> None:
-    assert {suite.model.name for suite in (TestCpu, TestCrossbar, TestSpatial)} == set(families())
+    assert {
+        suite.model.name
+        for suite in (TestCpu, TestCrossbar, TestFpga, TestFpgaBoards, TestFpgaOverlay, TestFpgaStreaming, TestSpatial)
+    } == set(families())
 
 
 def rated(row: Row, spec: StageSpec) -> Mapping[str, float]:

@@ -107,3 +107,48 @@ def test_edsr(name: str, parameters: int) -> None:
 def test_edsr_makes_a_large_image() -> None:
     """316.3 G multiply-accumulates for 1280 x 720 [Ahn et al., ECCV 2018, table 1]."""
     assert round(network("EDSR-baseline x2").macs / 1e9, 1) == 316.2  # 316.249; the paper has 316.3
+
+
+# (name, parameters, what Keras counts: running statistics too and no scale where there is none, G operations)
+OVERLAY = (
+    ("resnet_v2_50", 25_568_360, 25_613_800, 13.1),  # Keras ResNet50V2
+    ("resnet_v2_101", 44_577_896, 44_675_560, 26.78),
+    ("resnet_v2_152", 60_236_904, 60_380_648, 40.47),
+    ("resnet_v1_50", 25_557_032, 0, 6.97),  # the same layers as torchvision's, strides elsewhere
+    ("resnet_v1_101", 44_549_160, 0, 14.4),
+    ("resnet_v1_152", 60_192_808, 0, 21.83),
+    ("resnet50_first", 25_557_032, 0, 7.7),
+    ("inception_v2", 11_188_312, 0, 3.88),
+    ("bn_inception", 11_194_984, 0, 4.0),
+    ("inception_resnet_v2", 55_843_464, 0, 26.35),  # timm
+    ("yolov3", 61_949_149, 62_001_757, 65.9),  # darknet through Keras
+    ("yolov3_voc", 61_626_049, 0, 65.63),
+    ("ssd_mobilenet_v1", 6_819_839, 0, 2.47),
+)  # [operations: Vitis AI model zoo 1.3]
+
+
+@pytest.mark.parametrize(("name", "parameters", "summary", "giga_operations"), OVERLAY)
+def test_networks_of_overlays(name: str, parameters: int, summary: int, giga_operations: float) -> None:
+    workload = network(name)
+    assert workload.parameters == parameters
+    norms = sum(row.out_channels for _, row in workload.rows() if row.kind == Kind.NORM)
+    assert summary in (0, parameters + 2 * norms)
+    assert 2e-9 * workload.macs == pytest.approx(giga_operations, rel=0.011)
+
+
+def test_inception_resnet_as_keras_counts_it() -> None:
+    """55,873,736: three numbers a channel of a norm without scale."""
+    workload = network("inception_resnet_v2")
+    norms = sum(row.out_channels for _, row in workload.rows() if row.kind == Kind.NORM)
+    assert workload.parameters + norms == 55_873_736
+
+
+@pytest.mark.parametrize(
+    ("size", "parameters", "gmacs"), [("s", 5_438_392, 1.81), ("m", 6_899_496, 3.04), ("l", 10_589_712, 8.0)]
+)
+def test_efficientnets_for_edge_tpus(size: str, parameters: int, gmacs: float) -> None:
+    """[timm: parameters of efficientnet_es, _em and _el; results/benchmark-infer-*.csv]"""
+    workload = network(f"efficientnet_edgetpu_{size}")
+    assert workload.parameters == parameters
+    norms = sum(row.vector_ops for _, row in workload.rows() if row.kind == Kind.NORM)
+    assert round((workload.macs + norms) / 1e9, 2) == gmacs
