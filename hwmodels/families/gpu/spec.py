@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from hwmodels.families.spec import Spec, knob
 from hwmodels.numerics import Numerics
-from hwmodels.units import GB, GHZ, GIB, MIB, PJ, US
+from hwmodels.units import GB, GHZ, MIB, PJ, US
 from hwmodels.workload.formats import FLOATS, Format, integer
 
 __all__ = ["GpuSpec", "GpuTable"]
@@ -51,12 +51,16 @@ class GpuSpec(Spec):
                                       source=_SHEET, unit=_PER_SM, gt=0, le=1e6)  # fmt: skip
     fp16_macs_per_cycle: float = knob(256.0, "float16 MACs a cycle and multiprocessor, vector units; 0 is none",
                                       source=_SHEET, unit=_PER_SM, ge=0, le=1e6)  # fmt: skip
-    int8_macs_per_cycle: float = knob(256.0, "int8 MACs a cycle and multiprocessor, vector units (dp4a); 0 is none",
-                                      source="[CUDA]: 64 dp4a a cycle and multiprocessor", unit=_PER_SM, ge=0, le=1e6)  # fmt: skip
+    int8_macs_per_cycle: float = knob(
+        256.0, "int8 MACs a cycle and multiprocessor, vector units (dp4a); 0 is none",
+        source="[CUDA]: 64 dp4a a cycle and multiprocessor", unit=_PER_SM, ge=0, le=1e6,
+    )  # fmt: skip
     tensor_tf32_macs_per_cycle: float = knob(512.0, "TF32 MACs a cycle and multiprocessor, tensor units; 0 is none",
                                              source=_SHEET, unit=_PER_SM, ge=0, le=1e6)  # fmt: skip
-    tensor_fp16_macs_per_cycle: float = knob(1024.0, "float16 MACs a cycle and multiprocessor, tensor units, sums in "
-                                             "float32; 0 is none", source=_SHEET, unit=_PER_SM, ge=0, le=1e6)  # fmt: skip
+    tensor_fp16_macs_per_cycle: float = knob(
+        1024.0, "float16 MACs a cycle and multiprocessor, tensor units, sums in float32; 0 is none", source=_SHEET,
+        unit=_PER_SM, ge=0, le=1e6,
+    )  # fmt: skip
     tensor_bf16_macs_per_cycle: float = knob(1024.0, "bfloat16 MACs a cycle and multiprocessor, tensor units; 0 is "
                                              "none", source=_SHEET, unit=_PER_SM, ge=0, le=1e6)  # fmt: skip
     tensor_fp8_macs_per_cycle: float = knob(0.0, "fp8 MACs a cycle and multiprocessor, tensor units; 0 is none",
@@ -136,8 +140,10 @@ class GpuSpec(Spec):
         20.0, "as `latency_cycles_per_k`, of products on vector units", source=_SHIPPED, unit="cycle", ge=0,
         plausible=(1.0, 200.0),
     )  # fmt: skip
-    vector_tile_overhead_cycles: float = knob(2000.0, "as `tile_overhead_cycles`, of products on vector units",
-                                              source=_SHIPPED, unit="cycle", ge=0, plausible=(100.0, 20_000.0))  # fmt: skip
+    vector_tile_overhead_cycles: float = knob(
+        2000.0, "as `tile_overhead_cycles`, of products on vector units", source=_SHIPPED, unit="cycle", ge=0,
+        plausible=(100.0, 20_000.0),
+    )  # fmt: skip
 
     # Memory.
     l2_efficiency: float = knob(0.7, "sustained over peak reads of the second cache in products", source=_SHIPPED, gt=0,
@@ -304,9 +310,9 @@ class GpuSpec(Spec):
         the floats. A float runs in the narrowest format on tensor units that holds it, float16 also on vector units
         that are faster at it than at float32; everything else in float32, or TF32 where that is allowed.
         """
-        if not weight.is_float and not activation.is_float and max(weight.bits, activation.bits) <= 8:
-            if max(self.tensor_int8_macs_per_cycle, self.int8_macs_per_cycle) > 0:
-                return integer(8), integer(8)
+        are_narrow = not weight.is_float and not activation.is_float and max(weight.bits, activation.bits) <= 8
+        if are_narrow and max(self.tensor_int8_macs_per_cycle, self.int8_macs_per_cycle) > 0:
+            return integer(8), integer(8)
         operands = [one for one in (weight, activation) if one.is_float] or [weight, activation]
         if any(one.bits > 32 for one in operands):
             return FLOATS["fp64"], FLOATS["fp64"]
