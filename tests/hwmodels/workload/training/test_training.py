@@ -18,6 +18,7 @@ from hwmodels.workload.ops import (
     Attention,
     Cache,
     Concat,
+    Conv2d,
     Elementwise,
     Kind,
     Linear,
@@ -328,6 +329,71 @@ def test_any_family_costs_a_step(name):
     whole = evaluate(training_step(net, "adam").workload, chosen.model, chosen.spec)
     forward = evaluate(net, chosen.model, chosen.spec)
     assert whole.total("latency_s") > 2 * forward.total("latency_s")
+
+
+def _rows(net: Workload, **options):
+    step = training_step(net, **options)
+    return {node.name: row for node, row in step.workload.rows()}
+
+
+def test_a_grouped_convolution_keeps_its_groups_in_both_gradients():
+    net = Builder("grouped", (2, 8, 6, 6), precision=FULL)
+    x = net.add(Conv2d.square(8, 1, bias=True), net.input, name="first")
+    x = net.add(Conv2d.square(12, 3, groups=4), x, name="same")
+    rows = _rows(net.finish(net.add(Conv2d.square(16, 3, stride=2, groups=4), x, name="strided")))
+    same, strided = rows["same.input"], rows["strided.input"]
+    assert (same.kind, same.groups, same.m, same.n, same.k) == (Kind.CONV, 4, 2 * 36, 8 // 4, 12 // 4 * 9)
+    assert (strided.kind, strided.m, strided.n, strided.k) == (Kind.CONV_TRANSPOSE, 2 * 9, 12 // 4 * 9, 16 // 4)
+    weights = rows["strided.weights"]
+    assert (weights.groups, weights.m, weights.n, weights.k) == (4, 16 // 4, 12 // 4 * 9, 2 * 9)
+    assert (weights.input_elements, weights.weight_elements) == (2 * 16 * 9, 2 * 12 * 36)
+    assert weights.output_elements == 16 * 3 * 9
+    assert rows["first.bias"].input_elements == 2 * 8 * 36
+    assert rows["first.bias"].output_elements == 8
+    assert "same.bias" not in rows
+
+
+def test_normalisation_reads_twice_forward_and_backward():
+    net = Builder("normed", (2, 4, 6, 6), precision=FULL)
+    x = net.conv_norm_act(net.input, 4, 3, activation=None)
+    size = 2 * 4 * 36
+    rows = _rows(net.finish(x))
+    forward, sums, back = rows["norm1"], rows["norm1.weights"], rows["norm1.input"]
+    assert (forward.input_elements, forward.output_elements, forward.vector_ops) == (2 * size, size, 5 * size)
+    assert (sums.input_elements, sums.output_elements) == (2 * size, 8)
+    assert (back.input_elements, back.output_elements) == (2 * size, size)
+
+
+def test_a_maximum_reads_places_and_not_the_map():
+    net = Builder("pooled", (2, 3, 8, 8), precision=FULL)
+    x = net.conv_norm_act(net.input, 4, 3)
+    rows = _rows(net.finish(net.add(Pool2d("max", 2, 2), x, name="pool")))
+    assert rows["pool.input"].input_elements == 2 * (2 * 4 * 16)
+    assert rows["pool.input"].output_elements == 2 * 4 * 64
+
+
+def test_attention_reads_its_result_and_the_gradient_and_writes_three():
+    net = Builder("attention", (2, 4, 8, 16), precision=HALF)
+    q, k, v = (net.linear(net.input, 16) for _ in range(3))
+    rows = _rows(net.finish(net.add(Attention(), q, net.add(Permute((0, 1, 3, 2)), k), v, name="attention")))
+    size = 2 * 4 * 8 * 16
+    assert rows["attention.operands"].input_elements == 3 * size
+    assert rows["attention.operands"].weight_elements == 2 * size
+    assert rows["attention.operands"].output_elements == 3 * size
+    assert rows["attention.operands"].vector_ops == 2 * rows["attention"].vector_ops
+
+
+def test_the_last_operator_of_a_segment_is_not_run_again():
+    net = Builder("blocks", (2, 8), precision=FULL)
+    x = net.linear(net.input, 8)
+    for _ in range(2):
+        y = net.add(Activation("gelu"), net.linear(x, 8))
+        x = net.residual(x, y)
+    rows = _rows(net.finish(net.linear(x, 8)), recompute="full")
+    again = {name for name in rows if name.endswith(".again")}
+    # Nothing reads the first block's activation backwards; the last linear layer, kept, reads the second block's sum.
+    assert again == {"linear2.again", "linear3.again", "activation2.again", "elementwise2.again"}
+    assert all(rows[name].parameters == 0 for name in again)
 
 
 def test_what_cannot_be_trained_is_refused():
