@@ -5,9 +5,13 @@ Tiles are output elements of one block of threads, (rows, columns) of the produc
 
 from __future__ import annotations
 
+from typing import Any, NamedTuple
+
 import numpy as np
 
-__all__ = ["SPLITS", "SPLIT_COLUMN", "TENSOR_TILES", "TILES", "TILE_COLUMNS", "VECTOR_TILES"]
+__all__ = ["BACKENDS", "PRODUCT_RULES", "SPLITS", "TENSOR_TILES", "TILES", "VECTOR_TILES", "Backends"]
+
+_ANY = np.inf
 
 TENSOR_TILES = (
     (16, 64), (16, 128), (32, 32), (32, 64), (32, 128), (64, 32), (64, 64), (64, 128), (64, 256), (128, 32), (128, 64),
@@ -27,8 +31,45 @@ SPLITS = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 28, 32, 40, 48, 64, 96
 ASSUMED steps, plausible 1, 2, 4, 8 to every number."""
 
 
-TILE_COLUMNS = np.array([[*tile, tile in TENSOR_TILES, tile in VECTOR_TILES] for tile in TILES], np.float64)
-"""The tiles as the kernel reads them, (T, 4): rows, columns, on tensor units, on vector units."""
+PRODUCT_RULES: dict[str, tuple[tuple[float, float, tuple[int, int]], ...]] = {
+    "vllm_fp8_sm89": (
+        (32, 8192, (32, 64)), (32, 16384, (32, 128)), (32, _ANY, (32, 64)),
+        (64, 8192, (64, 64)), (64, 16384, (64, 128)), (64, _ANY, (64, 64)),
+        (128, 8192, (64, 128)), (128, 16384, (128, 128)), (128, _ANY, (128, 64)),
+        (256, 4096, (64, 128)), (256, _ANY, (128, 128)),
+        (_ANY, 4096, (128, 128)), (_ANY, 8192, (256, 128)), (_ANY, _ANY, (128, 128)),
+    ),
+    "vllm_fp8_sm90": ((64, _ANY, (64, 64)), (128, _ANY, (64, 128)), (_ANY, _ANY, (128, 128))),
+}  # fmt: skip
+"""Libraries that take the tile of an fp8 product by its size, and never cut the reduction: (rows up to, columns up to,
+tile), the first that fits. Source: vLLM, csrc/quantization/cutlass_w8a8, scaled_mm_c2x_sm89_fp8_dispatch.cuh at 51cccd6
+(where its size is rounded to a power of two, of at least 32 rows) and c3x/scaled_mm_sm90_fp8_dispatch.cuh at 44d638a,
+both read; later versions have more cases for few rows."""
 
-SPLIT_COLUMN = np.array(SPLITS, np.float64)
-"""The splits as the kernel reads them, in rising order."""
+
+class Backends(NamedTuple):
+    """The tables of this file as the kernel reads them.
+
+    tiles : (T, 4) rows, columns, on tensor units, on vector units. splits : (S,) in rising order.
+    rules : (R, 4) position of the rule in the Spec's choices, rows up to, columns up to, position of the tile.
+    """
+
+    tiles: Any
+    splits: Any
+    rules: Any
+
+
+def _rules() -> np.ndarray:
+    lines = [
+        (number, rows, columns, TILES.index(tile))
+        for number, rule in enumerate(PRODUCT_RULES.values(), 1)
+        for rows, columns, tile in rule
+    ]
+    return np.array(lines, np.float64)
+
+
+BACKENDS = Backends(
+    np.array([[*tile, tile in TENSOR_TILES, tile in VECTOR_TILES] for tile in TILES], np.float64),
+    np.array(SPLITS, np.float64),
+    _rules(),
+)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from hwmodels.families.gpu.backends import SPLIT_COLUMN, TILE_COLUMNS
+from hwmodels.families.gpu.backends import BACKENDS
 from hwmodels.families.gpu.kernel import detail
 from hwmodels.families.spec import Spec
 from hwmodels.workload.ops import Row
@@ -22,7 +22,7 @@ def explain(row: Row, spec: Spec) -> Mapping[str, Any]:
 
     `clock_share` is what the power limit leaves of the clock; `macs_per_cycle` are those of one multiprocessor's units.
     """
-    found = detail(Layers.of([row]), type(spec).to_table([spec]), TILE_COLUMNS, SPLIT_COLUMN)
+    found = detail(Layers.of([row]), type(spec).to_table([spec]), BACKENDS)
     explained: dict[str, Any] = {}
     if found.tile_rows:
         explained = {

@@ -304,20 +304,49 @@ def _from_found(found: Found, units: int, macs: float, ops: float, workspace: fl
 
 
 @inner
-def _gemm(row: Any, units: int, tiles: Any, splits: Any, plans: Any, device: Any) -> _Work:
+def _widened(o: Operands) -> Operands:
+    """A product that writes 16 bits an element where its operands have 8."""
+    return Operands(
+        o.groups, o.m, o.n, o.k, o.input_byte, o.weight_byte, o.input_bytes, o.weight_bytes, 2.0 * o.output_bytes,
+        o.weight_distance, o.slowdown,
+    )  # fmt: skip
+
+
+@inner
+def _with_quantising(row: Any, work: _Work, device: Any) -> _Work:
+    """A kernel before the product that reads its 16-bit input and writes 8 bits: a row takes its cycles, too."""
+    moved = 3.0 * row.input_elements
+    lost = moved * miss(moved, device.held_bytes)
+    rows = float(row.input_elements) / max(row.k, 1)
+    seconds = rows / device.sms * device.quantise_row_cycles / device.used_clock_hz
+    seconds += max(moved / device.stream_cache_bytes_per_s, lost / device.stream_dram_bytes_per_s)
+    return _Work(
+        work.choice, work.split, work.waves, work.units, work.compute_s, work.cache_s, work.memory_s,
+        work.extra_s + seconds, work.cache_bytes + moved, work.dram_bytes + lost, work.macs, work.ops,
+        work.kernels + 1.0, work.workspace_bytes + row.input_elements,
+    )  # fmt: skip
+
+
+@inner
+def _gemm(row: Any, units: int, tables: Any, plans: Any, device: Any) -> _Work:
     """A product, or a convolution as one; a recurrent layer repeats it, with weights that it finds again."""
     o = _operands(row, units, device)
     expert = row.kind == _LINEAR and row.groups > 1
-    found = product(o, units, tiles, splits, plans[1 if expert else 0], device, expert)
+    quantised = units == TENSOR_FP8 and device.quantise_row_cycles > 0.0
+    if quantised:  # activations lie in 16 bits between layers
+        o = _widened(o)
+    found = product(o, units, tables, plans[1 if expert else 0], device, expert, np.inf)
     workspace = found.split * o.groups * o.m * o.n * 4.0 if found.split > 1 else 0.0
     work = _from_found(found, units, float(row.macs), float(row.vector_ops), workspace)
+    if quantised:
+        work = _with_quantising(row, work, device)
     if row.sequential_steps > 1:
         steps = float(row.sequential_steps)
         kept = Operands(
             o.groups, o.m, o.n, o.k, o.input_byte, o.weight_byte, o.input_bytes, o.weight_bytes, o.output_bytes,
             o.weight_bytes, o.slowdown,
         )  # fmt: skip
-        again = product(kept, units, tiles, splits, plans[0], device, False)
+        again = product(kept, units, tables, plans[0], device, False, np.inf)
         more = steps - 1.0
         return _Work(
             again.tile, again.split, again.waves, units, found.compute_s + more * again.compute_s,
@@ -329,7 +358,7 @@ def _gemm(row: Any, units: int, tiles: Any, splits: Any, plans: Any, device: Any
 
 
 @inner
-def _winograd(row: Any, units: int, which: int, tiles: Any, splits: Any, plans: Any, device: Any) -> _Work:
+def _winograd(row: Any, units: int, which: int, tables: Any, plans: Any, device: Any) -> _Work:
     """F(t, 3), t = 2 and 4 [Lavin & Gray]: a^2 = (t + 2)^2 products of (tiles x C) and (C x N), transforms around.
 
     F(2, 3) is one kernel; F(4, 3) writes and reads its transformed operands, in two kernels more.
@@ -344,7 +373,7 @@ def _winograd(row: Any, units: int, which: int, tiles: Any, splits: Any, plans: 
         a2, count, o.n, channels, o.input_byte, o.weight_byte, o.input_bytes, weights, o.output_bytes,
         o.weight_distance, 1.0,
     )  # fmt: skip
-    found = product(batched, units, tiles, splits[:1], plans[0], device, False)
+    found = product(batched, units, tables, plans[0], device, False, 1.0)
     into, out = _WINOGRAD_OPS[which]
     ops = count * (row.in_channels * into + row.out_channels * out)
     macs = a2 * count * row.in_channels * row.n
@@ -432,13 +461,13 @@ def _reordered(row: Any, work: _Work, device: Any) -> _Work:
 
 
 @inner
-def _best(row: Any, tiles: Any, splits: Any, plans: Any, device: Any) -> _Work:
+def _best(row: Any, tables: Any, plans: Any, device: Any) -> _Work:
     """The fastest kernels that fit a layer, the first among equals.
 
     product : everything with MACs but depthwise convolutions. depthwise : convolutions of more than one group.
     winograd : 3x3 windows at stride one, on vector units.
     """
-    others = len(tiles)
+    others = len(tables.tiles)
     if row.macs == 0:
         work = _stream(row, device)
         return _shifted(work, others)
@@ -446,7 +475,7 @@ def _best(row: Any, tiles: Any, splits: Any, plans: Any, device: Any) -> _Work:
     if is_conv and row.groups == row.in_channels and row.groups > 1:
         return _shifted(_depthwise(row, device), others)
     units = _units(row, device)
-    work = _gemm(row, units, tiles, splits, plans, device)
+    work = _gemm(row, units, tables, plans, device)
     if not is_conv:
         return work
     if units < VECTOR_FP32 and device.layout == _NCHW:
@@ -458,7 +487,7 @@ def _best(row: Any, tiles: Any, splits: Any, plans: Any, device: Any) -> _Work:
     square = row.kernel_h == 3 and row.kernel_w == 3
     if device.has_winograd == 1 and unit and square and units in (VECTOR_FP32, VECTOR_FP16):
         for which in range(2):
-            found = _winograd(row, units, which, tiles, splits, plans, device)
+            found = _winograd(row, units, which, tables, plans, device)
             if _seconds(row, found, device) < _seconds(row, work, device):
                 work = _named(found, others + _WINOGRAD + which)
     return work
@@ -505,12 +534,12 @@ def _clock_share(row: Any, work: _Work, device: Any) -> float:
 
 
 @inner
-def _cost(row: Any, tiles: Any, splits: Any, plans: Any, device: Any) -> tuple[int, Cost]:
+def _cost(row: Any, tables: Any, plans: Any, device: Any) -> tuple[int, Cost]:
     """(choice, cost) of one layer."""
     if row.macs == 0 and row.vector_ops == 0 and row.input_elements == 0 and row.output_elements == 0:  # nothing runs
         nothing = Cost(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
-        return len(tiles) + _STREAM, nothing
-    work = _best(row, tiles, splits, plans, device)
+        return len(tables.tiles) + _STREAM, nothing
+    work = _best(row, tables, plans, device)
     share = _clock_share(row, work, device)
     compute_s = (work.compute_s + _ops_s(row, work, device)) / share
     cache_s = work.cache_s / share
@@ -528,20 +557,20 @@ def _cost(row: Any, tiles: Any, splits: Any, plans: Any, device: Any) -> tuple[i
 
 
 @inner
-def _prepare(device: Any, tiles: Any, plans: Any) -> None:
+def _prepare(device: Any, tables: Any, plans: Any) -> None:
     """What holds for all layers of a configuration. plans : (2, CLASSES, T, 2), written: products, experts."""
     _derive(device)
-    fill_plan(device, tiles, False, plans[0])
-    fill_plan(device, tiles, True, plans[1])
+    fill_plan(device, tables.tiles, False, plans[0])
+    fill_plan(device, tables.tiles, True, plans[1])
 
 
 @inner
-def _detail(row: Any, tiles: Any, splits: Any, plans: Any, device: Any) -> Detail:
+def _detail(row: Any, tables: Any, plans: Any, device: Any) -> Detail:
     """What lies behind the cost of a layer."""
-    work = _best(row, tiles, splits, plans, device)
+    work = _best(row, tables, plans, device)
     share, rate = _clock_share(row, work, device), plan_of_class(device, work.units)[0]
-    if work.choice < len(tiles):
-        a, b = tiles[work.choice, 0], tiles[work.choice, 1]
+    if work.choice < len(tables.tiles):
+        a, b = tables.tiles[work.choice, 0], tables.tiles[work.choice, 1]
         return Detail(a, b, float(work.split), work.waves, rate, share)
     return Detail(0.0, 0.0, 1.0, work.waves, rate if row.macs > 0 else 0.0, share)
 
@@ -553,40 +582,40 @@ def _compiled(stamp: int) -> tuple[Any, Any, Any]:
     """
 
     @entry
-    def all_pairs(rows: Any, configs: Any, tiles: Any, splits: Any, plans: Any, out: Any, choice: Any) -> None:
+    def all_pairs(rows: Any, configs: Any, tables: Any, plans: Any, out: Any, choice: Any) -> None:
         if stamp == 0:  # never, but it makes the stamp a free variable
             return
         for c in range(configs.size):
             device = configs[c]
-            _prepare(device, tiles, plans)
+            _prepare(device, tables, plans)
             for i in range(rows.size):
-                chosen, metrics = _cost(rows[i], tiles, splits, plans, device)
+                chosen, metrics = _cost(rows[i], tables, plans, device)
                 choice[c, i] = chosen
                 for metric, value in enumerate(metrics):
                     out[c, i, metric] = value
 
     @entry
     def listed_pairs(
-        rows: Any, configs: Any, tiles: Any, splits: Any, plans: Any, layer: Any, run_config: Any, run_start: Any,
+        rows: Any, configs: Any, tables: Any, plans: Any, layer: Any, run_config: Any, run_start: Any,
         out: Any, choice: Any,
     ) -> None:  # fmt: skip
         if stamp == 0:
             return
         for r in range(run_config.size):
             device = configs[run_config[r]]
-            _prepare(device, tiles, plans)
+            _prepare(device, tables, plans)
             for q in range(run_start[r], run_start[r + 1]):
-                chosen, metrics = _cost(rows[layer[q]], tiles, splits, plans, device)
+                chosen, metrics = _cost(rows[layer[q]], tables, plans, device)
                 choice[q] = chosen
                 for metric, value in enumerate(metrics):
                     out[q, metric] = value
 
     @entry
-    def one_detail(rows: Any, configs: Any, tiles: Any, splits: Any, plans: Any, out: Any) -> None:
+    def one_detail(rows: Any, configs: Any, tables: Any, plans: Any, out: Any) -> None:
         if stamp == 0:
             return
-        _prepare(configs[0], tiles, plans)
-        for field, value in enumerate(_detail(rows[0], tiles, splits, plans, configs[0])):
+        _prepare(configs[0], tables, plans)
+        for field, value in enumerate(_detail(rows[0], tables, plans, configs[0])):
             out[field] = value
 
     return all_pairs, listed_pairs, one_detail
@@ -595,33 +624,33 @@ def _compiled(stamp: int) -> tuple[Any, Any, Any]:
 _all_pairs, _listed_pairs, _one_detail = _compiled(source_stamp(__file__, SOURCE))
 
 
-def _room(tiles: Any) -> Any:
+def _room(tables: Any) -> Any:
     """Where the plans of products and of experts of one configuration stand."""
-    return np.empty((2, CLASSES, len(tiles), 2))
+    return np.empty((2, CLASSES, len(tables.tiles), 2))
 
 
-def cost(layers: Any, configs: Any, tiles: Any, splits: Any, out: Any, choice: Any) -> None:
+def cost(layers: Any, configs: Any, tables: Any, out: Any, choice: Any) -> None:
     """Every layer on every configuration.
 
-    layers : Layers, (L,) columns. configs : GpuTable, (C,) columns. tiles, splits : of `backends`.
+    layers : Layers, (L,) columns. configs : GpuTable, (C,) columns. tables : of `backends`.
     out : (C, L, len(Cost)) float64, written. choice : (C, L) int16, written: a tile, or one of `OTHER_CHOICES` behind.
     """
-    _all_pairs(records(layers), records(configs, _DERIVED), tiles, splits, _room(tiles), out, choice)
+    _all_pairs(records(layers), records(configs, _DERIVED), tables, _room(tables), out, choice)
 
 
 def cost_at(
-    layers: Any, configs: Any, layer_index: Any, config_index: Any, tiles: Any, splits: Any, out: Any, choice: Any
+    layers: Any, configs: Any, layer_index: Any, config_index: Any, tables: Any, out: Any, choice: Any
 ) -> None:
     """Listed pairs: layer_index, config_index : (Q,) int64; out : (Q, len(Cost)); choice : (Q,) int16."""
     pairs = listed(layers, configs, layer_index, config_index)
     rows, devices = records(pairs.layers), records(pairs.configs, _DERIVED)
     _listed_pairs(
-        rows, devices, tiles, splits, _room(tiles), pairs.layer, pairs.run_config, pairs.run_start, out, choice
+        rows, devices, tables, _room(tables), pairs.layer, pairs.run_config, pairs.run_start, out, choice
     )
 
 
-def detail(layers: Any, configs: Any, tiles: Any, splits: Any) -> Detail:
+def detail(layers: Any, configs: Any, tables: Any) -> Detail:
     """What lies behind the cost of the first layer on the first configuration."""
     out = np.empty(len(Detail._fields))
-    _one_detail(records(layers), records(configs, _DERIVED), tiles, splits, _room(tiles), out)
+    _one_detail(records(layers), records(configs, _DERIVED), tables, _room(tables), out)
     return Detail(*out.tolist())

@@ -46,6 +46,7 @@ __all__ = [
     "norm3",
     "plan_of_class",
     "product",
+    "ruled",
 ]
 
 SOURCE = __file__
@@ -196,8 +197,25 @@ def _read_again(o: Operands, rows: float, columns: float, resident: float, devic
 
 
 @inner
-def product(o: Operands, which: int, tiles: Any, splits: Any, plan: Any, device: Any, expert: bool) -> Found:
-    """The fastest tile and split of a product on the units `which`; see the equations above."""
+def ruled(o: Operands, which: int, tables: Any, device: Any) -> int:
+    """The tile that a library's rule takes for a product on the units `which`; -1 where none speaks of it."""
+    if which != TENSOR_FP8 or device.product_kernels == 0:
+        return -1
+    for i in range(len(tables.rules)):
+        if tables.rules[i, 0] == device.product_kernels and o.m <= tables.rules[i, 1] and o.n <= tables.rules[i, 2]:
+            return int(tables.rules[i, 3])
+    return -1
+
+
+@inner
+def product(o: Operands, which: int, tables: Any, plan: Any, device: Any, expert: bool, most_split: float) -> Found:
+    """The fastest tile and split (up to `most_split`) of a product on the units `which`; see the equations above.
+
+    Where a library's rule speaks of it, that tile without a split.
+    """
+    tiles, splits, only = tables.tiles, tables.splits, ruled(o, which, tables, device)
+    if only >= 0:
+        most_split = 1.0
     clock, sms = device.used_clock_hz, float(device.sms)
     persistent = device.persistent_kernels == 1
     tail = device.tail_share * (_HIDDEN_TAIL if persistent else 1.0)
@@ -215,7 +233,7 @@ def product(o: Operands, which: int, tiles: Any, splits: Any, plan: Any, device:
     best_compute, best_cache, best_memory, best_extra, best_waves = np.inf, np.inf, 0.0, 0.0, 0.0
     for i in range(len(tiles)):
         cycles = plan[which, i, 0]
-        if cycles == np.inf:
+        if cycles == np.inf or (only >= 0 and i != only):
             continue
         a, b = tiles[i, 0], tiles[i, 1]
         rows, columns = np.ceil(o.m / a), np.ceil(o.n / b)
@@ -229,7 +247,7 @@ def product(o: Operands, which: int, tiles: Any, splits: Any, plan: Any, device:
         moved = a * o.input_byte + b * o.weight_byte
         for j in range(splits.size):
             s = splits[j]
-            if j > 0 and (o.k < s * _LEAST_PART or blocks * (s - 1.0) > 2.0 * sms):
+            if j > 0 and (o.k < s * _LEAST_PART or blocks * (s - 1.0) > 2.0 * sms or s > most_split):
                 break
             part = np.ceil(o.k / s / step) * step
             w = blocks * s / sms

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from hwmodels.compose import summed
 from hwmodels.families.base import Assumption, CostModel, Layerwise, Metric, PairRule, Reference
-from hwmodels.families.gpu.backends import SPLIT_COLUMN, TILE_COLUMNS, TILES
+from hwmodels.families.gpu.backends import BACKENDS, TILES
 from hwmodels.families.gpu.explain import explain
 from hwmodels.families.gpu.kernel import OTHER_CHOICES, Cost, cost, cost_at
 from hwmodels.families.gpu.spec import GpuSpec, GpuTable
@@ -48,14 +48,14 @@ _MEANING = {
 
 def _cost(layers: Any, configs: Any, scratch: Any, out: Any, choice: Any) -> None:
     """Every layer on every configuration, with the tiles that ship."""
-    cost(layers, configs, TILE_COLUMNS, SPLIT_COLUMN, out, choice)
+    cost(layers, configs, BACKENDS, out, choice)
 
 
 def _cost_at(
     layers: Any, configs: Any, layer_index: Any, config_index: Any, scratch: Any, out: Any, choice: Any
 ) -> None:
     """Listed pairs, with the tiles that ship."""
-    cost_at(layers, configs, layer_index, config_index, TILE_COLUMNS, SPLIT_COLUMN, out, choice)
+    cost_at(layers, configs, layer_index, config_index, BACKENDS, out, choice)
 
 
 _RATES = (

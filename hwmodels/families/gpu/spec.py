@@ -258,9 +258,8 @@ class GpuSpec(Spec):
         1, "copies of a layer's weights that a loop in a hot context takes turns with (a benchmark's cold cache)",
         source=_DESIGN, ge=1, le=1024,
     )  # fmt: skip
-    product_kernels: Literal["fastest", "vllm_fp8"] = knob(
-        "fastest", "tile and split of a product: the fastest, or by a rule of `backends` where there is one",
-        source=_DESIGN,
+    product_kernels: Literal["fastest", "vllm_fp8_sm89", "vllm_fp8_sm90"] = knob(
+        "fastest", "tile and split of an fp8 product: the fastest, or by a rule of `backends`", source=_DESIGN
     )  # fmt: skip
     quantise_row_cycles: float = knob(
         0.0, "activations of an fp8 product are quantised by a kernel before it: cycles a row and multiprocessor; 0 "
