@@ -4,13 +4,14 @@ A layer with MACs is a product (`kernel_product`) or a convolution that runs as 
 
     implicit GEMM   m = batch OH OW, n = channels out, k = channels in x window, channels padded to 16 bytes
     winograd t      (t + 2)^2 products of (tiles x channels) and (channels x outputs), transforms around; vector units
-    depthwise       MACs / (rate efficiency), beside its memory
+    depthwise       MACs / (rate of addresses, efficiency), beside its memory
 
 A layer without MACs reads and writes every element once: operations over the lanes' rate, bytes over the second
 cache's and the memory's rate. Where a byte comes from depends on the data touched since its last use. Each kernel pays
 its launch; where the power limit is met, the clock falls (`dimmed`)::
 
-    kernels_s = sum of kernels (norm of compute, cache, memory + launch)      host_s = kernels x enqueue
+    kernels_s = sum of kernels (norm of compute, cache, memory + launch)
+    host_s = kernels x enqueue + further time of products and of copies
 
 Eager or compiled, fused or not, dead branches kept or dropped is decided before, by rewriting the network.
 
@@ -65,7 +66,7 @@ from hwmodels.families.kernel_parts import (
 __all__ = ["OTHER_CHOICES", "Cost", "Detail", "cost", "cost_at", "detail"]
 
 # Codes of Kind, of number formats and of the Spec's choices; a test holds them to their definitions.
-_LINEAR, _SOFTMAX, _TRANSPOSE = 1, 8, 12
+_LINEAR, _SOFTMAX, _COPY, _TRANSPOSE = 1, 8, 11, 12
 _FP4, _FP8, _FP8_E5M2, _FP16, _BF16, _TF32, _FP32, _FP64 = 2, 3, 4, 5, 6, 7, 8, 9
 _COLD, _NCHW = 0, 0
 
@@ -123,6 +124,7 @@ _DERIVED = {
     "expert_dram_bytes_per_s": float,
     "stream_dram_bytes_per_s": float,
     "lane_ops_per_s": float,
+    "index_ops_per_s": float,
     "clock_energy": float,  # of a MAC over that at `energy_clock_hz`
 }
 
@@ -165,6 +167,7 @@ def _derive(device: Any) -> None:
     device.expert_cache_bytes_per_s = max(shared * device.expert_l2_efficiency, device.expert_dram_bytes_per_s)
     device.stream_cache_bytes_per_s = max(cache * device.l2_efficiency, device.stream_dram_bytes_per_s)
     device.lane_ops_per_s = device.sms * device.fp32_macs_per_cycle * clock
+    device.index_ops_per_s = device.sms * device.index_ops_per_cycle * clock
     device.clock_energy = (clock / device.energy_clock_hz) ** device.voltage_exponent
 
 
@@ -406,15 +409,14 @@ def _streamed(
 
 @inner
 def _depthwise(row: Any, device: Any) -> _Work:
-    """One window a channel, or few channels a group: MACs / (rate efficiency) on vector units, beside the memory."""
+    """One window a channel, or few channels a group: MACs / (rate of addresses, efficiency), beside the memory."""
     half = row.activation_bits <= 16 and device.fp16_macs_per_cycle > device.fp32_macs_per_cycle
     units = VECTOR_FP16 if half else VECTOR_FP32
-    rate = plan_of_class(device, units)[0]
     o = _operands(row, units, device)
-    macs_s = row.macs / (device.sms * rate * device.used_clock_hz * device.depthwise_efficiency)
+    macs_s = row.macs / (device.index_ops_per_s * device.depthwise_efficiency)
     return _streamed(
         _DEPTHWISE, units, o.input_bytes, o.output_bytes, o.weight_bytes, o.weight_distance, float(row.macs),
-        float(row.vector_ops), macs_s, 1.0, device,
+        float(row.vector_ops), macs_s, device.depthwise_stream_efficiency, device,
     )  # fmt: skip
 
 
@@ -431,9 +433,11 @@ def _stream(row: Any, device: Any) -> _Work:
 
 @inner
 def _ops_s(row: Any, work: _Work, device: Any) -> float:
-    """Elementary operations over the lanes' rate."""
-    efficiency = device.pool_efficiency if row.kind == POOL else device.vector_efficiency
-    seconds: float = work.ops / (device.lane_ops_per_s * efficiency)
+    """Elementary operations over the lanes' rate; of pooling, over that of addresses."""
+    if row.kind == POOL:
+        of_pool: float = work.ops / (device.index_ops_per_s * device.pool_efficiency)
+        return of_pool
+    seconds: float = work.ops / (device.lane_ops_per_s * device.vector_efficiency)
     return seconds
 
 
@@ -547,6 +551,10 @@ def _cost(row: Any, tables: Any, plans: Any, device: Any) -> tuple[int, Cost]:
     overhead_s = device.gap_s * work.kernels + work.extra_s + once_s
     kernels_s = norm3(compute_s, cache_s, work.memory_s, device.overlap_norm) + overhead_s
     host_s = device.enqueue_s * work.kernels + once_s
+    if row.macs > 0:
+        host_s += device.product_enqueue_s
+    if row.kind == _COPY:
+        host_s += device.copy_enqueue_s
     mac_j, vector_j, cache_j, dram_j = _dynamic_j(work, device)
     dimmer = share**device.voltage_exponent
     mac_j, vector_j = mac_j * dimmer, vector_j * dimmer
@@ -638,15 +646,11 @@ def cost(layers: Any, configs: Any, tables: Any, out: Any, choice: Any) -> None:
     _all_pairs(records(layers), records(configs, _DERIVED), tables, _room(tables), out, choice)
 
 
-def cost_at(
-    layers: Any, configs: Any, layer_index: Any, config_index: Any, tables: Any, out: Any, choice: Any
-) -> None:
+def cost_at(layers: Any, configs: Any, layer_index: Any, config_index: Any, tables: Any, out: Any, choice: Any) -> None:
     """Listed pairs: layer_index, config_index : (Q,) int64; out : (Q, len(Cost)); choice : (Q,) int16."""
     pairs = listed(layers, configs, layer_index, config_index)
     rows, devices = records(pairs.layers), records(pairs.configs, _DERIVED)
-    _listed_pairs(
-        rows, devices, tables, _room(tables), pairs.layer, pairs.run_config, pairs.run_start, out, choice
-    )
+    _listed_pairs(rows, devices, tables, _room(tables), pairs.layer, pairs.run_config, pairs.run_start, out, choice)
 
 
 def detail(layers: Any, configs: Any, tables: Any) -> Detail:

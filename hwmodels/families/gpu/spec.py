@@ -71,6 +71,11 @@ class GpuSpec(Spec):
                                             source=_SHEET, unit=_PER_SM, ge=0, le=1e6)  # fmt: skip
     special_ops_per_cycle: float = knob(16.0, "exponentials and their like a cycle and multiprocessor",
                                         source="[CUDA]: 16 for every capability from 5.0 on", gt=0, le=1e6)  # fmt: skip
+    index_ops_per_cycle: float = knob(
+        64.0, "integer multiply-adds a cycle and multiprocessor: addresses of windows, which bound pooling and "
+        "depthwise convolutions",
+        source="[CUDA]: 64 from capability 7.0 on; several instructions of 128 lanes before", gt=0, le=1e6,
+    )  # fmt: skip
     persistent_kernels: bool = knob(
         False, "products run as persistent kernels with warps that only load (Hopper and later): less latency is "
         "exposed, and tails and epilogues overlap the next tile", source=_SHEET,
@@ -173,12 +178,16 @@ class GpuSpec(Spec):
         0.7, "memory bandwidth of normalisation and softmax over that of kernels that pass once over the data",
         source=_SHIPPED, gt=0, le=1, plausible=(0.1, 1.0),
     )  # fmt: skip
-    pool_efficiency: float = knob(0.15, "elementary operations of pooling a cycle over the vector lanes' rate",
-                                  source="ASSUMED: overlapping windows through the first cache", gt=0, le=1,
+    pool_efficiency: float = knob(0.15, "elementary operations of pooling a cycle over `index_ops_per_cycle`",
+                                  source="ASSUMED: addresses and edges of overlapping windows", gt=0, le=1,
                                   plausible=(0.02, 1.0))  # fmt: skip
     depthwise_efficiency: float = knob(
-        0.2, "MACs a cycle of depthwise convolutions over the vector units' rate",
-        source="ASSUMED: two loads a MAC, little reuse in registers", gt=0, le=1, plausible=(0.02, 0.8),
+        0.2, "MACs a cycle of depthwise convolutions over `index_ops_per_cycle`",
+        source="ASSUMED: two loads a MAC, little reuse in registers", gt=0, le=4, plausible=(0.02, 2.0),
+    )  # fmt: skip
+    depthwise_stream_efficiency: float = knob(
+        1.0, "memory bandwidth of depthwise convolutions over that of kernels that pass once over the data",
+        source="ASSUMED: one pass; small planes in nchw reach less", gt=0, le=1, plausible=(0.1, 1.0),
     )  # fmt: skip
     gather_efficiency: float = knob(
         0.9, "MACs a cycle of convolutions with windows (implicit GEMM) over those of a product of the same size",
@@ -240,7 +249,17 @@ class GpuSpec(Spec):
     enqueue_s: float = knob(
         0.0, "host's time for each kernel; a network takes the longer of all kernels and all enqueues",
         source="0: a recorded graph is replayed, or kernels are long; eager frameworks take 5 to 30 us", unit="s",
-        ge=0,
+        ge=0, plausible=(0.5 * US, 100 * US),
+    )  # fmt: skip
+    product_enqueue_s: float = knob(
+        0.0, "host's further time for a layer with MACs", source="0: a recorded graph is replayed; eager frameworks "
+        "look for an algorithm and a workspace, 10 to 100 us", unit="s", ge=0,
+        plausible=(0.5 * US, 200 * US),
+    )  # fmt: skip
+    copy_enqueue_s: float = knob(
+        0.0, "host's further time for a layer that copies: the views before and behind it", source="0: views are "
+        "resolved before the run; in eager frameworks a channel shuffle is view, transpose, copy, view", unit="s",
+        ge=0, plausible=(0.5 * US, 200 * US),
     )  # fmt: skip
     invoke_s: float = knob(
         10 * US, "once a network, beside its kernels: the call, the last synchronisation",

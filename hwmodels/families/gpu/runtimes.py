@@ -1,0 +1,140 @@
+"""Runtimes as knobs: how a framework runs operators on a GPU, whichever GPU it is.
+
+`with_runtime(spec, name)` puts one on a chip. Structure (layout, formats, recorded or started one by one) is what the
+runtime's source or documentation says; times of the host and efficiencies are the most probable values on the
+measurements named with each, which therefore are no test of it, or ASSUMED with a range.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from hwmodels.errors import SpecError
+from hwmodels.families.gpu.spec import GpuSpec
+from hwmodels.units import US
+from hwmodels.workload.rewrite import DeadBranches
+
+__all__ = ["GPU_RUNTIMES", "GpuRuntime", "with_runtime"]
+
+
+class GpuRuntime(NamedTuple):
+    """semantics : a key of `RUNTIMES`. source : of the structure. fitted_on : of the numbers.
+
+    dead_branches : what is done with branches on zeros, in spaces that have them; an eager runtime runs them.
+    fuses_attention : whether attention is one kernel.
+    """
+
+    semantics: str
+    knobs: Mapping[str, Any]
+    source: str
+    fitted_on: str
+    dead_branches: DeadBranches = "dropped"
+    fuses_attention: bool = False
+
+
+_NOTHING = "nothing: ASSUMED, ranges beside the knobs"
+
+GPU_RUNTIMES: dict[str, GpuRuntime] = {
+    "torch_2020": GpuRuntime(
+        "eager",
+        {
+            "layout": "nchw", "allow_tf32": False, "has_winograd": True, "context": "cold",
+            "enqueue_s": 20.69 * US, "product_enqueue_s": 71.02 * US, "invoke_s": 512 * US,
+            "copy_enqueue_s": 62.1 * US,  # three more calls, as `enqueue_s`: view, transpose, copy, view
+            "launch_cycles": 5340.0, "stream_efficiency": 0.801, "vector_efficiency": 0.573, "pool_efficiency": 0.0595,
+            "reduction_efficiency": 0.756, "depthwise_efficiency": 0.0558, "depthwise_stream_efficiency": 0.1,
+        },
+        "PyTorch of 2020: every operator a call from Python, float32 in nchw, cuDNN's algorithms",
+        "titanx of nb201_latency_ms (the host at batch 1 and 32, kernels at 32 and 256) and titan_xp of "
+        "ofa5000_latency_ms (kernels at 32 and 64)",
+    ),
+    "torch": GpuRuntime(
+        "eager",
+        {
+            # ASSUMED: 4 to 12 us a kernel from Python, 2 to 20 us more where cuDNN or cuBLAS are called
+            "layout": "nhwc", "allow_tf32": True, "has_winograd": True, "context": "cold",
+            "enqueue_s": 7 * US, "product_enqueue_s": 8 * US, "invoke_s": 100 * US,
+        },
+        "PyTorch 2, eager, channels last under automatic mixed precision, TF32 where float32 is left",
+        _NOTHING,
+        fuses_attention=True,
+    ),
+    "torch_compiled": GpuRuntime(
+        "compiled",
+        {
+            # ASSUMED: 2 to 6 us a kernel from a compiled wrapper, without a recorded graph
+            "layout": "nhwc", "allow_tf32": True, "has_winograd": False, "context": "cold",
+            "enqueue_s": 4 * US, "product_enqueue_s": 3 * US, "invoke_s": 50 * US,
+        },
+        "PyTorch 2 with inductor: pointwise operators and normalisation fused, products of cuDNN and cuBLAS",
+        _NOTHING,
+        fuses_attention=True,
+    ),
+    "cuda_graph": GpuRuntime(
+        "compiled",
+        {
+            "layout": "nhwc", "allow_tf32": True, "has_winograd": False, "context": "cold",
+            "enqueue_s": 0.0, "product_enqueue_s": 0.0, "invoke_s": 10 * US,  # ASSUMED: 5 to 20 us a graph launch
+        },
+        "a recorded graph of compiled kernels: CUDA programming guide, CUDA graphs",
+        _NOTHING,
+        fuses_attention=True,
+    ),
+    "tensorrt": GpuRuntime(
+        "compiled",
+        {
+            "layout": "nhwc", "allow_tf32": True, "has_winograd": False, "context": "cold",
+            "enqueue_s": 2 * US, "product_enqueue_s": 0.0, "invoke_s": 20 * US,  # ASSUMED: 1 to 4 us, 10 to 50 us
+        },
+        "TensorRT: layers fused, tactics by measurement, kernels enqueued by C++ or a recorded graph",
+        _NOTHING,
+        dead_branches="run_if_read",
+        fuses_attention=True,
+    ),
+    "tflite_gpu": GpuRuntime(
+        "compiled",
+        {
+            "layout": "nhwc", "has_winograd": True, "context": "cold", "channel_pack": 4, "enqueue_s": 0.0,
+            "product_enqueue_s": 0.0, "launch_s": 20 * US, "launch_cycles": 0.0, "invoke_s": 1000 * US,
+        },
+        "TensorFlow Lite's GPU delegate: OpenCL or Metal kernels on slices of four channels, one queue, float16",
+        _NOTHING,
+        dead_branches="run_if_read",
+    ),
+    "ncnn_vulkan": GpuRuntime(
+        "compiled",
+        {
+            "layout": "nhwc", "has_winograd": True, "context": "cold", "channel_pack": 4, "enqueue_s": 0.0,
+            "product_enqueue_s": 0.0, "launch_s": 15 * US, "launch_cycles": 0.0, "invoke_s": 1500 * US,
+        },
+        "ncnn on Vulkan: packed channels, Winograd, one command buffer a network",
+        _NOTHING,
+    ),
+    "llm_engine": GpuRuntime(
+        "compiled",
+        {
+            "layout": "nhwc", "allow_tf32": True, "context": "cold", "enqueue_s": 0.0, "product_enqueue_s": 0.0,
+            "invoke_s": 300 * US,  # ASSUMED: scheduling and sampling of a step on the host, 0.1 to 3 ms
+        },
+        "vLLM and its like: decode steps in recorded graphs, fused attention on paged keys and values",
+        _NOTHING,
+        fuses_attention=True,
+    ),
+}  # fmt: skip
+"""The runtimes by name."""
+
+
+def with_runtime(spec: GpuSpec, name: str) -> GpuSpec:
+    """The chip of `spec` under the named runtime.
+
+    >>> with_runtime(GpuSpec(), "torch_2020").layout
+    'nchw'
+
+    Raises
+    ------
+    SpecError : an unknown runtime.
+    """
+    if name not in GPU_RUNTIMES:
+        raise SpecError.unknown("runtime", name, GPU_RUNTIMES)
+    return spec.revised(GPU_RUNTIMES[name].knobs, where=name)
