@@ -23,7 +23,7 @@ from typing import Literal, NamedTuple
 from hwmodels.errors import SpecError
 from hwmodels.workload.graph import Input, Node, Workload
 from hwmodels.workload.memory import peak_activation_bytes, weight_bytes
-from hwmodels.workload.ops import Kind, Norm, Precision, Row, Shared, Softmax
+from hwmodels.workload.ops import Cache, Kind, Norm, Precision, Row, Shared, Softmax, View
 from hwmodels.workload.table import layer_table
 from hwmodels.workload.training.backward import Backward, backward
 from hwmodels.workload.training.gradients import Derived
@@ -140,12 +140,18 @@ def _optimiser(given: str | Optimiser) -> Optimiser:
 
 
 def _forward(workload: Workload) -> Workload:
-    """The network with a loss on every output."""
+    """The network with a loss on every output; it keeps keys and values for nobody."""
     losses = [
         Node(f"{name}.loss", Softmax(), (name,), workload[name].shape, workload[name].precision)
         for name in dict.fromkeys(workload.outputs)
     ]
-    return Workload.of(workload.name, (*workload, *losses), (loss.name for loss in losses))
+    return Workload.of(workload.name, (*map(_without_cache, workload), *losses), (loss.name for loss in losses))
+
+
+def _without_cache(node: Node) -> Node:
+    """A cache that holds nothing yet only passes on what it is given."""
+    is_empty = isinstance(node.operator, Cache) and node.operator.past == 0
+    return replace(node, operator=View(node.shape)) if is_empty else node
 
 
 def _with_statistics(node: Node) -> Node:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from hwmodels.catalog import device
 from hwmodels.errors import SpecError
 from hwmodels.evaluate import evaluate
+from hwmodels.workload.from_hf_config import from_hf_config
 from hwmodels.workload.graph import Builder, Workload
 from hwmodels.workload.ops import (
     Activation,
@@ -406,6 +407,14 @@ def test_what_cannot_be_trained_is_refused():
     x = cached.linear(cached.input, 4)
     with pytest.raises(SpecError, match="keys and values"):
         training_step(cached.finish(cached.add(Cache(5), x)))
+
+
+def test_a_decoder_is_trained_without_its_cache():
+    net = from_hf_config({"model_type": "gpt2", "n_layer": 2, "n_embd": 64, "n_head": 4}, tokens=16, precision=HALF)
+    step = training_step(net)
+    products = sum(row.macs for _, row in net.rows())
+    assert not any(row.kind == Kind.CACHE for _, row in step.workload.rows())
+    assert step.macs("backward") == 2 * products
 
 
 def test_phases_and_kinds_add_up():
