@@ -254,9 +254,9 @@ class GpuSpec(Spec):
         source="ASSUMED: weights and activations of a network of some ten million parameters", unit="B", ge=0,
         plausible=(1e6, 1e10),
     )  # fmt: skip
-    weight_copies: int = knob(
-        1, "copies of a layer's weights that a loop in a hot context takes turns with (a benchmark's cold cache)",
-        source=_DESIGN, ge=1, le=1024,
+    weight_copies: float = knob(
+        1.0, "what passes between two uses of a layer's weights, over these weights; more than 1 where a loop takes "
+        "turns with copies of them, as benchmarks with a cold cache do", source=_DESIGN, ge=1, le=1024,
     )  # fmt: skip
     product_kernels: Literal["fastest", "vllm_fp8_sm89", "vllm_fp8_sm90"] = knob(
         "fastest", "tile and split of an fp8 product: the fastest, or by a rule of `backends`", source=_DESIGN
