@@ -76,12 +76,25 @@ def _tile(row: Any, device: Any) -> tuple[int, int]:
     """Rows of queries and of keys of a tile, by the width d of a head.
 
     [FA2] with a cache in pages runs its split kernel, 64 x (256, 128 or 64 keys up to d = 64, 128, more). [FA3] has 192
-    rows up to d = 64, else 128, by 128 keys, 64 of wide heads.
+    rows up to d = 64, else 128, by 128 keys, 96 up to d = 192, 64 beyond.
     """
     width = row.k // 2
     if device.attention_kernels == _FLASH3:
-        return 192 if width <= 64 else 128, 128 if width < 192 else 64
+        return 192 if width <= 64 else 128, 128 if width <= 128 else (96 if width <= 192 else 64)
     return 64, 256 if width <= 64 else (128 if width <= 128 else 64)
+
+
+@inner
+def _resident(tile_rows: float, tile_keys: float, row: Any, byte: float, device: Any) -> float:
+    """Blocks of threads that a multiprocessor holds at a time, by shared memory; each hides the others' start.
+
+    [FA2] A block holds its queries, and a block of keys and of values. [FA3] Its blocks of three groups of warps take
+    the registers of a whole multiprocessor.
+    """
+    if device.attention_kernels == _FLASH3:
+        return 1.0
+    taken = (tile_rows * row.k / 2.0 + tile_keys * row.k) * byte
+    return max(1.0, np.floor(device.shared_memory_bytes / taken))
 
 
 @inner
@@ -115,7 +128,8 @@ def _prompt(row: Any, rate: float, byte: float, device: Any) -> Attended:
     count = float(groups * tiles)
     mean = blocks / tiles * one + device.attention_overhead_cycles
     longest = most * one + device.attention_overhead_cycles
-    work = count * mean / sms
+    hidden = device.attention_overhead_cycles * (1.0 - 1.0 / _resident(tile_rows, tile_keys, row, byte, device))
+    work = count * (mean - hidden) / sms
     cycles = (work**4 + longest**4) ** 0.25
     if count > sms:
         cycles += device.attention_tail * mean / 2.0
@@ -123,13 +137,36 @@ def _prompt(row: Any, rate: float, byte: float, device: Any) -> Attended:
     cache_bytes = groups * blocks * tile_keys * row.k * byte + queries
     dram_bytes = (keys + queries) * miss(keys + queries, device.held_bytes)
     macs = groups * blocks * tile_rows * tile_keys * row.k
-    kernels = 3.0 if flash3 else 2.0
+    kernels = 2.0 if flash3 else 1.0
     extra_s = kernels * (device.attention_launch_ratio - 1.0) * device.gap_s
     return Attended(
         1.0, count / sms, cycles / clock, cache_bytes / device.attention_cache_bytes_per_s,
         dram_bytes / device.attention_dram_bytes_per_s, extra_s, cache_bytes, dram_bytes, macs, kernels,
         device.attention_overlap_norm,
     )  # fmt: skip
+
+
+@inner
+def _parts(count: float, blocks: float, slots: float) -> float:
+    """[FA2, num_splits_heuristic] The fewest parts whose waves over `slots` are filled to 85 % of the best filling.
+
+    1 where `count` blocks of threads fill 80 % of the slots; numbers that leave the longest part as long are passed by.
+    """
+    if count >= 0.8 * slots:
+        return 1.0
+    most = min(_MOST_PARTS, slots, blocks)
+    fullest = 0.0
+    for visit in range(2):
+        s = 1.0
+        while s <= most:
+            if s == 1.0 or np.ceil(blocks / s) != np.ceil(blocks / (s - 1.0)):
+                waves = count * s / slots
+                filled = waves / np.ceil(waves)
+                if visit == 1 and filled >= 0.85 * fullest:
+                    return s
+                fullest = max(fullest, filled)
+            s += 1.0
+    return 1.0
 
 
 @inner
@@ -153,18 +190,21 @@ def _token(row: Any, rate: float, byte: float, device: Any) -> Attended:
     sms = float(device.sms)
     splits = 1.0
     if packed:
-        wanted = np.floor(sms * (1.0 if flash3 else 2.0) / count)
-        splits = max(1.0, min(wanted, _MOST_PARTS, blocks))
+        if flash3:
+            splits = max(1.0, min(np.floor(sms / count), _MOST_PARTS, blocks))
+        else:
+            splits = _parts(count, blocks, 2.0 * sms)
     mma = _DECODE_ROWS * block_keys * row.k / (rate * device.attention_mac_efficiency)
     block = device.decode_block_cycles * block_keys * row.k * byte / _BLOCK_BYTES
     chain = np.ceil(blocks / splits) * max(block, mma) + device.decode_overhead_cycles
-    work = count * (blocks * mma + splits * device.decode_part_cycles) / sms
+    resident = _resident(_DECODE_ROWS, block_keys, row, byte, device)
+    work = count * (blocks * mma + splits * device.decode_part_cycles / resident) / sms
     compute_s = (work**4 + chain**4) ** 0.25 / device.used_clock_hz
     kept = groups * keys * row.k * byte
     queries = (row.input_elements + row.output_elements) * byte
     cache_bytes = kept * (1.0 if packed else heads) + queries
     dram_bytes = kept * miss(kept + queries, device.held_bytes)
-    kernels = 3.0 if flash3 else 2.0
+    kernels = 2.0 if flash3 else 1.0
     extra_s = kernels * (device.attention_launch_ratio - 1.0) * device.gap_s
     if splits > 1.0:
         extra_s += device.decode_combine_s * (1.0 + (0.0 if flash3 else splits / _COMBINED_PARTS))

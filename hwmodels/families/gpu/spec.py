@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from hwmodels.families.spec import Spec, knob
 from hwmodels.numerics import Numerics
-from hwmodels.units import GB, GHZ, MIB, PJ, US
+from hwmodels.units import GB, GHZ, KIB, MIB, PJ, US
 from hwmodels.workload.formats import FLOATS, Format, integer
 
 __all__ = ["GpuSpec", "GpuTable"]
@@ -78,6 +78,10 @@ class GpuSpec(Spec):
     channel_pack: int = knob(
         1, "channels that lie together and are computed together, padded: 4 in the textures of mobile GPUs",
         source=_SHEET, ge=1, le=64,
+    )  # fmt: skip
+    shared_memory_bytes: int = knob(
+        164 * KIB, "memory of a multiprocessor that its resident blocks of threads share",
+        source="[CUDA]: technical specifications by compute capability, 8.0", unit="B", ge=1024,
     )  # fmt: skip
     l2_bytes: int = knob(40 * MIB, "second (last) cache, all partitions", source=_SHEET, unit="B", ge=1024)
     l2_partitions: int = knob(
