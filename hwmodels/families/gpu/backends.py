@@ -50,7 +50,8 @@ both read; later versions have more cases for few rows."""
 class Backends(NamedTuple):
     """The tables of this file as the kernel reads them.
 
-    tiles : (T, 4) rows, columns, on tensor units, on vector units. splits : (S,) in rising order.
+    tiles : (T, 6) rows, columns, on tensor units, on vector units, one over rows and columns, which are powers of two,
+    so that these are exact. splits : (S,) in rising order.
     rules : (R, 4) position of the rule in the Spec's choices, rows up to, columns up to, position of the tile.
     """
 
@@ -69,7 +70,7 @@ def _rules() -> np.ndarray:
 
 
 BACKENDS = Backends(
-    np.array([[*tile, tile in TENSOR_TILES, tile in VECTOR_TILES] for tile in TILES], np.float64),
+    np.array([[a, b, (a, b) in TENSOR_TILES, (a, b) in VECTOR_TILES, 1 / a, 1 / b] for a, b in TILES], np.float64),
     np.array(SPLITS, np.float64),
     _rules(),
 )

@@ -25,6 +25,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from hwmodels.families.gpu.kernel_attention import SOURCE as ATTENTION_SOURCE
+from hwmodels.families.gpu.kernel_attention import attention
 from hwmodels.families.gpu.kernel_product import (
     CLASSES,
     SOURCE,
@@ -66,13 +68,13 @@ from hwmodels.families.kernel_parts import (
 __all__ = ["OTHER_CHOICES", "Cost", "Detail", "cost", "cost_at", "detail"]
 
 # Codes of Kind, of number formats and of the Spec's choices; a test holds them to their definitions.
-_LINEAR, _SOFTMAX, _COPY, _TRANSPOSE = 1, 8, 11, 12
+_LINEAR, _SOFTMAX, _COPY, _TRANSPOSE, _ATTENTION = 1, 8, 11, 12, 13
 _FP4, _FP8, _FP8_E5M2, _FP16, _BF16, _TF32, _FP32, _FP64 = 2, 3, 4, 5, 6, 7, 8, 9
 _COLD, _NCHW = 0, 0
 
 # Positions in `choice` behind the tiles.
-_WINOGRAD, _DEPTHWISE, _STREAM = 0, 2, 3
-OTHER_CHOICES = ("winograd2", "winograd4", "depthwise", "stream")
+_WINOGRAD, _DEPTHWISE, _STREAM, _FUSED = 0, 2, 3, 4
+OTHER_CHOICES = ("winograd2", "winograd4", "depthwise", "stream", "attention")
 
 # Additions of the input and the output transform of a tile and channel, F(2,3) and F(4,3) [Lavin & Gray, CVPR 2016].
 _WINOGRAD_OPS = ((32.0, 24.0), (156.0, 90.0))
@@ -123,8 +125,12 @@ _DERIVED = {
     "product_dram_bytes_per_s": float,
     "expert_dram_bytes_per_s": float,
     "stream_dram_bytes_per_s": float,
+    "attention_cache_bytes_per_s": float,
+    "attention_dram_bytes_per_s": float,
     "lane_ops_per_s": float,
     "index_ops_per_s": float,
+    "pair_bound": float,  # a norm of two terms over their sum, at least; of three
+    "triple_bound": float,
     "clock_energy": float,  # of a MAC over that at `energy_clock_hz`
 }
 
@@ -146,6 +152,7 @@ class _Work(NamedTuple):
     ops: float
     kernels: float
     workspace_bytes: float
+    overlap_norm: float
 
 
 @inner
@@ -162,12 +169,17 @@ def _derive(device: Any) -> None:
     device.product_dram_bytes_per_s = dram * device.dram_efficiency
     device.expert_dram_bytes_per_s = dram * device.expert_dram_efficiency
     device.stream_dram_bytes_per_s = dram * device.stream_efficiency
+    device.attention_dram_bytes_per_s = dram * device.attention_dram_efficiency
+    attended = cache * device.attention_l2_efficiency
+    device.attention_cache_bytes_per_s = max(attended, device.attention_dram_bytes_per_s)
     shared = cache * device.l2_multicast
     device.product_cache_bytes_per_s = max(shared * device.l2_efficiency, device.product_dram_bytes_per_s)
     device.expert_cache_bytes_per_s = max(shared * device.expert_l2_efficiency, device.expert_dram_bytes_per_s)
     device.stream_cache_bytes_per_s = max(cache * device.l2_efficiency, device.stream_dram_bytes_per_s)
     device.lane_ops_per_s = device.sms * device.fp32_macs_per_cycle * clock
     device.index_ops_per_s = device.sms * device.index_ops_per_cycle * clock
+    device.pair_bound = 2.0 ** (1.0 / device.overlap_norm - 1.0)
+    device.triple_bound = 3.0 ** (1.0 / device.overlap_norm - 1.0)
     device.clock_energy = (clock / device.energy_clock_hz) ** device.voltage_exponent
 
 
@@ -298,11 +310,11 @@ def _operands(row: Any, units: int, device: Any) -> Operands:
 
 
 @inner
-def _from_found(found: Found, units: int, macs: float, ops: float, workspace: float) -> _Work:
+def _from_found(found: Found, units: int, macs: float, ops: float, workspace: float, overlap_norm: float) -> _Work:
     kernels = 2.0 if found.split > 1 else 1.0
     return _Work(
         found.tile, found.split, found.waves, units, found.compute_s, found.cache_s, found.memory_s, found.extra_s,
-        found.cache_bytes, found.dram_bytes, macs, ops, kernels, workspace,
+        found.cache_bytes, found.dram_bytes, macs, ops, kernels, workspace, overlap_norm,
     )  # fmt: skip
 
 
@@ -326,7 +338,7 @@ def _with_quantising(row: Any, work: _Work, device: Any) -> _Work:
     return _Work(
         work.choice, work.split, work.waves, work.units, work.compute_s, work.cache_s, work.memory_s,
         work.extra_s + seconds, work.cache_bytes + moved, work.dram_bytes + lost, work.macs, work.ops,
-        work.kernels + 1.0, work.workspace_bytes + row.input_elements,
+        work.kernels + 1.0, work.workspace_bytes + row.input_elements, work.overlap_norm,
     )  # fmt: skip
 
 
@@ -340,7 +352,9 @@ def _gemm(row: Any, units: int, tables: Any, plans: Any, device: Any) -> _Work:
         o = _widened(o)
     found = product(o, units, tables, plans[1 if expert else 0], device, expert, np.inf)
     workspace = found.split * o.groups * o.m * o.n * 4.0 if found.split > 1 else 0.0
-    work = _from_found(found, units, float(row.macs), float(row.vector_ops), workspace)
+    work = _from_found(found, units, float(row.macs), float(row.vector_ops), workspace, device.overlap_norm)
+    if expert:
+        work = _delayed(work, device.gap_s * work.kernels * (device.expert_launch_ratio - 1.0))
     if quantised:
         work = _with_quantising(row, work, device)
     if row.sequential_steps > 1:
@@ -356,6 +370,7 @@ def _gemm(row: Any, units: int, tables: Any, plans: Any, device: Any) -> _Work:
             found.cache_s + more * again.cache_s, found.memory_s + more * again.memory_s,
             found.extra_s + more * again.extra_s, found.cache_bytes + more * again.cache_bytes,
             found.dram_bytes + more * again.dram_bytes, work.macs, work.ops, work.kernels * steps, workspace,
+            work.overlap_norm,
         )  # fmt: skip
     return work
 
@@ -380,7 +395,7 @@ def _winograd(row: Any, units: int, which: int, tables: Any, plans: Any, device:
     into, out = _WINOGRAD_OPS[which]
     ops = count * (row.in_channels * into + row.out_channels * out)
     macs = a2 * count * row.in_channels * row.n
-    work = _from_found(found, units, macs, ops + row.vector_ops, 0.0)
+    work = _from_found(found, units, macs, ops + row.vector_ops, 0.0, device.overlap_norm)
     if which == 0:
         return work
     workspace = a2 * count * (row.in_channels + row.out_channels) * o.input_byte
@@ -389,7 +404,7 @@ def _winograd(row: Any, units: int, which: int, tables: Any, plans: Any, device:
         work.choice, work.split, work.waves, units, work.compute_s,
         work.cache_s + 2.0 * workspace / device.stream_cache_bytes_per_s,
         work.memory_s + lost / device.stream_dram_bytes_per_s, work.extra_s, work.cache_bytes + 2.0 * workspace,
-        work.dram_bytes + lost, macs, work.ops, 3.0, workspace,
+        work.dram_bytes + lost, macs, work.ops, 3.0, workspace, work.overlap_norm,
     )  # fmt: skip
 
 
@@ -404,7 +419,10 @@ def _streamed(
     lost += weights * miss(weight_distance, device.held_bytes)
     cache_s = moved / (device.stream_cache_bytes_per_s * efficiency)
     memory_s = lost / (device.stream_dram_bytes_per_s * efficiency)
-    return _Work(choice, 1, 0.0, units, macs_s, cache_s, memory_s, 0.0, moved, lost, macs, ops, 1.0, 0.0)
+    return _Work(
+        choice, 1, 0.0, units, macs_s, cache_s, memory_s, 0.0, moved, lost, macs, ops, 1.0, 0.0,
+        device.overlap_norm,
+    )  # fmt: skip
 
 
 @inner
@@ -432,6 +450,18 @@ def _stream(row: Any, device: Any) -> _Work:
 
 
 @inner
+def _attended(row: Any, device: Any) -> _Work:
+    """Attention in one kernel; its softmax is part of its compute time."""
+    units = _units(row, device)
+    rate = plan_of_class(device, units)[0]
+    a = attention(row, rate, _byte(row.activation_bits), device)
+    return _Work(
+        _FUSED, int(a.splits), a.waves, units, a.compute_s, a.cache_s, a.memory_s, a.extra_s, a.cache_bytes,
+        a.dram_bytes, a.macs, 0.0, a.kernels, 0.0, a.overlap_norm,
+    )  # fmt: skip
+
+
+@inner
 def _ops_s(row: Any, work: _Work, device: Any) -> float:
     """Elementary operations over the lanes' rate; of pooling, over that of addresses."""
     if row.kind == POOL:
@@ -446,7 +476,7 @@ def _seconds(row: Any, work: _Work, device: Any) -> float:
     """All kernels of a layer at full clock."""
     compute_s = work.compute_s + _ops_s(row, work, device)
     gaps = device.gap_s * work.kernels + work.extra_s
-    return norm3(compute_s, work.cache_s, work.memory_s, device.overlap_norm) + gaps
+    return norm3(compute_s, work.cache_s, work.memory_s, work.overlap_norm) + gaps
 
 
 @inner
@@ -460,7 +490,7 @@ def _reordered(row: Any, work: _Work, device: Any) -> _Work:
         work.choice, work.split, work.waves, work.units, work.compute_s,
         work.cache_s + moved / device.stream_cache_bytes_per_s, work.memory_s + lost / device.stream_dram_bytes_per_s,
         work.extra_s, work.cache_bytes + moved, work.dram_bytes + lost, work.macs, work.ops, work.kernels + 2.0,
-        work.workspace_bytes + inputs + outputs,
+        work.workspace_bytes + inputs + outputs, work.overlap_norm,
     )  # fmt: skip
 
 
@@ -475,6 +505,8 @@ def _best(row: Any, tables: Any, plans: Any, device: Any) -> _Work:
     if row.macs == 0:
         work = _stream(row, device)
         return _shifted(work, others)
+    if row.kind == _ATTENTION:
+        return _shifted(_attended(row, device), others)
     is_conv = row.kind == CONV
     if is_conv and row.groups == row.in_channels and row.groups > 1:
         return _shifted(_depthwise(row, device), others)
@@ -502,7 +534,17 @@ def _named(work: _Work, choice: int) -> _Work:
     """`work` under another choice."""
     return _Work(
         choice, work.split, work.waves, work.units, work.compute_s, work.cache_s, work.memory_s, work.extra_s,
-        work.cache_bytes, work.dram_bytes, work.macs, work.ops, work.kernels, work.workspace_bytes,
+        work.cache_bytes, work.dram_bytes, work.macs, work.ops, work.kernels, work.workspace_bytes, work.overlap_norm,
+    )  # fmt: skip
+
+
+@inner
+def _delayed(work: _Work, seconds: float) -> _Work:
+    """`work` that takes so much longer beside its kernels."""
+    return _Work(
+        work.choice, work.split, work.waves, work.units, work.compute_s, work.cache_s, work.memory_s,
+        work.extra_s + seconds, work.cache_bytes, work.dram_bytes, work.macs, work.ops, work.kernels,
+        work.workspace_bytes, work.overlap_norm,
     )  # fmt: skip
 
 
@@ -533,7 +575,7 @@ def _clock_share(row: Any, work: _Work, device: Any) -> float:
     compute_s = work.compute_s + _ops_s(row, work, device)
     rest_s = device.gap_s * work.kernels + work.extra_s
     return dimmed(
-        compute_s, work.cache_s, work.memory_s, rest_s, device.overlap_norm, mac_j + vector_j, cache_j + dram_j, device
+        compute_s, work.cache_s, work.memory_s, rest_s, work.overlap_norm, mac_j + vector_j, cache_j + dram_j, device
     )
 
 
@@ -549,14 +591,14 @@ def _cost(row: Any, tables: Any, plans: Any, device: Any) -> tuple[int, Cost]:
     cache_s = work.cache_s / share
     once_s = device.invoke_s if row.output_offchip == 1 else 0.0
     overhead_s = device.gap_s * work.kernels + work.extra_s + once_s
-    kernels_s = norm3(compute_s, cache_s, work.memory_s, device.overlap_norm) + overhead_s
+    kernels_s = norm3(compute_s, cache_s, work.memory_s, work.overlap_norm) + overhead_s
     host_s = device.enqueue_s * work.kernels + once_s
     if row.macs > 0:
         host_s += device.product_enqueue_s
     if row.kind == _COPY:
         host_s += device.copy_enqueue_s
     mac_j, vector_j, cache_j, dram_j = _dynamic_j(work, device)
-    dimmer = share**device.voltage_exponent
+    dimmer = share**device.voltage_exponent if share < 1.0 else 1.0
     mac_j, vector_j = mac_j * dimmer, vector_j * dimmer
     return work.choice, Cost(
         kernels_s, host_s, compute_s, cache_s, work.memory_s, overhead_s, mac_j + vector_j + cache_j + dram_j, mac_j,
@@ -629,7 +671,7 @@ def _compiled(stamp: int) -> tuple[Any, Any, Any]:
     return all_pairs, listed_pairs, one_detail
 
 
-_all_pairs, _listed_pairs, _one_detail = _compiled(source_stamp(__file__, SOURCE))
+_all_pairs, _listed_pairs, _one_detail = _compiled(source_stamp(__file__, SOURCE, ATTENTION_SOURCE))
 
 
 def _room(tables: Any) -> Any:

@@ -12,7 +12,9 @@ threads has one tile of one part, and each multiprocessor works on one at a time
     time    = (compute^p + cache^p + memory^p)^(1/p) + (s > 1) a further kernel
 
 R: MACs a cycle of the units that the format runs on; e: their efficiency; k_s: k / s in whole steps of 64 bytes;
-W' = 1 + (W - 1) / 2 of persistent kernels, else W. The fastest pair of tile and split is taken.
+W' = 1 + (W - 1) / 2 of persistent kernels, else W. The fastest pair of tile and split is taken. Of the splits under
+which all blocks run at a time, those next to where a further doubling costs what it saves, s = k cycles ln 2 / (split
+a b), are tried, and those up to two waves.
 
 Not modelled: occupancy by registers and shared memory (its effect is in `latency`), stream-K, clusters, banks.
 """
@@ -59,6 +61,7 @@ VECTOR_FP32, VECTOR_FP16, VECTOR_INT8, VECTOR_FP64 = 6, 7, 8, 9
 
 _STEP_BYTES = 64.0  # a step of the reduction: 32 16-bit elements, two tensor instructions [PTX: mma.m16n8k16]
 _LEAST_PART = 128.0  # elements of k below which no reduction is cut: ASSUMED, plausible 64 to 512
+_LN2 = 0.6931471805599453
 _SHARP = 6.0  # how sharply a cache stops holding: x^6 / (1 + x^6); ASSUMED, plausible 2 to 12
 # Persistent kernels: share of a step's latency, of the tail and of further tiles' overhead that is not hidden.
 # ASSUMED: 0.4, 0.5, 0.5; plausible 0.2 to 1. Fixed, since one generation cannot tell them apart.
@@ -114,11 +117,11 @@ def miss(distance: float, capacity: float) -> float:
 @inner
 def norm3(a: float, b: float, c: float, p: float) -> float:
     """(a^p + b^p + c^p)^(1/p)."""
-    high = max(a, b, c)
+    high, low = max(a, b), min(a, b)
+    high, other = max(high, c), min(high, c)
     if high == 0.0:
         return 0.0
-    total: float = (a / high) ** p + (b / high) ** p + (c / high) ** p
-    norm: float = high * total ** (1.0 / p)
+    norm: float = high * (1.0 + (low / high) ** p + (other / high) ** p) ** (1.0 / p)
     return norm
 
 
@@ -150,7 +153,7 @@ def plan_of_class(device: Any, which: int) -> tuple[float, float]:
 def fill_plan(device: Any, tiles: Any, expert: bool, plan: Any) -> None:
     """Cycles of a step of the reduction and of start and end of each tile, by units; infinite where there is none.
 
-    tiles : (T, 4) of `backends.tile_columns`. plan : (CLASSES, T, 2), written.
+    tiles : (T, 6) of `backends`. plan : (CLASSES, T, 2), written.
     """
     hidden = _HIDDEN_LATENCY if device.persistent_kernels == 1 else 1.0
     for which in range(CLASSES):
@@ -171,7 +174,7 @@ def fill_plan(device: Any, tiles: Any, expert: bool, plan: Any) -> None:
             plan[which, i, 0] = plan[which, i, 1] = np.inf
             if rate > 0.0 and tiles[i, 2 if tensor else 3] > 0.0:
                 mac, fed = a * b / (rate * efficiency), byte * (a + b) / (feed * rate)
-                plan[which, i, 0] = (mac**4 + fed**4 + latency**4) ** 0.25
+                plan[which, i, 0] = np.sqrt(np.sqrt(mac**4 + fed**4 + latency**4))
                 plan[which, i, 1] = start + a * b / device.epilogue_elements_per_cycle
 
 
@@ -213,66 +216,126 @@ def product(o: Operands, which: int, tables: Any, plan: Any, device: Any, expert
 
     Where a library's rule speaks of it, that tile without a split.
     """
-    tiles, splits, only = tables.tiles, tables.splits, ruled(o, which, tables, device)
+    tiles, only = tables.tiles, ruled(o, which, tables, device)
     if only >= 0:
         most_split = 1.0
-    clock, sms = device.used_clock_hz, float(device.sms)
-    persistent = device.persistent_kernels == 1
-    tail = device.tail_share * (_HIDDEN_TAIL if persistent else 1.0)
-    p = device.overlap_norm
+    c = _circumstances(o, which, device, expert)
+    first = only if only >= 0 else _first_guess(o, which, tiles, plan, device)
+    over_sms, over_clock = 1.0 / device.sms, 1.0 / device.used_clock_hz
+    shortest = min(o.k, _LEAST_PART)
+    best = Found(first, 1, np.inf, np.inf, np.inf, 0.0, 0.0, 0.0, 0.0, 0.0)
+    for visit in range(-1, len(tiles)):
+        i = first if visit < 0 else visit
+        if plan[which, i, 0] == np.inf or (visit >= 0 and i == first) or (only >= 0 and i != only):
+            continue
+        # Whatever the split: all steps shared by all multiprocessors, one start, and every operand of every tile.
+        blocks = o.groups * np.ceil(o.m * tiles[i, 4]) * np.ceil(o.n * tiles[i, 5])
+        steps = max(blocks * over_sms * o.k, shortest) * o.slowdown
+        moved = blocks * (tiles[i, 0] * o.input_byte + tiles[i, 1] * o.weight_byte) * o.k
+        if (steps * plan[which, i, 0] + plan[which, i, 1]) * over_clock >= best.seconds:
+            continue
+        if moved * c.cache_s_per_byte >= best.seconds:
+            continue
+        best = _best_split(o, i, tables, plan[which, i, 0], plan[which, i, 1], most_split, c, best, device)
+    return best
+
+
+class _Circumstances(NamedTuple):
+    """What holds for all tiles of a product. The bounds are those of `norm3`: a norm is at least `pair` times the sum
+    of two terms and `triple` times that of all three."""
+
+    step: float
+    tail: float
+    cache_s_per_byte: float
+    dram_s_per_byte: float
+    base_s: float
+    pair: float
+    triple: float
+
+
+@inner
+def _circumstances(o: Operands, which: int, device: Any, expert: bool) -> _Circumstances:
     byte = plan_of_class(device, which)[1]
-    step = _STEP_BYTES / byte
+    tail = device.tail_share * (_HIDDEN_TAIL if device.persistent_kernels == 1 else 1.0)
     per_cache = 1.0 / (device.expert_cache_bytes_per_s if expert else device.product_cache_bytes_per_s)
     per_dram = 1.0 / (device.expert_dram_bytes_per_s if expert else device.product_dram_bytes_per_s)
     near = o.input_bytes + o.output_bytes + o.weight_bytes / o.groups
     base = o.weight_bytes * miss(o.weight_distance, device.held_bytes)
     base += (o.input_bytes + o.output_bytes) * miss(near, device.held_bytes)
-    base_s = base * per_dram
-    streams = o.weight_bytes > device.held_bytes * o.groups or o.input_bytes > device.held_bytes * o.groups
-    best, best_i, best_s = np.inf, -1, 1
-    best_compute, best_cache, best_memory, best_extra, best_waves = np.inf, np.inf, 0.0, 0.0, 0.0
+    return _Circumstances(
+        _STEP_BYTES / byte, tail, per_cache, per_dram, base * per_dram, device.pair_bound, device.triple_bound
+    )
+
+
+@inner
+def _waves(blocks: float, tail: float) -> float:
+    """Waves of `blocks` over the multiprocessors, given in multiprocessors."""
+    return blocks + tail * (np.ceil(blocks) - blocks) if blocks > 1.0 else 1.0
+
+
+@inner
+def _first_guess(o: Operands, which: int, tiles: Any, plan: Any, device: Any) -> int:
+    """The tile that is tried first, so that others are ruled out soon: the one that is fastest by whole work alone."""
+    guess, least, shared, split = 0, np.inf, o.groups / device.sms, device.split_s * device.used_clock_hz
     for i in range(len(tiles)):
         cycles = plan[which, i, 0]
-        if cycles == np.inf or (only >= 0 and i != only):
-            continue
-        a, b = tiles[i, 0], tiles[i, 1]
-        rows, columns = np.ceil(o.m / a), np.ceil(o.n / b)
-        blocks = o.groups * rows * columns
-        memory_s = base_s
-        if streams:
-            memory_s += _read_again(o, rows, columns, min(sms, rows * columns), device) * per_dram
-        if memory_s >= best:
-            continue
-        cycles *= o.slowdown
-        moved = a * o.input_byte + b * o.weight_byte
-        for j in range(splits.size):
-            s = splits[j]
-            if j > 0 and (o.k < s * _LEAST_PART or blocks * (s - 1.0) > 2.0 * sms or s > most_split):
+        if cycles < np.inf:
+            w = shared * np.ceil(o.m * tiles[i, 4]) * np.ceil(o.n * tiles[i, 5])
+            whole = max(w, 1.0) * o.k * cycles
+            parted = max(w * o.k, _LEAST_PART) * cycles + split
+            work = min(whole, parted) + plan[which, i, 1] * max(w, 1.0)
+            if work < least:
+                guess, least = i, work
+    return guess
+
+
+@inner
+def _best_split(
+    o: Operands, i: int, tables: Any, aligned: float, start: float, most_split: float, c: _Circumstances, best: Found,
+    device: Any,
+) -> Found:  # fmt: skip
+    """The better of `best` and tile i with its best split. aligned, start : cycles of a step, and of start and end."""
+    tiles, splits = tables.tiles, tables.splits
+    a, b = tiles[i, 0], tiles[i, 1]
+    clock, sms = device.used_clock_hz, float(device.sms)
+    rows, columns = np.ceil(o.m * tiles[i, 4]), np.ceil(o.n * tiles[i, 5])
+    blocks = o.groups * rows * columns
+    cycles = aligned * o.slowdown
+    moved = blocks * (a * o.input_byte + b * o.weight_byte)
+    memory_s = c.base_s + _read_again(o, rows, columns, min(sms, rows * columns), device) * c.dram_s_per_byte
+    alone, turn = sms / blocks, cycles * o.k * _LN2 / (device.split_cycles_per_element * a * b + 1e-9)
+    for j in range(splits.size):
+        s = splits[j]
+        if j > 0:
+            if o.k < s * _LEAST_PART or blocks * (s - 1.0) > 2.0 * sms or s > most_split:
                 break
-            part = np.ceil(o.k / s / step) * step
-            w = blocks * s / sms
-            waves = w + tail * (np.ceil(w) - w) if w > 1.0 else 1.0
-            starts = 1.0 + _HIDDEN_START * (waves - 1.0) if persistent else waves
-            start = plan[which, i, 1]
-            extra = 0.0
-            if j > 0:
-                start += device.split_cycles_per_element * a * b * np.log2(s)
-                extra = device.split_s
-            compute_s = (waves * part * cycles + starts * start) / clock
-            cache_s = blocks * s * moved * part * per_cache
-            if max(compute_s, memory_s, cache_s) + extra >= best:
+            if j + 1 < splits.size and splits[j + 1] <= min(alone, turn, o.k / _LEAST_PART, most_split):
                 continue
-            if compute_s >= best_compute and cache_s >= best_cache and memory_s >= best_memory and extra >= best_extra:
-                continue
-            seconds = norm3(compute_s, cache_s, memory_s, p) + extra
-            if seconds < best:
-                best, best_i, best_s = seconds, i, int(s)
-                best_compute, best_cache, best_memory, best_extra = compute_s, cache_s, memory_s, extra
-                best_waves = w
-    return Found(
-        best_i, best_s, best, best_compute, best_cache, best_memory, best_extra, best_cache / per_cache,
-        best_memory / per_dram, best_waves,
-    )  # fmt: skip
+            if splits[j - 1] > turn:
+                break
+        part = np.ceil(o.k / s / c.step) * c.step
+        w = blocks * s / sms
+        waves = _waves(w, c.tail)
+        starts = 1.0 + _HIDDEN_START * (waves - 1.0) if device.persistent_kernels == 1 else waves
+        begin, extra_s = start, 0.0
+        if j > 0:
+            begin += device.split_cycles_per_element * a * b * np.log2(s)
+            extra_s = device.split_s
+        compute_s = (waves * part * cycles + starts * begin) / clock
+        cache_s = moved * s * part * c.cache_s_per_byte
+        left = best.seconds - extra_s
+        longest = max(compute_s, memory_s, cache_s)
+        total = compute_s + memory_s + cache_s
+        rest = total - min(compute_s, memory_s, cache_s)
+        if max(longest, c.pair * rest, c.triple * total) >= left:
+            continue
+        seconds = norm3(compute_s, cache_s, memory_s, device.overlap_norm) + extra_s
+        if seconds < best.seconds:
+            best = Found(
+                i, int(s), seconds, compute_s, cache_s, memory_s, extra_s, moved * s * part,
+                memory_s / c.dram_s_per_byte, w,
+            )  # fmt: skip
+    return best
 
 
 @inner
@@ -284,8 +347,11 @@ def dimmed(clocked_s: float, cache_s: float, memory_s: float, rest_s: float, p: 
     time(x) = (clocked^p / x^p + cache^p / x^p + memory^p)^(1/p) + rest, v the voltage exponent.
     """
     watts = device.tdp_w - device.idle_w
-    whole = norm3(clocked_s, cache_s, memory_s, p) + rest_s
+    whole = max(clocked_s, cache_s, memory_s) + rest_s
     if work_j + spent_j <= watts * whole or watts <= 0.0:
+        return 1.0
+    whole = norm3(clocked_s, cache_s, memory_s, p) + rest_s
+    if work_j + spent_j <= watts * whole:
         return 1.0
     v = device.voltage_exponent
     low, high = 0.0, 1.0

@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from hwmodels.families.spec import Spec, knob
 from hwmodels.numerics import Numerics
-from hwmodels.units import GB, GHZ, MIB, PJ, US
+from hwmodels.units import GB, GHZ, KIB, MIB, PJ, US
 from hwmodels.workload.formats import FLOATS, Format, integer
 
 __all__ = ["GpuSpec", "GpuTable"]
@@ -83,6 +83,10 @@ class GpuSpec(Spec):
     channel_pack: int = knob(
         1, "channels that lie together and are computed together, padded: 4 in the textures of mobile GPUs",
         source=_SHEET, ge=1, le=64,
+    )  # fmt: skip
+    shared_memory_bytes: int = knob(
+        164 * KIB, "memory of a multiprocessor that its resident blocks of threads share",
+        source="[CUDA]: technical specifications by compute capability, 8.0", unit="B", ge=1024,
     )  # fmt: skip
     l2_bytes: int = knob(40 * MIB, "second (last) cache, all partitions", source=_SHEET, unit="B", ge=1024)
     l2_partitions: int = knob(
@@ -273,9 +277,9 @@ class GpuSpec(Spec):
         source="ASSUMED: weights and activations of a network of some ten million parameters", unit="B", ge=0,
         plausible=(1e6, 1e10),
     )  # fmt: skip
-    weight_copies: int = knob(
-        1, "copies of a layer's weights that a loop in a hot context takes turns with (a benchmark's cold cache)",
-        source=_DESIGN, ge=1, le=1024,
+    weight_copies: float = knob(
+        1.0, "what passes between two uses of a layer's weights, over these weights; more than 1 where a loop takes "
+        "turns with copies of them, as benchmarks with a cold cache do", source=_DESIGN, ge=1, le=1024,
     )  # fmt: skip
     product_kernels: Literal["fastest", "vllm_fp8_sm89", "vllm_fp8_sm90"] = knob(
         "fastest", "tile and split of an fp8 product: the fastest, or by a rule of `backends`", source=_DESIGN
