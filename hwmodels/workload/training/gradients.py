@@ -2,10 +2,10 @@
 
 A product Y = X W has two gradients, dX = dY W^T and dW = X^T dY, of as many multiply-accumulates as Y each. A
 convolution's dX is a convolution of dY with the flipped kernel where it keeps the size at stride 1, else a transposed
-one; dW is the product of the patches of X with dY. Attention in one kernel computes five products for the two of its
-forward pass, since it makes the scores anew [Dao et al., NeurIPS 2022, algorithm 4]. What an operator reads again is
-what PyTorch keeps [pytorch: tools/autograd/derivatives.yaml]: the output of relu, sigmoid, tanh, exp, sqrt and softmax,
-the input of the other functions, of normalisation and of a maximum.
+one; dW is the product of the patches of X with dY, but of a depthwise one a pass over both. Attention in one kernel
+computes five products for the two of its forward pass, since it makes the scores anew [Dao et al., NeurIPS 2022,
+algorithm 4]. What an operator reads again is what PyTorch keeps [pytorch: tools/autograd/derivatives.yaml]: the output
+of relu, sigmoid, tanh, exp, sqrt and softmax, the input of the other functions, of normalisation and of a maximum.
 
 Elementary operations of pointwise gradients are ASSUMED: those of the function and one product an element.
 
@@ -147,9 +147,7 @@ def _product_parts(node: Node, row: Row, inputs: tuple[Shape, ...], wanted: tupl
         made = _input_gradient(row)
         parts.append(Part("input", (0,), (GRADIENT,), Derived("input gradient", inputs[0], made)))
     weights = (row.groups * row.n, row.k)
-    made = _matmul(row, m=row.n, n=row.k, k=row.m * row.sequential_steps)._replace(
-        input_elements=row.output_elements, weight_elements=row.input_elements, output_elements=row.weight_elements
-    )
+    made = _weight_gradient(row)
     # Gates of a recurrent layer are differentiated where its input gradient is, or here where that is not wanted.
     if row.kind == Kind.RECURRENT and not wanted[0]:
         made = made._replace(vector_ops=_RECURRENT_PASSES * row.vector_ops)
@@ -159,6 +157,17 @@ def _product_parts(node: Node, row: Row, inputs: tuple[Shape, ...], wanted: tupl
         summed = _derived("bias gradient", Kind.POOL, (node.shape,), (biases,), prod(node.shape))
         parts.append(Part("bias", (PARAMETERS,), (GRADIENT,), summed))
     return parts
+
+
+def _weight_gradient(row: Row) -> Row:
+    """dW = dY^T X; of a depthwise convolution, whose windows no product holds, as a pass of its kind over both maps."""
+    operands = {"input_elements": row.output_elements, "weight_elements": row.input_elements}
+    if row.kind == Kind.CONV and 1 < row.groups == row.in_channels:
+        both = row.input_elements + row.output_elements
+        made = row._replace(input_elements=both, parameters=0, input_offchip=0, output_offchip=0)
+    else:
+        made = _matmul(row, m=row.n, n=row.k, k=row.m * row.sequential_steps)._replace(**operands)
+    return made._replace(output_elements=row.weight_elements)
 
 
 def _input_gradient(row: Row) -> Row:

@@ -354,6 +354,15 @@ def test_a_grouped_convolution_keeps_its_groups_in_both_gradients():
     assert "same.bias" not in rows
 
 
+def test_a_depthwise_convolution_passes_over_both_maps_for_its_weights():
+    net = Builder("depthwise", (2, 8, 6, 6), precision=FULL)
+    x = net.linear(net.input, 6)
+    rows = _rows(net.finish(net.add(Conv2d.square(8, 3, groups=8), x, name="depthwise")))
+    made = rows["depthwise.weights"]
+    assert (made.kind, made.groups, made.macs) == (Kind.CONV, 8, rows["depthwise"].macs)
+    assert (made.input_elements, made.output_elements, made.parameters) == (2 * 2 * 8 * 36, 8 * 9, 0)
+
+
 def test_normalisation_reads_twice_forward_and_backward():
     net = Builder("normed", (2, 4, 6, 6), precision=FULL)
     x = net.conv_norm_act(net.input, 4, 3, activation=None)
