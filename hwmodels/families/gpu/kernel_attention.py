@@ -94,7 +94,8 @@ def _resident(tile_rows: float, tile_keys: float, row: Any, byte: float, device:
     if device.attention_kernels == _FLASH3:
         return 1.0
     taken = (tile_rows * row.k / 2.0 + tile_keys * row.k) * byte
-    return max(1.0, np.floor(device.shared_memory_bytes / taken))
+    count: float = max(1.0, np.floor(device.shared_memory_bytes / taken))
+    return count
 
 
 @inner

@@ -1,0 +1,25 @@
+"""What the GPU model is held against; each score says what its constants were fitted on.
+
+Kernels measured on whole GPUs: products in bf16 and fp8 (`products`), attention of prompts and single tokens
+(`attention`), mixtures of experts (`experts`), products and elementwise kernels in float32 (`products`), layers of
+language models (`language_layers`). The GPU that is scored gave no row to its constants, or thirty (`protocols`);
+MACs, a roofline and a law of four constants stand beside (`baselines`).
+"""
+
+from __future__ import annotations
+
+from hwmodels.validate import ReferenceTables, Score
+from hwmodels.validation.gpu.attention import attention_scores
+from hwmodels.validation.gpu.experts import expert_scores
+from hwmodels.validation.gpu.language_layers import language_scores
+from hwmodels.validation.gpu.products import fp32_scores, tensor_scores, vector_scores
+
+__all__ = ["validate"]
+
+
+def validate(tables: ReferenceTables) -> list[Score]:
+    """Scores of the GPU model; none where no reference file is present."""
+    return [
+        *tensor_scores(tables), *attention_scores(tables), *expert_scores(tables), *fp32_scores(tables),
+        *vector_scores(tables), *language_scores(tables),
+    ]  # fmt: skip
