@@ -522,11 +522,24 @@ def _best(row: Any, tables: Any, plans: Any, device: Any) -> _Work:
     unit = row.stride_h == 1 and row.stride_w == 1 and row.dilation_h == 1 and row.dilation_w == 1
     square = row.kernel_h == 3 and row.kernel_w == 3
     if device.has_winograd == 1 and unit and square and units in (VECTOR_FP32, VECTOR_FP16):
+        if device.winograd_least_channels > 0:
+            if not _is_winograd_by_rule(row, device):
+                return work
+            return _named(_winograd(row, units, 1, tables, plans, device), others + _WINOGRAD + 1)
         for which in range(2):
             found = _winograd(row, units, which, tables, plans, device)
             if _seconds(row, found, device) < _seconds(row, work, device):
                 work = _named(found, others + _WINOGRAD + which)
     return work
+
+
+@inner
+def _is_winograd_by_rule(row: Any, device: Any) -> bool:
+    """Whether channels and tiles of 4 x 4 outputs are enough for F(4,3)."""
+    tiles = ceil_div(row.out_h, 4) * ceil_div(row.out_w, 4)
+    narrow = min(row.in_channels, row.out_channels)
+    taken: bool = narrow >= device.winograd_least_channels and tiles >= device.winograd_least_tiles
+    return taken
 
 
 @inner

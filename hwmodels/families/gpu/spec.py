@@ -295,6 +295,12 @@ class GpuSpec(Spec):
     )  # fmt: skip
     has_winograd: bool = knob(True, "3x3 convolutions at stride one may run by Winograd's F(2,3) or F(4,3) on vector "
                               "units", source="cuDNN developer guide: CUDNN_CONVOLUTION_FWD_ALGO_WINOGRAD")  # fmt: skip
+    winograd_least_channels: int = knob(
+        0, "a rule in place of the fastest: F(4,3) where inputs and outputs have so many channels and there are enough "
+        "tiles; 0 is no rule", source=_DESIGN, ge=0, le=4096,
+    )  # fmt: skip
+    winograd_least_tiles: int = knob(0, "tiles of 4 x 4 outputs from which on the rule takes F(4,3)", source=_DESIGN,
+                                     ge=0, le=1_000_000)  # fmt: skip
 
     # Energy.
     mac_j: float = knob(
