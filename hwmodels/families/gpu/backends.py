@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-__all__ = ["BACKENDS", "PRODUCT_RULES", "SPLITS", "TENSOR_TILES", "TILES", "VECTOR_TILES", "Backends"]
+__all__ = ["BACKENDS", "PACKED_TILES", "PRODUCT_RULES", "SPLITS", "TENSOR_TILES", "TILES", "VECTOR_TILES", "Backends"]
 
 _ANY = np.inf
 
@@ -23,7 +23,15 @@ documentation of CUTLASS's profiler and in public traces; 16 rows: the least ope
 VECTOR_TILES = ((32, 32), (32, 128), (64, 32), (64, 64), (64, 128), (128, 32), (128, 64), (128, 128), (256, 64))
 """Tiles of products on vector units. Source: cuBLAS's kernel names in gemm_fp32_kernels, as volta_sgemm_128x64_tn."""
 
-TILES = tuple(dict.fromkeys((*TENSOR_TILES, *VECTOR_TILES)))
+PACKED_TILES = (
+    (1, 64), (1, 256), (4, 64), (4, 256), (32, 8), (32, 16), (64, 4), (64, 8), (64, 16), (128, 4), (128, 8), (128, 16),
+    (256, 4), (256, 8), (256, 16),
+)  # fmt: skip
+"""Tiles of products on channels in packs of four, as phones run them: a wave of 32 to 128 threads, each with a block of
+1 to 4 positions and 4 to 16 channels, and waves along the channels where there is one position. Source: TensorFlow
+Lite, delegates/gpu/common/tasks/conv_generic.cc (block_size), recalled; ASSUMED set."""
+
+TILES = tuple(dict.fromkeys((*TENSOR_TILES, *VECTOR_TILES, *PACKED_TILES)))
 """All of them; a `choice` is a position here."""
 
 SPLITS = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 28, 32, 40, 48, 64, 96, 128)
@@ -50,8 +58,8 @@ both read; later versions have more cases for few rows."""
 class Backends(NamedTuple):
     """The tables of this file as the kernel reads them.
 
-    tiles : (T, 6) rows, columns, on tensor units, on vector units, one over rows and columns, which are powers of two,
-    so that these are exact. splits : (S,) in rising order.
+    tiles : (T, 7) rows, columns, on tensor units, on vector units, one over rows and columns, which are powers of two,
+    so that these are exact, and on packed channels. splits : (S,) in rising order.
     rules : (R, 4) position of the rule in the Spec's choices, rows up to, columns up to, position of the tile.
     """
 
@@ -70,7 +78,13 @@ def _rules() -> np.ndarray:
 
 
 BACKENDS = Backends(
-    np.array([[a, b, (a, b) in TENSOR_TILES, (a, b) in VECTOR_TILES, 1 / a, 1 / b] for a, b in TILES], np.float64),
+    np.array(
+        [
+            [a, b, (a, b) in TENSOR_TILES, (a, b) in VECTOR_TILES, 1 / a, 1 / b, (a, b) in PACKED_TILES]
+            for a, b in TILES
+        ],
+        np.float64,
+    ),
     np.array(SPLITS, np.float64),
     _rules(),
 )

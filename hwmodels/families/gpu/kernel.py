@@ -350,7 +350,9 @@ def _gemm(row: Any, units: int, tables: Any, plans: Any, device: Any) -> _Work:
     quantised = units == TENSOR_FP8 and device.quantise_row_cycles > 0.0
     if quantised:  # activations lie in 16 bits between layers
         o = _widened(o)
-    found = product(o, units, tables, plans[1 if expert else 0], device, expert, np.inf)
+    # Kernels on packed channels cut no reduction.
+    most_split = 1.0 if device.channel_pack > 1 else np.inf
+    found = product(o, units, tables, plans[1 if expert else 0], device, expert, most_split)
     workspace = found.split * o.groups * o.m * o.n * 4.0 if found.split > 1 else 0.0
     work = _from_found(found, units, float(row.macs), float(row.vector_ops), workspace, device.overlap_norm)
     if expert:

@@ -153,9 +153,10 @@ def plan_of_class(device: Any, which: int) -> tuple[float, float]:
 def fill_plan(device: Any, tiles: Any, expert: bool, plan: Any) -> None:
     """Cycles of a step of the reduction and of start and end of each tile, by units; infinite where there is none.
 
-    tiles : (T, 6) of `backends`. plan : (CLASSES, T, 2), written.
+    tiles : (T, 7) of `backends`. plan : (CLASSES, T, 2), written.
     """
     hidden = _HIDDEN_LATENCY if device.persistent_kernels == 1 else 1.0
+    on_vectors = 6 if device.channel_pack > 1 else 3
     for which in range(CLASSES):
         rate, byte = plan_of_class(device, which)
         tensor = which < VECTOR_FP32
@@ -172,7 +173,7 @@ def fill_plan(device: Any, tiles: Any, expert: bool, plan: Any) -> None:
         for i in range(len(tiles)):
             a, b = tiles[i, 0], tiles[i, 1]
             plan[which, i, 0] = plan[which, i, 1] = np.inf
-            if rate > 0.0 and tiles[i, 2 if tensor else 3] > 0.0:
+            if rate > 0.0 and tiles[i, 2 if tensor else on_vectors] > 0.0:
                 mac, fed = a * b / (rate * efficiency), byte * (a + b) / (feed * rate)
                 plan[which, i, 0] = np.sqrt(np.sqrt(mac**4 + fed**4 + latency**4))
                 plan[which, i, 1] = start + a * b / device.epilogue_elements_per_cycle
