@@ -465,9 +465,12 @@ def _attended(row: Any, device: Any) -> _Work:
 
 @inner
 def _ops_s(row: Any, work: _Work, device: Any) -> float:
-    """Elementary operations over the lanes' rate; of pooling, over that of addresses."""
+    """Elementary operations over the lanes' rate; of pooling, over that of addresses, one lane a pack of outputs."""
     if row.kind == POOL:
         of_pool: float = work.ops / (device.index_ops_per_s * device.pool_efficiency)
+        if device.channel_pack > 1:
+            lanes = device.sms * device.fp32_macs_per_cycle
+            of_pool *= max(1.0, lanes * device.channel_pack / max(row.output_elements, 1))
         return of_pool
     seconds: float = work.ops / (device.lane_ops_per_s * device.vector_efficiency)
     return seconds

@@ -140,7 +140,7 @@ class GpuSpec(Spec):
 
     # Matrix products on vector units.
     vector_mac_efficiency: float = knob(0.93, "MACs a cycle over the vector units' own rate", source=_SHIPPED, gt=0,
-                                        le=1, plausible=(0.3, 1.0))  # fmt: skip
+                                        le=1, plausible=(0.1, 1.0))  # fmt: skip
     vector_feed_bytes_per_mac: float = knob(
         0.3, "as `feed_bytes_per_mac`, of products on vector units", source=_SHIPPED, unit="B", gt=0, ge=1e-4,
         plausible=(0.03, 3.0),
