@@ -50,8 +50,8 @@ GPU_RUNTIMES: dict[str, GpuRuntime] = {
             "layout": "nchw", "allow_tf32": False, "has_winograd": True, "context": "cold",
             "enqueue_s": 20.69 * US, "product_enqueue_s": 71.02 * US, "invoke_s": 512 * US,
             "copy_enqueue_s": 62.1 * US,  # three more calls, as `enqueue_s`: view, transpose, copy, view
-            "launch_cycles": 5340.0, "stream_efficiency": 0.801, "vector_efficiency": 0.573, "pool_efficiency": 0.0595,
-            "reduction_efficiency": 0.756, "depthwise_efficiency": 0.0558, "depthwise_stream_efficiency": 0.1,
+            "launch_cycles": 5190.0, "stream_efficiency": 0.82, "vector_efficiency": 0.73, "pool_efficiency": 0.0579,
+            "reduction_efficiency": 0.74, "depthwise_efficiency": 0.066, "depthwise_stream_efficiency": 0.11,
         },
         "PyTorch of 2020: every operator a call from Python, float32 in nchw, cuDNN's algorithms",
         "titanx of nb201_latency_ms (the host at batch 1 and 32, kernels at 32 and 256) and titan_xp of "
@@ -67,6 +67,16 @@ GPU_RUNTIMES: dict[str, GpuRuntime] = {
         "PyTorch 2, eager, channels last under automatic mixed precision, TF32 where float32 is left",
         _NOTHING,
         fuses_attention=True,
+    ),
+    "torch_jetson": GpuRuntime(
+        "eager",
+        {
+            # ASSUMED: the host of a Jetson takes 30 to 100 us an operator, of which calls from Python are most
+            "layout": "nchw", "allow_tf32": False, "has_winograd": True, "context": "cold",
+            "enqueue_s": 40 * US, "product_enqueue_s": 20 * US, "invoke_s": 300 * US,
+        },
+        "PyTorch 1 on a Jetson's own processor, float32",
+        _NOTHING,
     ),
     "torch_amp": GpuRuntime(
         "eager",

@@ -2,7 +2,8 @@
 
 Kernels measured on whole GPUs: products in bf16 and fp8 (`products`), attention of prompts and single tokens
 (`attention`), mixtures of experts (`experts`), products and elementwise kernels in float32 (`products`), layers of
-language models (`language_layers`). The GPU that is scored gave no row to its constants, or thirty (`protocols`);
+language models (`language_layers`). Networks: whole search spaces (`networks`), image networks (`vision`), transformers
+in inference and training (`language`), phones (`phones`), small boards and Vulkan (`boards`). The GPU that is scored gave no row to its constants, or thirty (`protocols`);
 MACs, a roofline and a law of four constants stand beside (`baselines`).
 """
 
@@ -10,9 +11,14 @@ from __future__ import annotations
 
 from hwmodels.validate import ReferenceTables, Score
 from hwmodels.validation.gpu.attention import attention_scores
+from hwmodels.validation.gpu.boards import jetson_scores, ncnn_scores
 from hwmodels.validation.gpu.experts import expert_scores
+from hwmodels.validation.gpu.language import neusight_scores
 from hwmodels.validation.gpu.language_layers import language_scores
+from hwmodels.validation.gpu.networks import space_scores
+from hwmodels.validation.gpu.phones import phone_scores
 from hwmodels.validation.gpu.products import fp32_scores, tensor_scores, vector_scores
+from hwmodels.validation.gpu.vision import timm_scores
 
 __all__ = ["validate"]
 
@@ -21,5 +27,6 @@ def validate(tables: ReferenceTables) -> list[Score]:
     """Scores of the GPU model; none where no reference file is present."""
     return [
         *tensor_scores(tables), *attention_scores(tables), *expert_scores(tables), *fp32_scores(tables),
-        *vector_scores(tables), *language_scores(tables),
+        *vector_scores(tables), *language_scores(tables), *space_scores(tables), *timm_scores(tables),
+        *neusight_scores(tables), *phone_scores(tables), *jetson_scores(tables), *ncnn_scores(tables),
     ]  # fmt: skip

@@ -1,6 +1,7 @@
 """Published latencies of whole search spaces on GPUs: NAS-Bench-201, FBNet and once-for-all at three batches.
 
-HELP [Lee et al., NeurIPS 2021] measured them with PyTorch, every operator as written, in float32. Every column whose
+HELP [Lee et al., NeurIPS 2021] measured them with PyTorch, every operator as written, in float32; once-for-all's hard
+sigmoid and hard swish are modules of three and four operators there (`written_out`). Every column whose
 GPU the catalogue has is scored, frozen and few-shot-10. Beside each score stand three simpler ones: MACs at the best
 rate, the number of kernels at the best time each, and a roofline of the data sheet with a launch for each kernel.
 """
@@ -24,11 +25,13 @@ from hwmodels.validate import MetricName, ReferenceTables, Score, score
 from hwmodels.validation.block_spaces import fbnet_space, ofa_space
 from hwmodels.validation.few_shot import Draws, few_shot, predicted
 from hwmodels.validation.spaces import Counted, nasbench201_space
-from hwmodels.workload.ops import Kind
+from hwmodels.workload.ops import Kind, Row
+from hwmodels.workload.ops.pointwise import ACTIVATION_OPS
+from hwmodels.workload.table import Layers
 
 __all__ = [
     "HOST_KNOBS", "KERNEL_KNOBS", "Group", "baselines_of", "batched", "few_shot_of", "frozen", "machine",
-    "space_scores",
+    "space_scores", "written_out",
 ]  # fmt: skip
 
 F64 = npt.NDArray[np.float64]
@@ -82,6 +85,32 @@ def batched(counted: Counted, batch: int) -> Counted:
         for name in ("batch", "macs", "vector_ops", "input_elements", "output_elements")
     }
     return counted._replace(layers=layers._replace(**grown, m=np.where(is_product, layers.m * batch, layers.m)))
+
+
+def written_out(counted: Counted) -> Counted:
+    """Hard sigmoid as relu6(x + 3) / 6 in three kernels, hard swish with one product more.
+
+    Source: once-for-all, ofa/utils/pytorch_modules.py, Hsigmoid and Hswish.
+    """
+    columns: dict[Row, F64] = {}
+    for index in range(counted.layers.kind.size):
+        for row, times in _in_parts(counted.layers.row(index)):
+            column = columns.setdefault(row, np.zeros(len(counted.counts)))
+            column += times * counted.counts[:, index]
+    return Counted(Layers.of(list(columns)), np.stack(list(columns.values()), axis=1))
+
+
+def _in_parts(row: Row) -> list[tuple[Row, int]]:
+    """A row as the kernels that it is written in, each with how often."""
+    elements = row.output_elements
+    hard = {ACTIVATION_OPS[name] * elements: name for name in ("hardsigmoid", "hardswish")}
+    if row.kind != Kind.ACTIVATION or row.vector_ops not in hard:
+        return [(row, 1)]
+    scalar = row._replace(kind=int(Kind.ELEMENTWISE), vector_ops=elements)  # plus 3, over 6
+    parts = [(scalar, 2), (row._replace(vector_ops=ACTIVATION_OPS["relu6"] * elements), 1)]
+    if hard[row.vector_ops] == "hardswish":
+        parts.append((scalar._replace(input_elements=2 * elements), 1))
+    return parts
 
 
 def baselines_of(counted: Counted, spec: GpuSpec) -> dict[str, F64]:
@@ -168,7 +197,7 @@ def _lowered(name: str, arrays: Mapping[str, npt.NDArray[Any]]) -> Counted:
         return nasbench201_space(arrays["ops"], semantics)
     if name == "fbnet5000":
         return fbnet_space(arrays["arch"], semantics)
-    return ofa_space(arrays["ks"], arrays["e"], arrays["d"], arrays["r"], semantics)
+    return written_out(ofa_space(arrays["ks"], arrays["e"], arrays["d"], arrays["r"], semantics))
 
 
 def _groups(name: str, arrays: Mapping[str, npt.NDArray[Any]], lower: Callable[[], Counted]) -> Iterator[Group]:

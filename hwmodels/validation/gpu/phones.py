@@ -2,8 +2,8 @@
 
 phone_gpu_layers holds every layer of 68 networks on four phones with its time and the kernel that the delegate chose;
 phone_tflite_networks the networks' own times. The runtimes' numbers come from the layers of pixel4 (OpenCL) and of
-iphone7 (Metal, `runtimes`); the others are scored frozen and after a fit to ten networks, layers by layers and networks by networks.
-A network here is its listed layers: sums and activations that the delegate linked to them cost nothing beside.
+iphone7 (Metal, `runtimes`); the others are scored frozen and after a fit to ten networks, layer by layer and network by
+network. A network here is its listed layers: sums and activations that the delegate linked to them cost nothing beside.
 """
 
 from __future__ import annotations
@@ -75,7 +75,8 @@ def phone_layer(operation: str, feature: Mapping[str, str | int]) -> Row | None:
     if operation == "FULLY_CONNECTED":
         return Row(
             Kind.LINEAR, in_channels=channels, out_channels=filters, m=1, n=filters, k=channels,
-            macs=filters * channels, weight_elements=filters * channels, input_elements=channels, output_elements=filters, **_HALF,
+            macs=filters * channels, weight_elements=filters * channels, input_elements=channels,
+            output_elements=filters, **_HALF,
         )  # fmt: skip
     if operation in ("CONV_2D", "CONV_2D_GROUP", "DEPTHWISE_CONV_2D"):
         groups = {"CONV_2D": 1, "CONV_2D_GROUP": size("Group"), "DEPTHWISE_CONV_2D": channels}[operation]
