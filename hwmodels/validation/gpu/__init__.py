@@ -3,8 +3,9 @@
 Kernels measured on whole GPUs: products in bf16 and fp8 (`products`), attention of prompts and single tokens
 (`attention`), mixtures of experts (`experts`), products and elementwise kernels in float32 (`products`), layers of
 language models (`language_layers`). Networks: whole search spaces (`networks`), image networks (`vision`), transformers
-in inference and training (`language`), phones (`phones`), small boards and Vulkan (`boards`). The GPU that is scored gave no row to its constants, or thirty (`protocols`);
-MACs, a roofline and a law of four constants stand beside (`baselines`).
+in inference and training (`language`), phones (`phones`), small boards and Vulkan (`boards`). The GPU that is scored
+gave no row to the constants of kernels, or thirty (`protocols`); MACs, a roofline and a law of four constants stand
+beside (`baselines`).
 """
 
 from __future__ import annotations
