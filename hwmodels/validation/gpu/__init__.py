@@ -3,9 +3,9 @@
 Kernels measured on whole GPUs: products in bf16 and fp8 (`products`), attention of prompts and single tokens
 (`attention`), mixtures of experts (`experts`), products and elementwise kernels in float32 (`products`), layers of
 language models (`language_layers`). Networks: whole search spaces (`networks`), image networks (`vision`), transformers
-in inference and training (`language`), phones (`phones`), small boards and Vulkan (`boards`). The GPU that is scored
-gave no row to the constants of kernels, or thirty (`protocols`); MACs, a roofline and a law of four constants stand
-beside (`baselines`).
+in inference and training (`language`), phones (`phones`), small boards and Vulkan (`boards`), what different hardware
+prefers (`pictures`). The GPU that is scored gave no row to the constants of kernels, or thirty (`protocols`); MACs, a
+roofline and a law of four constants stand beside (`baselines`).
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from hwmodels.validation.gpu.language import neusight_scores
 from hwmodels.validation.gpu.language_layers import language_scores
 from hwmodels.validation.gpu.networks import space_scores
 from hwmodels.validation.gpu.phones import phone_scores
+from hwmodels.validation.gpu.pictures import picture_scores
 from hwmodels.validation.gpu.products import fp32_scores, tensor_scores, vector_scores
 from hwmodels.validation.gpu.vision import timm_scores
 
@@ -30,4 +31,5 @@ def validate(tables: ReferenceTables) -> list[Score]:
         *tensor_scores(tables), *attention_scores(tables), *expert_scores(tables), *fp32_scores(tables),
         *vector_scores(tables), *language_scores(tables), *space_scores(tables), *timm_scores(tables),
         *neusight_scores(tables), *phone_scores(tables), *jetson_scores(tables), *ncnn_scores(tables),
+        *picture_scores(tables),
     ]  # fmt: skip

@@ -115,13 +115,17 @@ def _network(
     return classify(net, net.conv_norm_act(x, features, 1, activation=activation))
 
 
-def efficientnet(net: Builder, *, width: float, depth: float) -> str:
+def efficientnet(net: Builder, *, width: float, depth: float, fused: int = 0) -> str:
     """B0 with its channels scaled by `width`, its repeats by `depth`; the resolution is that of the builder's input.
 
-    Channels are rounded to a multiple of 8, repeats up; the last layer has four times the channels before it.
+    Channels are rounded to a multiple of 8, repeats up; the last layer has four times the channels before it. The
+    first `fused` stages have fused blocks, as [Tan and Le'21, table 3] tries.
     """
     stages = tuple(
-        stage._replace(channels=divisible(stage.channels * width), repeats=ceil(stage.repeats * depth)) for stage in _B0
+        stage._replace(
+            channels=divisible(stage.channels * width), repeats=ceil(stage.repeats * depth), fused=index < fused
+        )
+        for index, stage in enumerate(_B0)
     )
     return _network(net, stem=divisible(32 * width), stages=stages, features=4 * stages[-1].channels)
 
