@@ -220,13 +220,16 @@ def product(o: Operands, which: int, tables: Any, plan: Any, device: Any, expert
     if only >= 0:
         most_split = 1.0
     c = _circumstances(o, which, device, expert)
-    first = only if only >= 0 else _first_guess(o, which, tiles, plan, device)
+    least = 0.5 if expert or only >= 0 else 1.0
+    first = only if only >= 0 else _first_guess(o, which, tiles, plan, least, device)
     over_sms, over_clock = 1.0 / device.sms, 1.0 / device.used_clock_hz
     shortest = min(o.k, _LEAST_PART)
     best = Found(first, 1, np.inf, np.inf, np.inf, 0.0, 0.0, 0.0, 0.0, 0.0)
     for visit in range(-1, len(tiles)):
         i = first if visit < 0 else visit
         if plan[which, i, 0] == np.inf or (visit >= 0 and i == first) or (only >= 0 and i != only):
+            continue
+        if which < VECTOR_FP32 and tiles[i, 2] < least:
             continue
         # Whatever the split: all steps shared by all multiprocessors, one start, and every operand of every tile.
         blocks = o.groups * np.ceil(o.m * tiles[i, 4]) * np.ceil(o.n * tiles[i, 5])
@@ -274,12 +277,12 @@ def _waves(blocks: float, tail: float) -> float:
 
 
 @inner
-def _first_guess(o: Operands, which: int, tiles: Any, plan: Any, device: Any) -> int:
+def _first_guess(o: Operands, which: int, tiles: Any, plan: Any, rank: float, device: Any) -> int:
     """The tile that is tried first, so that others are ruled out soon: the one that is fastest by whole work alone."""
     guess, least, shared, split = 0, np.inf, o.groups / device.sms, device.split_s * device.used_clock_hz
     for i in range(len(tiles)):
         cycles = plan[which, i, 0]
-        if cycles < np.inf:
+        if cycles < np.inf and (which >= VECTOR_FP32 or tiles[i, 2] >= rank):
             w = shared * np.ceil(o.m * tiles[i, 4]) * np.ceil(o.n * tiles[i, 5])
             whole = max(w, 1.0) * o.k * cycles
             parted = max(w * o.k, _LEAST_PART) * cycles + split
