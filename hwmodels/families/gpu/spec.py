@@ -6,8 +6,8 @@ without sparsity. Efficiencies and overheads carry no unit that changes with the
 that one value serves chips that nobody has measured.
 
 [A100], [H100] NVIDIA's white papers of the two generations. [Horowitz] ISSCC 2014, fig. 1.1.9. [CUDA] CUDA C++
-programming guide, arithmetic throughput by compute capability. [shipped] the one set of constants that suits 800 rows of
-every device of the open kernel tables best, with all of them in view: products, attention and experts of A100, H100 and
+programming guide, arithmetic throughput by compute capability. [shipped] the one set of constants that suits 800 rows
+of every device of the open kernel tables best, with all of them in view: products, attention and experts of A100, H100,
 L40S in bf16, vector kernels of A100, V100, T4 and P4 in fp32. What such constants are worth on a GPU that gave them no
 row is in the README.
 """
