@@ -9,16 +9,22 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-__all__ = ["BACKENDS", "PACKED_TILES", "PRODUCT_RULES", "SPLITS", "TENSOR_TILES", "TILES", "VECTOR_TILES", "Backends"]
+__all__ = [
+    "BACKENDS", "NARROW_TILES", "PACKED_TILES", "PRODUCT_RULES", "SPLITS", "TENSOR_TILES", "TILES", "VECTOR_TILES",
+    "Backends",
+]  # fmt: skip
 
 _ANY = np.inf
 
 TENSOR_TILES = (
-    (16, 64), (16, 128), (32, 32), (32, 64), (32, 128), (64, 32), (64, 64), (64, 128), (64, 256), (128, 32), (128, 64),
-    (128, 128), (128, 256), (256, 64), (256, 128),
+    (16, 64), (16, 128), (64, 64), (64, 128), (64, 256), (128, 64), (128, 128), (128, 256), (256, 64), (256, 128),
 )  # fmt: skip
 """Tiles of products on tensor units. Source: names of cuBLAS and CUTLASS kernels (``tensorop_..._128x64_...``) in the
 documentation of CUTLASS's profiler and in public traces; 16 rows: the least operand of ``mma.m16n8k16`` (PTX guide)."""
+
+NARROW_TILES = ((32, 32), (32, 64), (32, 128), (64, 32), (128, 32))
+"""Tiles on tensor units that grouped products (vLLM, fused_moe.py: BLOCK_SIZE_M of 16 to 128) and rules below take, and
+cuBLAS seldom."""
 
 VECTOR_TILES = ((32, 32), (32, 128), (64, 32), (64, 64), (64, 128), (128, 32), (128, 64), (128, 128), (256, 64))
 """Tiles of products on vector units. Source: cuBLAS's kernel names in gemm_fp32_kernels, as volta_sgemm_128x64_tn."""
@@ -31,7 +37,7 @@ PACKED_TILES = (
 1 to 4 positions and 4 to 16 channels, and waves along the channels where there is one position. Source: TensorFlow
 Lite, delegates/gpu/common/tasks/conv_generic.cc (block_size), recalled; ASSUMED set."""
 
-TILES = tuple(dict.fromkeys((*TENSOR_TILES, *VECTOR_TILES, *PACKED_TILES)))
+TILES = tuple(dict.fromkeys((*TENSOR_TILES, *NARROW_TILES, *VECTOR_TILES, *PACKED_TILES)))
 """All of them; a `choice` is a position here."""
 
 SPLITS = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16, 20, 24, 28, 32, 40, 48, 64, 96, 128)
@@ -58,14 +64,18 @@ both read; later versions have more cases for few rows."""
 class Backends(NamedTuple):
     """The tables of this file as the kernel reads them.
 
-    tiles : (T, 7) rows, columns, on tensor units, on vector units, one over rows and columns, which are powers of two,
-    so that these are exact, and on packed channels. splits : (S,) in rising order.
+    tiles : (T, 7) rows, columns, on tensor units (0.5: grouped products and rules only), on vector units, one over rows
+    and columns, which are powers of two, so that these are exact, and on packed channels. splits : (S,), rising.
     rules : (R, 4) position of the rule in the Spec's choices, rows up to, columns up to, position of the tile.
     """
 
     tiles: Any
     splits: Any
     rules: Any
+
+
+def _on_tensor_units(tile: tuple[int, int]) -> float:
+    return 1.0 if tile in TENSOR_TILES else 0.5 if tile in NARROW_TILES else 0.0
 
 
 def _rules() -> np.ndarray:
@@ -80,7 +90,7 @@ def _rules() -> np.ndarray:
 BACKENDS = Backends(
     np.array(
         [
-            [a, b, (a, b) in TENSOR_TILES, (a, b) in VECTOR_TILES, 1 / a, 1 / b, (a, b) in PACKED_TILES]
+            [a, b, _on_tensor_units((a, b)), (a, b) in VECTOR_TILES, 1 / a, 1 / b, (a, b) in PACKED_TILES]
             for a, b in TILES
         ],
         np.float64,

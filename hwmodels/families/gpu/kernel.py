@@ -508,8 +508,8 @@ def _best(row: Any, tables: Any, plans: Any, device: Any) -> _Work:
     """
     others = len(tables.tiles)
     if row.macs == 0:
-        work = _stream(row, device)
-        return _shifted(work, others)
+        late = device.gap_s * (device.stream_launch_ratio - 1.0)
+        return _shifted(_delayed(_stream(row, device), late), others)
     if row.kind == _ATTENTION:
         return _shifted(_attended(row, device), others)
     is_conv = row.kind == CONV

@@ -89,7 +89,7 @@ class Operands(NamedTuple):
 
 
 class Found(NamedTuple):
-    """The fastest tile and split: what it takes and moves. seconds : without launch, at full clock."""
+    """The fastest tile and split: what it takes and moves. seconds : without the first launch, at full clock."""
 
     tile: int
     split: int
@@ -221,13 +221,16 @@ def product(o: Operands, which: int, tables: Any, plan: Any, device: Any, expert
     if only >= 0:
         most_split = 1.0
     c = _circumstances(o, which, device, expert)
-    first = only if only >= 0 else _first_guess(o, which, tiles, plan, device)
+    least = 0.5 if expert or only >= 0 else 1.0
+    first = only if only >= 0 else _first_guess(o, which, tiles, plan, least, device)
     over_sms, over_clock = 1.0 / device.sms, 1.0 / device.used_clock_hz
     shortest = min(o.k, _LEAST_PART)
     best = Found(first, 1, np.inf, np.inf, np.inf, 0.0, 0.0, 0.0, 0.0, 0.0)
     for visit in range(-1, len(tiles)):
         i = first if visit < 0 else visit
         if plan[which, i, 0] == np.inf or (visit >= 0 and i == first) or (only >= 0 and i != only):
+            continue
+        if which < VECTOR_FP32 and tiles[i, 2] < least:
             continue
         # Whatever the split: all steps shared by all multiprocessors, one start, and every operand of every tile.
         blocks = o.groups * np.ceil(o.m * tiles[i, 4]) * np.ceil(o.n * tiles[i, 5])
@@ -247,6 +250,7 @@ class _Circumstances(NamedTuple):
 
     step: float
     tail: float
+    late_s: float  # a further kernel that adds the parts, its launch included
     cache_s_per_byte: float
     dram_s_per_byte: float
     base_s: float
@@ -260,11 +264,12 @@ def _circumstances(o: Operands, which: int, device: Any, expert: bool) -> _Circu
     tail = device.tail_share * (_HIDDEN_TAIL if device.persistent_kernels == 1 else 1.0)
     per_cache = 1.0 / (device.expert_cache_bytes_per_s if expert else device.product_cache_bytes_per_s)
     per_dram = 1.0 / (device.expert_dram_bytes_per_s if expert else device.product_dram_bytes_per_s)
+    late_s = device.split_s + device.gap_s * (device.expert_launch_ratio if expert else 1.0)
     near = o.input_bytes + o.output_bytes + o.weight_bytes / o.groups
     base = o.weight_bytes * miss(o.weight_distance, device.held_bytes)
     base += (o.input_bytes + o.output_bytes) * miss(near, device.held_bytes)
     return _Circumstances(
-        _STEP_BYTES / byte, tail, per_cache, per_dram, base * per_dram, device.pair_bound, device.triple_bound
+        _STEP_BYTES / byte, tail, late_s, per_cache, per_dram, base * per_dram, device.pair_bound, device.triple_bound
     )
 
 
@@ -275,15 +280,16 @@ def _waves(blocks: float, tail: float) -> float:
 
 
 @inner
-def _first_guess(o: Operands, which: int, tiles: Any, plan: Any, device: Any) -> int:
+def _first_guess(o: Operands, which: int, tiles: Any, plan: Any, rank: float, device: Any) -> int:
     """The tile that is tried first, so that others are ruled out soon: the one that is fastest by whole work alone."""
-    guess, least, shared, split = 0, np.inf, o.groups / device.sms, device.split_s * device.used_clock_hz
+    guess, least, shared = 0, np.inf, o.groups / device.sms
+    late = (device.split_s + device.gap_s) * device.used_clock_hz
     for i in range(len(tiles)):
         cycles = plan[which, i, 0]
-        if cycles < np.inf:
+        if cycles < np.inf and (which >= VECTOR_FP32 or tiles[i, 2] >= rank):
             w = shared * np.ceil(o.m * tiles[i, 4]) * np.ceil(o.n * tiles[i, 5])
             whole = max(w, 1.0) * o.k * cycles
-            parted = max(w * o.k, _LEAST_PART) * cycles + split
+            parted = max(w * o.k, _LEAST_PART) * cycles + late
             work = min(whole, parted) + plan[which, i, 1] * max(w, 1.0)
             if work < least:
                 guess, least = i, work
@@ -318,22 +324,22 @@ def _best_split(
         w = blocks * s / sms
         waves = _waves(w, c.tail)
         starts = 1.0 + _HIDDEN_START * (waves - 1.0) if device.persistent_kernels == 1 else waves
-        begin, extra_s = start, 0.0
+        begin, late_s = start, 0.0
         if j > 0:
             begin += device.split_cycles_per_element * a * b * np.log2(s)
-            extra_s = device.split_s
+            late_s = c.late_s
         compute_s = (waves * part * cycles + starts * begin) / clock
         cache_s = moved * s * part * c.cache_s_per_byte
-        left = best.seconds - extra_s
+        left = best.seconds - late_s
         longest = max(compute_s, memory_s, cache_s)
         total = compute_s + memory_s + cache_s
         rest = total - min(compute_s, memory_s, cache_s)
         if max(longest, c.pair * rest, c.triple * total) >= left:
             continue
-        seconds = norm3(compute_s, cache_s, memory_s, device.overlap_norm) + extra_s
+        seconds = norm3(compute_s, cache_s, memory_s, device.overlap_norm) + late_s
         if seconds < best.seconds:
             best = Found(
-                i, int(s), seconds, compute_s, cache_s, memory_s, extra_s, moved * s * part,
+                i, int(s), seconds, compute_s, cache_s, memory_s, device.split_s if j > 0 else 0.0, moved * s * part,
                 memory_s / c.dram_s_per_byte, w,
             )  # fmt: skip
     return best

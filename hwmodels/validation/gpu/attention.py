@@ -25,11 +25,12 @@ CONSTANTS: Mapping[Phase, tuple[str, ...]] = {
     "prefill": (
         "attention_mac_efficiency", "attention_softmax_cost", "attention_overhead_cycles", "attention_tail",
         "attention_dram_efficiency", "attention_l2_efficiency", "attention_overlap_norm", "attention_launch_ratio",
+        "stream_launch_ratio",
     ),
     "decode": (
         "decode_block_cycles", "decode_overhead_cycles", "decode_part_cycles", "decode_combine_s",
         "decode_copy_ratio", "decode_overlap_norm", "attention_launch_ratio", "attention_dram_efficiency",
-        "attention_l2_efficiency", "residency",
+        "attention_l2_efficiency", "stream_launch_ratio", "residency",
     ),
 }  # fmt: skip
 

@@ -29,7 +29,7 @@ __all__ = ["CONSTANTS", "expert_cases", "expert_scores"]
 
 CONSTANTS = (
     "expert_mac_efficiency", "expert_latency_cycles_per_k", "expert_overhead_cycles", "expert_dram_efficiency",
-    "expert_l2_efficiency", "expert_launch_ratio", "launch_cycles", "stream_efficiency",
+    "expert_l2_efficiency", "expert_launch_ratio", "stream_launch_ratio", "stream_efficiency",
 )  # fmt: skip
 _SYSTEMS = ("h100_sxm", "l40s")
 _FORMATS = {"bfloat16": "bf16", "fp8_block": "fp8"}

@@ -43,10 +43,7 @@ PRODUCT_CONSTANTS = (
     "epilogue_elements_per_cycle", "tail_share", "launch_s", "launch_cycles", "split_s", "dram_efficiency",
     "residency", "overlap_norm",
 )  # fmt: skip
-_SHOT_CONSTANTS = (
-    "mac_efficiency", "l2_efficiency", "dram_efficiency", "launch_cycles", "tile_overhead_cycles",
-    "epilogue_elements_per_cycle",
-)  # fmt: skip
+_SHOT_CONSTANTS = (*PRODUCT_CONSTANTS, "l2_efficiency")
 _FP32_CONSTANTS = (
     "vector_mac_efficiency", "vector_feed_bytes_per_mac", "vector_latency_cycles_per_k", "vector_tile_overhead_cycles",
     "epilogue_elements_per_cycle", "tail_share", "launch_s", "launch_cycles", "split_s", "dram_efficiency",
@@ -163,7 +160,7 @@ def _fp8_scores(rows: Sequence[Mapping[str, str]], constants: Mapping[str, Mappi
         told = "bf16 rows of the other GPUs; quantise_row_cycles 1300 in view of both; vLLM's rules of tiles"
         protocols = {
             "leave-one-out": [Held(case, predict(case, own), told)],
-            "few-shot-30": few_shot(case, own, (*_SHOT_CONSTANTS, "tail_share")),
+            "few-shot-30": few_shot(case, own, _SHOT_CONSTANTS),
         }
         for protocol, held in protocols.items():
             found += held_scores("gemm_tensor_kernels", f"{case.name}, fp8", protocol, held, len(rows), skipped)
