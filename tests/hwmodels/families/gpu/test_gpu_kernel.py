@@ -16,6 +16,7 @@ from hwmodels.families.gpu import kernel, kernel_product
 from hwmodels.families.gpu.backends import (
     BACKENDS,
     NARROW_TILES,
+    PACKED_TILES,
     PRODUCT_RULES,
     SPLITS,
     TENSOR_TILES,
@@ -47,7 +48,13 @@ SMALL = GpuSpec(
     tdp_w=24, idle_w=12, enqueue_s=9e-6, layout="nchw", shared_memory_bytes=96 * 1024,
 )  # fmt: skip
 RULED = HOPPER.changed({"product_kernels": "vllm_fp8_sm90", "quantise_row_cycles": 1300.0, "context": "hot"})
-SPECS = (GpuSpec(), HOPPER, SMALL, RULED, GpuSpec(allow_tf32=True, layout="nchw", channel_pack=4, weight_copies=6))
+PHONE = SMALL.changed({
+    "channel_pack": 4, "fp16_macs_per_cycle": 256.0, "winograd_least_channels": 64, "winograd_least_tiles": 32,
+    "index_ops_per_cycle": 128.0, "depthwise_efficiency": 0.3, "depthwise_stream_efficiency": 0.5,
+    "product_enqueue_s": 3e-6, "copy_enqueue_s": 5e-6,
+})  # fmt: skip
+PACKED = GpuSpec(allow_tf32=True, layout="nchw", channel_pack=4, weight_copies=6)
+SPECS = (GpuSpec(), HOPPER, SMALL, RULED, PACKED, PHONE)
 
 
 @cache
@@ -191,7 +198,8 @@ def twin_product(
     persistent, f = spec.persistent_kernels, clock(spec)
     per_cache, per_dram = rates(spec, "expert" if expert else "product")
     base = weights * miss(distance, held(spec)) + (inputs + outputs) * miss(inputs + outputs + weights / g, held(spec))
-    allowed = TENSOR_TILES + (NARROW_TILES if expert or tile else ()) if tensor else VECTOR_TILES
+    on_vectors = PACKED_TILES if spec.channel_pack > 1 else VECTOR_TILES
+    allowed = TENSOR_TILES + (NARROW_TILES if expert or tile else ()) if tensor else on_vectors
     best: tuple[float, Twin] = inf, Twin(0, 0, 0, 0, 0, 0, 0, 0, 1, 1)
     for a, b in TILES:
         if (a, b) not in allowed or (tile and (a, b) != tile):
@@ -325,8 +333,15 @@ def twin_work(row: Row, spec: GpuSpec) -> Twin:
     others = [found]
     if row.groups > 1:
         others.append(twin_direct(row, spec))
-    unit = {row.stride_h, row.stride_w, row.dilation_h, row.dilation_w} == {1}
-    if row.groups == 1 and (row.kernel_h, row.kernel_w) == (3, 3) and unit and name == "fp32" and spec.has_winograd:
+    unit, wide = (
+        {row.stride_h, row.stride_w, row.dilation_h, row.dilation_w} == {1},
+        not tensor and name in ("fp32", "fp16"),
+    )
+    if row.groups == 1 and (row.kernel_h, row.kernel_w) == (3, 3) and unit and spec.has_winograd and wide:
+        least, tiles = spec.winograd_least_channels, ceil(row.out_h / 4) * ceil(row.out_w / 4)
+        if least:
+            fits = row.in_channels >= least and row.out_channels >= least and tiles >= spec.winograd_least_tiles
+            return twin_winograd(row, spec, size, 4) if fits else found
         others += [twin_winograd(row, spec, size, t) for t in (2, 4)]
     return min(others, key=lambda one: at_full_clock(row, spec, one))
 
@@ -339,7 +354,7 @@ def twin_gemm(row: Row, spec: GpuSpec, name: str, size: dict[str, float]) -> Twi
         tile = next(tile for rows, columns, tile in rule if row.m <= rows and size["n"] <= columns)
     if quantised:
         size = {**size, "outputs": 2 * size["outputs"]}
-    found = twin_product(spec, row, **size, tile=tile)
+    found = twin_product(spec, row, **size, tile=tile, most_split=1 if spec.channel_pack > 1 else inf)
     if row.kind == Kind.LINEAR and row.groups > 1:
         late = gap(spec) * found.kernels * (spec.expert_launch_ratio - 1)
         found = found._replace(extra_s=found.extra_s + late)
@@ -362,10 +377,10 @@ def twin_gemm(row: Row, spec: GpuSpec, name: str, size: dict[str, float]) -> Twi
 
 def twin_direct(row: Row, spec: GpuSpec) -> Twin:
     half = row.activation_bits <= 16 and spec.fp16_macs_per_cycle > spec.fp32_macs_per_cycle
-    rate = spec.fp16_macs_per_cycle if half else spec.fp32_macs_per_cycle
     size = sizes(row, spec)
-    seconds = row.macs / (spec.sms * rate * clock(spec) * spec.depthwise_efficiency)
-    found = twin_stream(spec, size["inputs"], size["outputs"], size["weights"], size["distance"], 1.0,
+    seconds = row.macs / (spec.sms * spec.index_ops_per_cycle * clock(spec) * spec.depthwise_efficiency)
+    share = spec.depthwise_stream_efficiency
+    found = twin_stream(spec, size["inputs"], size["outputs"], size["weights"], size["distance"], share,
                         macs=row.macs, ops=row.vector_ops, macs_s=seconds)  # fmt: skip
     return found._replace(unit_j=spec.vector_mac_j * (0.5 if half else 1.0))
 
@@ -402,8 +417,11 @@ def twin_reordered(row: Row, spec: GpuSpec, found: Twin) -> Twin:
 
 
 def ops_s(row: Row, spec: GpuSpec, work: Twin) -> float:
-    efficiency = spec.pool_efficiency if row.kind == Kind.POOL else spec.vector_efficiency
-    return work.ops / (spec.sms * spec.fp32_macs_per_cycle * clock(spec) * efficiency)
+    if row.kind != Kind.POOL:
+        return work.ops / (spec.sms * spec.fp32_macs_per_cycle * clock(spec) * spec.vector_efficiency)
+    pack, lanes = spec.channel_pack, spec.sms * spec.fp32_macs_per_cycle
+    idle = max(1.0, lanes * pack / row.output_elements) if pack > 1 else 1.0
+    return idle * work.ops / (spec.sms * spec.index_ops_per_cycle * clock(spec) * spec.pool_efficiency)
 
 
 def at_full_clock(row: Row, spec: GpuSpec, work: Twin, share: float = 1.0) -> float:
@@ -425,8 +443,10 @@ def twin(row: Row, spec: GpuSpec) -> dict[str, float]:
     share = power_share(row, spec, work, mac_j + vector_j, cache_j + dram_j)
     once = spec.invoke_s if row.output_offchip else 0.0
     dim = share**spec.voltage_exponent
+    host = spec.enqueue_s * work.kernels + (spec.product_enqueue_s if row.macs else 0.0)
+    host += spec.copy_enqueue_s if row.kind == Kind.COPY else 0.0
     return {
-        "kernels_s": at_full_clock(row, spec, work, share) + once, "host_s": spec.enqueue_s * work.kernels + once,
+        "kernels_s": at_full_clock(row, spec, work, share) + once, "host_s": host + once,
         "dynamic_j": (mac_j + vector_j) * dim + cache_j + dram_j, "mac_j": mac_j * dim, "vector_j": vector_j * dim,
         "cache_j": cache_j, "dram_j": dram_j, "cache_bytes": work.cache_bytes, "dram_bytes": work.dram_bytes,
         "kernels": work.kernels, "executed_macs": work.macs, "dram_s": work.memory_s,
@@ -632,7 +652,8 @@ def test_pooling_runs_at_its_own_rate() -> None:
 
 def test_a_grouped_convolution_takes_the_faster_of_product_and_direct_kernel() -> None:
     net = Builder("grouped", (32, 256, 28, 28))
-    ((_, row),) = net.finish(net.add(Conv2d.square(256, 3, groups=2), net.input)).rows()
-    for efficiency, choice in ((0.8, "depthwise"), (0.02, None)):
-        _, found = cost_of((row,), (GpuSpec(depthwise_efficiency=efficiency),))
+    ((_, row),) = net.finish(net.add(Conv2d.square(256, 3, groups=64), net.input)).rows()
+    for efficiency, choice in ((0.8, "depthwise"), (0.001, None)):
+        spec = GpuSpec(depthwise_efficiency=efficiency)
+        _, found = cost_of((row,), (spec,))
         assert (MODEL.layerwise.choices[found[0, 0]] == "depthwise") == (choice == "depthwise")
