@@ -35,11 +35,32 @@ class GpuRuntime(NamedTuple):
 
 _NOTHING = "nothing: ASSUMED, ranges beside the knobs"
 
+_SHIPPED = {
+    "epilogue_elements_per_cycle": 5.18, "tail_share": 0.735, "split_s": 0.61 * US, "residency": 0.782,
+    "overlap_norm": 3.49, "launch_s": 0.812 * US, "stream_launch_ratio": 1.7,
+}  # fmt: skip
+"""What shipped of kernels when the rest of a runtime was fitted beside it: they stay together."""
+
+_VECTOR_KERNELS = {
+    "vector_mac_efficiency": 0.898, "vector_feed_bytes_per_mac": 0.676, "vector_latency_cycles_per_k": 1.04,
+    "vector_tile_overhead_cycles": 3490.0, "dram_efficiency": 0.786, **_SHIPPED,
+}  # fmt: skip
+"""As `_SHIPPED`, with products in float32."""
+
+_REST_OF_PHONES = {
+    "residency": 0.782,
+    "vector_efficiency": 0.819,
+    "reduction_efficiency": 0.745,
+    "stream_launch_ratio": 1.7,
+}
+"""What ships of the rest, as the phones' layers were fitted."""
+
 _AMP_ROWS = "every second family of networks of infer-amp-nhwc-pt240-cu124-rtx3090 of timm_throughput"
 _AMP_KERNELS = {
     "launch_cycles": 1530.0, "mac_efficiency": 1.0, "gather_efficiency": 1.0, "dram_efficiency": 0.97,
     "stream_efficiency": 1.0, "reduction_efficiency": 1.0, "vector_efficiency": 0.05, "pool_efficiency": 0.0242,
-    "depthwise_efficiency": 0.378, "depthwise_stream_efficiency": 1.0,
+    "depthwise_efficiency": 0.378, "depthwise_stream_efficiency": 1.0, "feed_bytes_per_mac": 0.0557,
+    "latency_cycles_per_k": 8.87, "tile_overhead_cycles": 1360.0, **_SHIPPED,
 }  # fmt: skip
 """Several stand at the end of their range: a GeForce under load runs above the boost clock of its data sheet."""
 
@@ -50,8 +71,9 @@ GPU_RUNTIMES: dict[str, GpuRuntime] = {
             "layout": "nchw", "allow_tf32": False, "has_winograd": True, "context": "cold",
             "enqueue_s": 20.69 * US, "product_enqueue_s": 71.02 * US, "invoke_s": 512 * US,
             "copy_enqueue_s": 62.1 * US,  # three more calls, as `enqueue_s`: view, transpose, copy, view
-            "launch_cycles": 5190.0, "stream_efficiency": 0.82, "vector_efficiency": 0.73, "pool_efficiency": 0.0579,
-            "reduction_efficiency": 0.74, "depthwise_efficiency": 0.066, "depthwise_stream_efficiency": 0.11,
+            "launch_cycles": 3170.0, "stream_efficiency": 0.856, "vector_efficiency": 0.816,
+            "pool_efficiency": 0.0599, "reduction_efficiency": 0.789, "depthwise_efficiency": 0.064,
+            "depthwise_stream_efficiency": 0.102, **_VECTOR_KERNELS,
         },
         "PyTorch of 2020: every operator a call from Python, float32 in nchw, cuDNN's algorithms",
         "titanx of nb201_latency_ms (the host at batch 1 and 32, kernels at 32 and 256) and titan_xp of "
@@ -125,12 +147,12 @@ GPU_RUNTIMES: dict[str, GpuRuntime] = {
         "compiled",
         {
             "layout": "nhwc", "has_winograd": True, "context": "cold", "channel_pack": 4, "enqueue_s": 0.0,
-            "product_enqueue_s": 0.0, "launch_s": 6.79 * US, "launch_cycles": 0.0, "invoke_s": 1000 * US,
-            "vector_mac_efficiency": 0.192, "vector_feed_bytes_per_mac": 0.376, "vector_latency_cycles_per_k": 33.2,
+            "product_enqueue_s": 0.0, "launch_s": 6.13 * US, "launch_cycles": 0.0, "invoke_s": 1000 * US,
+            "vector_mac_efficiency": 0.19, "vector_feed_bytes_per_mac": 0.458, "vector_latency_cycles_per_k": 33.8,
             "vector_tile_overhead_cycles": 100.0, "epilogue_elements_per_cycle": 64.0, "tail_share": 1.0,
-            "gather_efficiency": 0.831, "depthwise_efficiency": 0.255, "depthwise_stream_efficiency": 1.0,
-            "pool_efficiency": 0.958, "dram_efficiency": 0.818, "stream_efficiency": 0.481, "l2_efficiency": 0.782,
-            "overlap_norm": 7.38,
+            "gather_efficiency": 0.837, "depthwise_efficiency": 0.246, "depthwise_stream_efficiency": 1.0,
+            "pool_efficiency": 1.0, "dram_efficiency": 0.81, "stream_efficiency": 0.498, "l2_efficiency": 0.892,
+            "overlap_norm": 7.58, **_REST_OF_PHONES,
         },
         "TensorFlow Lite's GPU delegate: OpenCL or Metal kernels on slices of four channels, one queue, float16",
         "pixel4 of phone_gpu_layers",
@@ -140,12 +162,12 @@ GPU_RUNTIMES: dict[str, GpuRuntime] = {
         "compiled",
         {
             "layout": "nhwc", "has_winograd": True, "context": "cold", "channel_pack": 4, "enqueue_s": 0.0,
-            "product_enqueue_s": 0.0, "launch_s": 11 * US, "launch_cycles": 0.0, "invoke_s": 1000 * US,
-            "vector_mac_efficiency": 0.386, "vector_feed_bytes_per_mac": 0.576, "vector_latency_cycles_per_k": 14.6,
+            "product_enqueue_s": 0.0, "launch_s": 9.56 * US, "launch_cycles": 0.0, "invoke_s": 1000 * US,
+            "vector_mac_efficiency": 0.375, "vector_feed_bytes_per_mac": 0.75, "vector_latency_cycles_per_k": 16.6,
             "vector_tile_overhead_cycles": 100.0, "epilogue_elements_per_cycle": 64.0, "tail_share": 1.0,
-            "gather_efficiency": 0.928, "depthwise_efficiency": 0.47, "depthwise_stream_efficiency": 1.0,
-            "pool_efficiency": 0.593, "dram_efficiency": 0.97, "stream_efficiency": 0.977, "l2_efficiency": 0.355,
-            "overlap_norm": 12.0,
+            "gather_efficiency": 0.944, "depthwise_efficiency": 0.443, "depthwise_stream_efficiency": 1.0,
+            "pool_efficiency": 1.0, "dram_efficiency": 0.967, "stream_efficiency": 0.964, "l2_efficiency": 0.409,
+            "overlap_norm": 10.6, **_REST_OF_PHONES,
         },
         "TensorFlow Lite's GPU delegate on Metal: slices of four channels, one queue, float16",
         "iphone7 of phone_gpu_layers",
