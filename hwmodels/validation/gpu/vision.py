@@ -34,6 +34,7 @@ __all__ = ["joined_pointwise", "timm_scores"]
 _HALF = Precision(16, 16)
 _DEVICES = {"rtx3090": "rtx_3090", "rtx4090": "rtx_4090", "4090": "rtx_4090", "5090": "rtx_5090",
             "rtxpro6000": "rtx_pro_6000"}  # fmt: skip
+_FITTED_RUN = "infer-amp-nhwc-pt240-cu124-rtx3090"
 _FIRST_FUSED = 200  # PyTorch 2.0 brought attention in one kernel to timm
 
 
@@ -53,18 +54,29 @@ Line = tuple[str, int, int, float]
 
 def timm_scores(tables: ReferenceTables) -> list[Score]:
     """Every run on a GPU of the catalogue, the families of networks that no number was fitted on."""
-    rows = tables.rows("gpu/timm_throughput.csv") or []
+    rows = tables.rows("gpu/timm_throughput.csv")
+    if rows is None:
+        return []
     lines: dict[str, list[Line]] = defaultdict(list)
     for row in rows:
         if float(row["samples_per_s"] or 0) > 0:
             line = (row["model"], int(row["img"]), int(float(row["batch"])), float(row["samples_per_s"]))
             lines[row[next(iter(row))]].append(line)
+    fitted = _fitted_families(lines.get(_FITTED_RUN, []))
     found: list[Score] = []
     for name, told in lines.items():
         run = _run_of(name)
         if run is not None:
-            found += _scored("timm_throughput", name, run, told, len(rows))
-    return found + _columns(tables)
+            found += _scored("timm_throughput", name, run, told, len(rows), fitted)
+    return found + _columns(tables, fitted)
+
+
+def _fitted_families(lines: Sequence[Line]) -> frozenset[str]:
+    """Every second family, in the order of their names, of the run that numbers were fitted on."""
+    run = _run_of(_FITTED_RUN)
+    assert run is not None
+    known = {_family(line[0]) for line in lines if _rows(line[0], line[1], line[2], run) is not None}
+    return frozenset(sorted(known)[::2])
 
 
 def _run_of(name: str) -> _Run | None:
@@ -77,7 +89,7 @@ def _run_of(name: str) -> _Run | None:
     return _Run(_DEVICES[match[4]], layout, match[1] == "train", is_compiled, int(match[3]) >= _FIRST_FUSED)
 
 
-def _columns(tables: ReferenceTables) -> list[Score]:
+def _columns(tables: ReferenceTables, fitted: frozenset[str]) -> list[Score]:
     """timm_infer: a column a GPU, as ``rtx4090_amp_nchw_pt291_img_s``."""
     rows = tables.rows("nas/timm_infer.csv.gz") or []
     found: list[Score] = []
@@ -92,11 +104,14 @@ def _columns(tables: ReferenceTables) -> list[Score]:
             if float(row[column] or 0) > 0 and float(row[batches] or 0) > 0
         ]
         run = _Run(_DEVICES[match[1]], match[2], False, False, int(match[3] or 0) >= _FIRST_FUSED)
-        found += _scored("timm_infer", column.removesuffix("_img_s"), run, told, len(rows))
+        found += _scored("timm_infer", column.removesuffix("_img_s"), run, told, len(rows), fitted)
     return found
 
 
-def _scored(name: str, group: str, run: _Run, lines: Sequence[Line], rows_in_file: int) -> list[Score]:
+def _scored(
+    name: str, group: str, run: _Run, lines: Sequence[Line], rows_in_file: int, fitted: frozenset[str]
+) -> list[Score]:
+    """`fitted` : families that numbers were fitted on; they count in training alone."""
     runtime = "torch_compiled" if run.is_compiled else "torch_amp"
     spec = machine(run.device, runtime)
     if spec is None:
@@ -104,13 +119,11 @@ def _scored(name: str, group: str, run: _Run, lines: Sequence[Line], rows_in_fil
     skipped = Counter({"another run": rows_in_file - len(lines)})
     kept: list[Line] = []
     lists: list[tuple[Row, ...]] = []
-    families = {_family(line[0]) for line in lines if _rows(line[0], line[1], line[2], run) is not None}
-    order = {family: index for index, family in enumerate(sorted(families))}
     for line in lines:
         rows = _rows(line[0], line[1], line[2], run)
         if rows is None:
             skipped["not in the zoo"] += 1
-        elif order[_family(line[0])] % 2 == 0 and not run.is_training:
+        elif _family(line[0]) in fitted and not run.is_training:
             skipped["of a family that numbers were fitted on"] += 1
         else:
             kept.append(line)
