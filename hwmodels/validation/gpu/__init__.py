@@ -2,8 +2,9 @@
 
 Kernels measured on whole GPUs: products in bf16 and fp8 (`products`), attention of prompts and single tokens
 (`attention`), mixtures of experts (`experts`), products and elementwise kernels in float32 (`products`), layers of
-language models (`language_layers`). The GPU that is scored gave no row to its constants, or thirty (`protocols`);
-MACs, a roofline and a law of four constants stand beside (`baselines`).
+language models (`language_layers`). The GPU that is scored gave no row to its constants, or thirty (`protocols`): what
+attention and experts share with products is fitted on products of the other GPUs. MACs, a roofline and a law of four
+constants stand beside (`baselines`).
 """
 
 from __future__ import annotations
@@ -12,14 +13,16 @@ from hwmodels.validate import ReferenceTables, Score
 from hwmodels.validation.gpu.attention import attention_scores
 from hwmodels.validation.gpu.experts import expert_scores
 from hwmodels.validation.gpu.language_layers import language_scores
-from hwmodels.validation.gpu.products import fp32_scores, tensor_scores, vector_scores
+from hwmodels.validation.gpu.products import bf16_left_out, fp32_scores, tensor_scores, vector_scores
 
 __all__ = ["validate"]
 
 
 def validate(tables: ReferenceTables) -> list[Score]:
     """Scores of the GPU model; none where no reference file is present."""
+    left = bf16_left_out(tables)
+    base = {name: constants for name, (_, constants) in left.items()}
     return [
-        *tensor_scores(tables), *attention_scores(tables), *expert_scores(tables), *fp32_scores(tables),
-        *vector_scores(tables), *language_scores(tables),
+        *tensor_scores(tables, left), *attention_scores(tables, base), *expert_scores(tables, base),
+        *fp32_scores(tables), *vector_scores(tables), *language_scores(tables),
     ]  # fmt: skip
