@@ -496,7 +496,7 @@ def twin_prompt(
         blocks.append(ceil((last - first * tile_keys) / tile_keys))
     q, faster = (4, 1.2) if flash3 else (1.6, 1.0)
     soft = spec.attention_softmax_cost * (1 / spec.special_ops_per_cycle + 4 / spec.fp32_macs_per_cycle)
-    score = norm(q, row.k / (rate * spec.attention_mac_efficiency * faster), soft)
+    score = norm(q, row.k / (rate * min(1.0, spec.attention_mac_efficiency * faster)), soft)
     one, start = tile_rows * tile_keys * score, spec.attention_overhead_cycles
     mean, count = np.mean(blocks) * one + start, groups * len(blocks)
     hidden = start * (1 - 1 / resident(spec, row, tile_rows, tile_keys, byte, flash3))
