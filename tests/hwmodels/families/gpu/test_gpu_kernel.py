@@ -631,8 +631,8 @@ def test_pooling_runs_at_its_own_rate() -> None:
 
 
 def test_a_grouped_convolution_takes_the_faster_of_product_and_direct_kernel() -> None:
-    net = Builder("grouped", (32, 256, 28, 28))
-    ((_, row),) = net.finish(net.add(Conv2d.square(256, 3, groups=2), net.input)).rows()
+    net = Builder("grouped", (32, 256, 28, 28), precision=Precision(32, 32))
+    ((_, row),) = net.finish(net.add(Conv2d.square(256, 3, groups=16), net.input)).rows()
     for efficiency, choice in ((0.8, "depthwise"), (0.02, None)):
         _, found = cost_of((row,), (GpuSpec(depthwise_efficiency=efficiency),))
         assert (MODEL.layerwise.choices[found[0, 0]] == "depthwise") == (choice == "depthwise")
