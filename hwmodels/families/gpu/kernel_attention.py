@@ -3,7 +3,7 @@
 A prompt: one block of threads has B_r rows of queries and walks over blocks of B_c keys, those that the mask leaves.
 A multiply costs MACs on the tensor units and a softmax on the vector units, overlapped by a norm::
 
-    score   = ((k / (R e h))^q + (soft (1 / special + 4 / lanes))^q)^(1/q)      cycles; k = d + v
+    score   = ((k / (R min(1, e h)))^q + (soft (1 / special + 4 / lanes))^q)^(1/q)      cycles; k = d + v
     t       = blocks B_r B_c score + start                                     of one tile of queries
     compute = ((n t_mean / multiprocessors)^4 + t_max^4)^(1/4) + tail t_mean / 2 (if more than one wave)
 
@@ -65,7 +65,7 @@ class Attended(NamedTuple):
 def _score_cycles(row: Any, rate: float, device: Any) -> float:
     """Cycles of one score and its softmax on a multiprocessor."""
     faster, q = (_FASTER, _OVERLAP3) if device.attention_kernels == _FLASH3 else (1.0, _OVERLAP2)
-    mac = row.k / (rate * device.attention_mac_efficiency * faster)
+    mac = row.k / (rate * min(1.0, device.attention_mac_efficiency * faster))
     one = 1.0 / device.special_ops_per_cycle + _LANE_OPS / device.fp32_macs_per_cycle
     cycles: float = (mac**q + (device.attention_softmax_cost * one) ** q) ** (1.0 / q)
     return cycles

@@ -112,27 +112,27 @@ class GpuSpec(Spec):
     )  # fmt: skip
 
     # Matrix products on tensor units.
-    mac_efficiency: float = knob(0.91, "MACs a cycle over the tensor units' own rate", source=_SHIPPED, gt=0, le=1,
+    mac_efficiency: float = knob(1.0, "MACs a cycle over the tensor units' own rate", source=_SHIPPED, gt=0, le=1,
                                  plausible=(0.4, 1.0))  # fmt: skip
     feed_bytes_per_mac: float = knob(
-        0.0557, "operand bytes that reach the units of a multiprocessor in the time of one MAC", source=_SHIPPED,
+        0.185, "operand bytes that reach the units of a multiprocessor in the time of one MAC", source=_SHIPPED,
         unit="B", gt=0, ge=1e-4, plausible=(0.01, 0.5),
     )  # fmt: skip
     latency_cycles_per_k: float = knob(
-        8.87, "least cycles a step of the reduction: latency over the steps that are in flight", source=_SHIPPED,
+        7.07, "least cycles a step of the reduction: latency over the steps that are in flight", source=_SHIPPED,
         unit="cycle", ge=0, plausible=(1.0, 30.0),
     )  # fmt: skip
-    tile_overhead_cycles: float = knob(1360.0, "start and end of a tile", source=_SHIPPED, unit="cycle", ge=0,
+    tile_overhead_cycles: float = knob(453.0, "start and end of a tile", source=_SHIPPED, unit="cycle", ge=0,
                                        plausible=(20.0, 10_000.0))  # fmt: skip
-    epilogue_elements_per_cycle: float = knob(5.18, "elements of a tile that a multiprocessor scales and writes",
+    epilogue_elements_per_cycle: float = knob(4.58, "elements of a tile that a multiprocessor scales and writes",
                                               source=_SHIPPED, gt=0, plausible=(0.3, 64.0))  # fmt: skip
-    tail_share: float = knob(0.735, "share of a whole wave of tiles that a last, partial one takes", source=_SHIPPED,
+    tail_share: float = knob(1.0, "share of a whole wave of tiles that a last, partial one takes", source=_SHIPPED,
                              ge=0, le=2, plausible=(0.1, 1.0))  # fmt: skip
     split_cycles_per_element: float = knob(
         0.03, "cycles an element of a tile and doubling of the parts that a reduction is split into", source=_SHIPPED,
         unit="cycle", ge=0, plausible=(0.003, 0.3),
     )  # fmt: skip
-    split_s: float = knob(0.61 * US, "a further kernel that adds the parts of a split reduction", source=_SHIPPED,
+    split_s: float = knob(0.3 * US, "a further kernel that adds the parts of a split reduction", source=_SHIPPED,
                           unit="s", ge=0, plausible=(0.3 * US, 10 * US))  # fmt: skip
     misaligned_rate: float = knob(
         0.5, "tensor MACs a cycle where a row of an operand is no multiple of 16 bytes, over those of aligned rows",
@@ -141,18 +141,18 @@ class GpuSpec(Spec):
     )  # fmt: skip
 
     # Matrix products on vector units.
-    vector_mac_efficiency: float = knob(0.898, "MACs a cycle over the vector units' own rate", source=_SHIPPED, gt=0,
+    vector_mac_efficiency: float = knob(0.893, "MACs a cycle over the vector units' own rate", source=_SHIPPED, gt=0,
                                         le=1, plausible=(0.1, 1.0))  # fmt: skip
     vector_feed_bytes_per_mac: float = knob(
-        0.676, "as `feed_bytes_per_mac`, of products on vector units", source=_SHIPPED, unit="B", gt=0, ge=1e-4,
+        1.59, "as `feed_bytes_per_mac`, of products on vector units", source=_SHIPPED, unit="B", gt=0, ge=1e-4,
         plausible=(0.03, 3.0),
     )  # fmt: skip
     vector_latency_cycles_per_k: float = knob(
-        1.04, "as `latency_cycles_per_k`, of products on vector units", source=_SHIPPED, unit="cycle", ge=0,
+        5.09, "as `latency_cycles_per_k`, of products on vector units", source=_SHIPPED, unit="cycle", ge=0,
         plausible=(1.0, 200.0),
     )  # fmt: skip
     vector_tile_overhead_cycles: float = knob(
-        3490.0, "as `tile_overhead_cycles`, of products on vector units", source=_SHIPPED, unit="cycle", ge=0,
+        2220.0, "as `tile_overhead_cycles`, of products on vector units", source=_SHIPPED, unit="cycle", ge=0,
         plausible=(100.0, 20_000.0),
     )  # fmt: skip
 
@@ -160,12 +160,12 @@ class GpuSpec(Spec):
     l2_efficiency: float = knob(0.7, "sustained over peak reads of the second cache in products", source=_SHIPPED, gt=0,
                                 le=1, plausible=(0.3, 1.0))  # fmt: skip
     residency: float = knob(
-        0.782, "share of the second cache (of one partition) that data stay in between two uses", source=_SHIPPED, gt=0,
+        0.836, "share of the second cache (of one partition) that data stay in between two uses", source=_SHIPPED, gt=0,
         le=2, plausible=(0.3, 1.2),
     )  # fmt: skip
-    dram_efficiency: float = knob(0.786, "sustained over peak memory bandwidth", source=_SHIPPED, gt=0, le=1,
+    dram_efficiency: float = knob(0.803, "sustained over peak memory bandwidth", source=_SHIPPED, gt=0, le=1,
                                   plausible=(0.3, 0.97))  # fmt: skip
-    overlap_norm: float = knob(3.49, "p of (compute^p + memory^p)^(1/p): 1 adds them, large hides the shorter",
+    overlap_norm: float = knob(2.9, "p of (compute^p + memory^p)^(1/p): 1 adds them, large hides the shorter",
                                source=_SHIPPED, ge=1, le=16, plausible=(1.0, 12.0))  # fmt: skip
     raster_tiles: int = knob(8, "least side, in tiles, of the block of tiles that run at a time",
                              source="ASSUMED: the swizzle of common kernels; any of 4 to 16 fits alike", ge=1, le=256,
@@ -173,15 +173,15 @@ class GpuSpec(Spec):
 
     # Kernels without products.
     stream_efficiency: float = knob(
-        0.826, "sustained over peak memory bandwidth of kernels that read and write every element once",
+        0.833, "sustained over peak memory bandwidth of kernels that read and write every element once",
         source=_SHIPPED, gt=0, le=1, plausible=(0.2, 1.0),
     )  # fmt: skip
     vector_efficiency: float = knob(
-        0.819, "elementary operations a cycle over the vector lanes' rate", source=_SHIPPED, gt=0, le=1,
+        0.951, "elementary operations a cycle over the vector lanes' rate", source=_SHIPPED, gt=0, le=1,
         plausible=(0.05, 1.0),
     )  # fmt: skip
     reduction_efficiency: float = knob(
-        0.745, "memory bandwidth of normalisation and softmax over that of kernels that pass once over the data",
+        0.746, "memory bandwidth of normalisation and softmax over that of kernels that pass once over the data",
         source=_SHIPPED, gt=0, le=1, plausible=(0.1, 1.0),
     )  # fmt: skip
     pool_efficiency: float = knob(0.15, "elementary operations of pooling a cycle over `index_ops_per_cycle`",
@@ -204,53 +204,55 @@ class GpuSpec(Spec):
     attention_kernels: Literal["flash2", "flash3"] = knob(
         "flash2", "rules of tiles, packing and splits", source=_DESIGN
     )
-    attention_mac_efficiency: float = knob(0.953, "MACs a cycle over the tensor units' rate, of prompts",
-                                           source=_SHIPPED, gt=0, le=1.2, plausible=(0.3, 1.2))  # fmt: skip
-    attention_softmax_cost: float = knob(1.38, "cycles of the softmax over one exponential and four lane operations",
+    attention_mac_efficiency: float = knob(
+        1.0, "MACs a cycle over the tensor units' rate, of attention", source=_SHIPPED, gt=0, le=1,
+        plausible=(0.3, 1.0),
+    )  # fmt: skip
+    attention_softmax_cost: float = knob(1.37, "cycles of the softmax over one exponential and four lane operations",
                                          source=_SHIPPED, gt=0, plausible=(0.2, 4.0))  # fmt: skip
-    attention_overhead_cycles: float = knob(3060.0, "start and end of a tile of queries", source=_SHIPPED,
+    attention_overhead_cycles: float = knob(3070.0, "start and end of a tile of queries", source=_SHIPPED,
                                             unit="cycle", ge=0, plausible=(300.0, 20_000.0))  # fmt: skip
-    attention_tail: float = knob(2.34, "half tiles of queries that the last wave of a prompt waits", source=_SHIPPED,
+    attention_tail: float = knob(2.37, "half tiles of queries that the last wave of a prompt waits", source=_SHIPPED,
                                  ge=0, plausible=(0.1, 4.0))  # fmt: skip
-    attention_dram_efficiency: float = knob(0.851, "sustained over peak memory bandwidth of attention", source=_SHIPPED,
+    attention_dram_efficiency: float = knob(0.88, "sustained over peak memory bandwidth of attention", source=_SHIPPED,
                                             gt=0, le=1, plausible=(0.3, 1.0))  # fmt: skip
     attention_l2_efficiency: float = knob(1.0, "sustained over peak reads of the second cache in attention",
                                           source=_SHIPPED, gt=0, le=1, plausible=(0.2, 1.0))  # fmt: skip
-    attention_overlap_norm: float = knob(1.37, "as `overlap_norm`, of prompts", source=_SHIPPED, ge=1, le=16,
+    attention_overlap_norm: float = knob(1.33, "as `overlap_norm`, of prompts", source=_SHIPPED, ge=1, le=16,
                                          plausible=(1.0, 8.0))  # fmt: skip
-    attention_launch_ratio: float = knob(2.47, "launch of a kernel of attention over that of a product",
+    attention_launch_ratio: float = knob(1.55, "launch of a kernel of attention over that of a product",
                                          source=_SHIPPED, ge=0.1, plausible=(0.5, 4.0))  # fmt: skip
-    decode_block_cycles: float = knob(1070.0, "64 KiB of keys and values through one multiprocessor", source=_SHIPPED,
+    decode_block_cycles: float = knob(1020.0, "64 KiB of keys and values through one multiprocessor", source=_SHIPPED,
                                       unit="cycle", ge=0, plausible=(200.0, 10_000.0))  # fmt: skip
-    decode_overhead_cycles: float = knob(1750.0, "start and end of the longest of the parts of a token's attention",
+    decode_overhead_cycles: float = knob(1810.0, "start and end of the longest of the parts of a token's attention",
                                          source=_SHIPPED, unit="cycle", ge=0, plausible=(200.0, 20_000.0))  # fmt: skip
-    decode_part_cycles: float = knob(6540.0, "a multiprocessor's time for each of the parts, beside their blocks",
+    decode_part_cycles: float = knob(6640.0, "a multiprocessor's time for each of the parts, beside their blocks",
                                      source=_SHIPPED, unit="cycle", ge=0, plausible=(300.0, 20_000.0))  # fmt: skip
     decode_combine_s: float = knob(3.19 * US, "a further kernel that joins the parts", source=_SHIPPED, unit="s", ge=0,
                                    plausible=(0.5 * US, 20 * US))  # fmt: skip
-    decode_copy_ratio: float = knob(1.38, "a copy kernel before or after a token's attention over a launch",
+    decode_copy_ratio: float = knob(0.987, "a copy kernel before or after a token's attention over a launch",
                                     source=_SHIPPED, ge=0, plausible=(0.2, 4.0))  # fmt: skip
-    decode_overlap_norm: float = knob(1.81, "as `overlap_norm`, of single tokens", source=_SHIPPED, ge=1, le=16,
+    decode_overlap_norm: float = knob(1.67, "as `overlap_norm`, of single tokens", source=_SHIPPED, ge=1, le=16,
                                       plausible=(1.0, 8.0))  # fmt: skip
-    expert_mac_efficiency: float = knob(0.57, "MACs a cycle over the tensor units' rate, of experts", source=_SHIPPED,
+    expert_mac_efficiency: float = knob(0.593, "MACs a cycle over the tensor units' rate, of experts", source=_SHIPPED,
                                         gt=0, le=1, plausible=(0.2, 1.0))  # fmt: skip
-    expert_latency_cycles_per_k: float = knob(12.9, "as `latency_cycles_per_k`, of experts", source=_SHIPPED,
+    expert_latency_cycles_per_k: float = knob(1.0, "as `latency_cycles_per_k`, of experts", source=_SHIPPED,
                                               unit="cycle", ge=0, plausible=(1.0, 30.0))  # fmt: skip
-    expert_overhead_cycles: float = knob(7870.0, "as `tile_overhead_cycles`, of experts", source=_SHIPPED,
+    expert_overhead_cycles: float = knob(5630.0, "as `tile_overhead_cycles`, of experts", source=_SHIPPED,
                                          unit="cycle", ge=0, plausible=(100.0, 20_000.0))  # fmt: skip
-    expert_dram_efficiency: float = knob(0.803, "as `dram_efficiency`, of experts", source=_SHIPPED, gt=0, le=1,
+    expert_dram_efficiency: float = knob(0.818, "as `dram_efficiency`, of experts", source=_SHIPPED, gt=0, le=1,
                                          plausible=(0.2, 1.0))  # fmt: skip
-    expert_l2_efficiency: float = knob(0.892, "as `l2_efficiency`, of experts", source=_SHIPPED, gt=0, le=1,
+    expert_l2_efficiency: float = knob(1.0, "as `l2_efficiency`, of experts", source=_SHIPPED, gt=0, le=1,
                                        plausible=(0.2, 1.0))  # fmt: skip
-    expert_launch_ratio: float = knob(3.71, "launch of a kernel around experts over that of a product",
+    expert_launch_ratio: float = knob(4.0, "launch of a kernel around experts over that of a product",
                                       source=_SHIPPED, ge=0.1, plausible=(0.5, 4.0))  # fmt: skip
 
     # The runtime.
     launch_s: float = knob(
-        0.812 * US, "from the end of a kernel to the start of the next, the part that no clock of the chip changes",
+        1.11 * US, "from the end of a kernel to the start of the next, the part that no clock of the chip changes",
         source=_SHIPPED, unit="s", ge=0, plausible=(0.05 * US, 20 * US),
     )  # fmt: skip
-    launch_cycles: float = knob(1690.0, "as `launch_s`, the part in cycles, filling and draining the chip included",
+    launch_cycles: float = knob(2190.0, "as `launch_s`, the part in cycles, filling and draining the chip included",
                                 source=_SHIPPED, unit="cycle", ge=0, plausible=(200.0, 50_000.0))  # fmt: skip
     stream_launch_ratio: float = knob(
         1.7, "launch of a kernel without products over that of a product", source=_SHIPPED, ge=0.1,

@@ -13,7 +13,7 @@ from typing import Literal
 from hwmodels.validate import ReferenceTables, Score
 from hwmodels.validation.gpu.products import DEVICES, gpu_spec
 from hwmodels.validation.gpu.protocols import few_shot, held_scores, leave_out, mean_scores
-from hwmodels.validation.gpu.shared_fit import Case, case_of
+from hwmodels.validation.gpu.shared_fit import Case, Constants, case_of
 from hwmodels.workload.formats import FLOATS, coded
 from hwmodels.workload.ops import Kind, Row
 
@@ -21,16 +21,17 @@ __all__ = ["CONSTANTS", "attention_cases", "attention_row", "attention_scores"]
 
 Phase = Literal["prefill", "decode"]
 
+_SHARED = (
+    "launch_s", "launch_cycles", "attention_launch_ratio", "stream_launch_ratio", "attention_dram_efficiency",
+    "attention_l2_efficiency", "attention_mac_efficiency",
+)  # fmt: skip
 CONSTANTS: Mapping[Phase, tuple[str, ...]] = {
     "prefill": (
-        "attention_mac_efficiency", "attention_softmax_cost", "attention_overhead_cycles", "attention_tail",
-        "attention_dram_efficiency", "attention_l2_efficiency", "attention_overlap_norm", "attention_launch_ratio",
-        "stream_launch_ratio",
+        *_SHARED, "attention_softmax_cost", "attention_overhead_cycles", "attention_tail", "attention_overlap_norm",
     ),
     "decode": (
-        "decode_block_cycles", "decode_overhead_cycles", "decode_part_cycles", "decode_combine_s",
-        "decode_copy_ratio", "decode_overlap_norm", "attention_launch_ratio", "attention_dram_efficiency",
-        "attention_l2_efficiency", "stream_launch_ratio", "residency",
+        *_SHARED, "decode_block_cycles", "decode_overhead_cycles", "decode_part_cycles", "decode_combine_s",
+        "decode_copy_ratio", "decode_overlap_norm", "residency",
     ),
 }  # fmt: skip
 
@@ -79,8 +80,8 @@ def attention_cases(rows: Sequence[Mapping[str, str]], phase: Phase) -> list[Cas
     return found
 
 
-def attention_scores(tables: ReferenceTables) -> list[Score]:
-    """Both phases: one GPU left out, and thirty kernels of it seen."""
+def attention_scores(tables: ReferenceTables, base: Mapping[str, Constants]) -> list[Score]:
+    """Both phases: one GPU left out, and thirty kernels of it seen. base : of the others' products, by GPU left out."""
     found: list[Score] = []
     phases: tuple[Phase, ...] = ("prefill", "decode")
     for phase in phases:
@@ -89,7 +90,7 @@ def attention_scores(tables: ReferenceTables) -> list[Score]:
             continue
         cases, name = attention_cases(rows, phase), f"attention_{phase}_kernels"
         skipped = {"fp8 keys or FlashAttention-4": len(rows) - sum(case.measured.size for case in cases)}
-        left = leave_out(cases, CONSTANTS[phase], law=True)
+        left = leave_out(cases, CONSTANTS[phase], law=True, base=base)
         protocols: dict[str, list[Score]] = {"leave-one-out": [], "few-shot-30": []}
         for case in cases:
             held, constants = left[case.name]

@@ -21,7 +21,7 @@ import numpy as np
 from hwmodels.validate import ReferenceTables, Score
 from hwmodels.validation.gpu.products import gpu_spec, product_row
 from hwmodels.validation.gpu.protocols import Held, few_shot, held_scores, leave_out, predict
-from hwmodels.validation.gpu.shared_fit import Case, part_of
+from hwmodels.validation.gpu.shared_fit import Case, Constants, part_of
 from hwmodels.workload.formats import FLOATS, coded
 from hwmodels.workload.ops import Kind, Row
 
@@ -90,13 +90,16 @@ def expert_cases(rows: Sequence[Mapping[str, str]], dtype: str) -> list[Case]:
     return found
 
 
-def expert_scores(tables: ReferenceTables) -> list[Score]:
-    """Both formats by the constants that the other GPU's bf16 rows give, and after thirty kernels of the own."""
+def expert_scores(tables: ReferenceTables, base: Mapping[str, Constants]) -> list[Score]:
+    """Both formats by the constants that the other GPU's bf16 rows give, and after thirty kernels of the own.
+
+    base : of products of the other GPUs, by GPU left out.
+    """
     rows = tables.rows("gpu/moe_kernels.csv.gz")
     if rows is None:
         return []
     by_format = {dtype: expert_cases(rows, dtype) for dtype in _FORMATS}
-    left = leave_out(by_format["bfloat16"], CONSTANTS)
+    left = leave_out(by_format["bfloat16"], CONSTANTS, base=base)
     found = []
     for dtype, cases in by_format.items():
         skipped = {"another format or kernel": len(rows) - sum(case.measured.size for case in cases)}

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from hwmodels.validate import MetricName, Score, score
 from hwmodels.validation.gpu.baselines import four_constants, macs_at_best_rate, roofline
-from hwmodels.validation.gpu.shared_fit import Case, fit_shared, seconds, with_constants
+from hwmodels.validation.gpu.shared_fit import Case, Constants, fit_shared, seconds, with_constants
 
 __all__ = ["METRICS", "SHOTS", "Held", "few_shot", "held_scores", "leave_out", "mean_scores", "predict"]
 
@@ -44,17 +44,20 @@ def predict(case: Case, constants: Mapping[str, float]) -> F64:
 
 
 def leave_out(
-    cases: Sequence[Case], names: Sequence[str], *, groups: Sequence[Sequence[str]] = (), law: bool = False
-) -> dict[str, tuple[Held, dict[str, float]]]:
+    cases: Sequence[Case], names: Sequence[str], *, groups: Sequence[Sequence[str]] = (), law: bool = False,
+    base: Mapping[str, Constants] | None = None,
+) -> dict[str, tuple[Held, dict[str, float]]]:  # fmt: skip
     """Each device (or group of them) predicted by constants fitted on 800 rows of each of the others.
 
     groups : names of cases that are left out together; each alone where none are given. law : the four-constant law of
-    the same devices beside it.
+    the same devices beside it. base : constants that are not fitted here, by the device that is left out; none of its
+    own rows may be in them.
     """
     found = {}
     for group in groups or [(case.name,) for case in cases]:
-        seen = [case.drawn(0) for case in cases if case.name not in group]
-        constants = fit_shared(seen, names)
+        before = (base or {}).get(group[0], {})
+        seen = [with_constants(case.drawn(0), before) for case in cases if case.name not in group]
+        constants = {**before, **fit_shared(seen, names)}
         rows = ", ".join(f"{case.measured.size} rows of {case.name}" for case in seen)
         rule = four_constants(seen) if law else None
         for case in cases:

@@ -24,7 +24,7 @@ from hwmodels.families.gpu.spec import GpuSpec
 from hwmodels.workload.ops import Row
 from hwmodels.workload.table import Layers
 
-__all__ = ["Case", "Part", "case_of", "fit_shared", "part_of", "seconds", "with_constants"]
+__all__ = ["Case", "Constants", "Part", "case_of", "fit_shared", "part_of", "seconds", "with_constants"]
 
 F64 = npt.NDArray[np.float64]
 Constants = Mapping[str, float]

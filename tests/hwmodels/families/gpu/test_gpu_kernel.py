@@ -516,7 +516,7 @@ def twin_prompt(
         blocks.append(ceil((last - first * tile_keys) / tile_keys))
     q, faster = (4, 1.2) if flash3 else (1.6, 1.0)
     soft = spec.attention_softmax_cost * (1 / spec.special_ops_per_cycle + 4 / spec.fp32_macs_per_cycle)
-    score = norm(q, row.k / (rate * spec.attention_mac_efficiency * faster), soft)
+    score = norm(q, row.k / (rate * min(1.0, spec.attention_mac_efficiency * faster)), soft)
     one, start = tile_rows * tile_keys * score, spec.attention_overhead_cycles
     mean, count = np.mean(blocks) * one + start, groups * len(blocks)
     hidden = start * (1 - 1 / resident(spec, row, tile_rows, tile_keys, byte, flash3))
@@ -651,9 +651,8 @@ def test_pooling_runs_at_its_own_rate() -> None:
 
 
 def test_a_grouped_convolution_takes_the_faster_of_product_and_direct_kernel() -> None:
-    net = Builder("grouped", (32, 256, 28, 28))
-    ((_, row),) = net.finish(net.add(Conv2d.square(256, 3, groups=64), net.input)).rows()
-    for efficiency, choice in ((0.8, "depthwise"), (0.001, None)):
-        spec = GpuSpec(depthwise_efficiency=efficiency)
-        _, found = cost_of((row,), (spec,))
+    net = Builder("grouped", (32, 256, 28, 28), precision=Precision(32, 32))
+    ((_, row),) = net.finish(net.add(Conv2d.square(256, 3, groups=16), net.input)).rows()
+    for efficiency, choice in ((0.8, "depthwise"), (0.02, None)):
+        _, found = cost_of((row,), (GpuSpec(depthwise_efficiency=efficiency),))
         assert (MODEL.layerwise.choices[found[0, 0]] == "depthwise") == (choice == "depthwise")
