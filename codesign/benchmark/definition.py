@@ -2,8 +2,8 @@
 
 A definition is fixed: whatever would change its front gets a new version, and results name the version. Accuracies are
 the mean over the seeds of the table; objectives are the error and the costs below, minimised, under the constraints.
-CPUs are the catalogue and its variations, and compute in float. FPGAs are one board each, and what is held against the
-energy is the share of the board that the design takes; 4 bits pack twice as many products into a block as 8.
+CPUs and GPUs are the catalogue and its variations, and compute in float. FPGAs are one board each, and what is held
+against the energy is the share of the board that the design takes; 4 bits pack twice as many products into a block.
 A crossbar of pairs-201 reads without loss at 8 bits, since published accuracies know nothing of ADC bits; those of
 pairs-digits read with 4 to 7 bits or without loss, and the table knows what that does to each network.
 """
@@ -148,6 +148,15 @@ _CPU_VARIATIONS: dict[str, Sequence[Any]] = {
 
 _TILES: dict[str, Sequence[Any]] = {"loop_order": ["outputs", "inputs", "weights"], "input_port": [2, 4, 8],
                                    "weight_port": [4, 8, 16]}  # fmt: skip
+_GPUS = ("a100_80_sxm", "h100_sxm", "l40s", "p4", "t4", "v100_pcie")
+_GPU_VARIATIONS: dict[str, Sequence[Any]] = {
+    "sms": [4, 16, 40, 80, 132],
+    "clock_hz": [0.6e9, 1.2e9, 1.8e9],
+    "l2_bytes": [1024 * _KB, 4096 * _KB, 16384 * _KB, 65536 * _KB],
+    "dram_bytes_per_s": [50e9, 200e9, 800e9, 3200e9],
+    "tdp_w": [150.0, 250.0, 400.0],
+    "allow_tf32": [False, True],
+}
 
 BENCHMARKS = (
     PairsBenchmark(
@@ -264,6 +273,31 @@ BENCHMARKS = (
         knobs=_CPU_VARIATIONS,
         constraints={},
         starting={DEVICE: "rpi5", "threads": 1},
+        objectives=("energy_j", "latency_s"),
+        published=True,
+        precision=_FLOAT,
+    ),
+    PairsBenchmark(
+        name="pairs-digits",
+        family="gpu",
+        version=1,
+        device=_GPUS,
+        fixed={},
+        knobs=_GPU_VARIATIONS,
+        constraints={},
+        starting={DEVICE: "t4"},
+        objectives=("energy_j", "latency_s"),
+        precision=_FLOAT,
+    ),
+    PairsBenchmark(
+        name="pairs-201",
+        family="gpu",
+        version=1,
+        device=_GPUS,
+        fixed={},
+        knobs=_GPU_VARIATIONS,
+        constraints={},
+        starting={DEVICE: "t4"},
         objectives=("energy_j", "latency_s"),
         published=True,
         precision=_FLOAT,

@@ -24,12 +24,14 @@ from codesign.cli.options import (
     Onnx,
     Past,
     Rate,
+    Recompute,
     Runtime,
     Torch,
+    Train,
     rate_of,
 )
 from codesign.cli.printing import pretty, print_doubts, print_json, print_table, print_unknown
-from codesign.cli.sources import Source, executed, knob_values
+from codesign.cli.sources import Source, executed, knob_values, trained
 
 if TYPE_CHECKING:
     from hwmodels.cost import CostReport
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
     from hwmodels.families.base import CostModel
     from hwmodels.families.spec import Spec
     from hwmodels.workload.graph import Workload
+    from hwmodels.workload.training import TrainingStep
 
 __all__: list[str] = []
 
@@ -60,6 +63,8 @@ def estimate(
     layer_bits: LayerBits = None,
     runtime: Runtime = "compiled",
     fuse_attention: FuseAttention = False,
+    train: Train = None,
+    recompute: Recompute = "none",
     rate: Rate = None,
     explain: Annotated[
         str | None,
@@ -68,6 +73,8 @@ def estimate(
     as_json: Json = False,
 ) -> None:
     """Estimate latency, energy, memory and binding limits of a network, published or your own, on a device.
+
+    With --train, of one step of its training.
 
     Exit code 1 where the network does not fit the device.
     """
@@ -91,8 +98,10 @@ def estimate(
         layer_bits=layer_bits,
         runtime=runtime,
         fuse_attention=fuse_attention,
+        is_trained=train is not None,
     )
-    report = evaluate(as_stored(workload, spec), model, spec)
+    step = trained(as_stored(workload, spec), train, recompute)
+    report = evaluate(as_stored(workload, spec) if step is None else step.workload, model, spec)
     unknown = [item._asdict() for item in unknown_operators(workload)]
     outside = _extrapolated(device, workload)
     formats = executed_formats(workload, spec)
@@ -108,6 +117,7 @@ def estimate(
             "unknown_operators": unknown,
             "extrapolated": outside,
         } | ({"explained": explained} if explained else {})
+        told |= {} if step is None else {"training": step.memory._asdict()}
         print_json(_record(report, model, spec, chosen.name) | told)
     else:
         header = f"{report.network} on {chosen.name} ({report.family}), batch {report.batch}, {asked.words} by default"
@@ -115,10 +125,24 @@ def estimate(
         for item in outside:
             print(f"EXTRAPOLATED: {item}")
         _print(report, model, spec, formats=formats, unknown=unknown)
+        if step is not None:
+            _print_training(step)
         if explained:
             _print_explained(explained)
     if report.infeasible:
         sys.exit(1)
+
+
+def _print_training(step: TrainingStep) -> None:
+    from hwmodels.units import format_quantity
+
+    words = {"weight": "weights", "gradient": "gradients", "state": "states", "saved": "kept for the backward pass"}
+    parts = (
+        f"{words[name.removesuffix('_bytes')]} {format_quantity(value, 'B')}"
+        for name, value in step.memory._asdict().items()
+        if name != "peak_bytes"
+    )
+    print(f"training memory: {', '.join(parts)}; peak {format_quantity(step.memory.peak_bytes, 'B')}")
 
 
 def _extrapolated(device: str, workload: Workload) -> list[str]:

@@ -11,8 +11,8 @@ from hwmodels.errors import SpecError
 
 __all__ = [
     "Assignments", "Batch", "Bits", "FuseAttention", "HfConfig", "HfConfigs", "Inputs", "Json", "KnobValues",
-    "LayerBits", "LayerLists", "Layers", "NumberFormat", "Onnx", "Onnxes", "Output", "Past", "Rate", "Runtime", "Torch",
-    "Torches", "numbers", "rate_of",
+    "LayerBits", "LayerLists", "Layers", "NumberFormat", "Onnx", "Onnxes", "Output", "Past", "Rate", "Recompute",
+    "Runtime", "Torch", "Torches", "Train", "numbers", "rate_of",
 ]  # fmt: skip
 
 _TORCH = (
@@ -54,6 +54,13 @@ LayerBits = Annotated[
 Batch = Annotated[int | None, typer.Option(help="Items a batch; 1, or that of the example inputs or the file.", min=1)]
 Runtime = Annotated[str, typer.Option(help="compiled (fused, dead branches dropped) or eager.")]
 FuseAttention = Annotated[bool, typer.Option("--fuse-attention", help="Attention in one kernel, scores never written.")]
+Train = Annotated[
+    str | None,
+    typer.Option(help="One step of training in place of inference, by sgd, momentum or adam: normalisation unfused."),
+]
+Recompute = Annotated[
+    str, typer.Option(help="With --train, activations made again: none, selective (attention's scores) or full.")
+]
 Inputs = Annotated[
     list[str] | None,
     typer.Option(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -14,8 +15,9 @@ if TYPE_CHECKING:
     from hwmodels.families.spec import Spec
     from hwmodels.workload.graph import Workload
     from hwmodels.workload.rewrite import Semantics
+    from hwmodels.workload.training import TrainingStep
 
-__all__ = ["Executed", "Source", "executed", "grid_axes", "knob_values", "sources_of"]
+__all__ = ["Executed", "Source", "executed", "grid_axes", "knob_values", "sources_of", "trained"]
 
 
 _TAKEN = "one of NAME, --torch, --onnx, --hf-config, --layers"
@@ -64,10 +66,12 @@ def executed(
     fuse_attention: bool,
     bits: int | None = None,
     number_format: str | None = None,
+    is_trained: bool = False,
 ) -> Executed:
     """Read the networks that a user names, with their bits and formats, as their runtime executes them.
 
-    specs : the devices, which decide the bits that nobody states.
+    specs : the devices, which decide the bits that nobody states. is_trained : normalisation is not folded, since its
+    statistics are those of the batch.
 
     Raises
     ------
@@ -76,8 +80,30 @@ def executed(
     from hwmodels.by_name import asked_precision, semantics_of
 
     semantics = semantics_of(runtime, fuse_attention=fuse_attention, where="--runtime")
+    if is_trained:
+        semantics = replace(semantics, fuse_norm_activation=False)
     asked = asked_precision(bits, number_format, *specs, where="--format")
     return Executed([_executed(source, batch, asked, layer_bits, semantics) for source in sources], asked, semantics)
+
+
+def trained(workload: Workload, optimiser: str | None, recompute: str) -> TrainingStep | None:
+    """The step that `--train` and `--recompute` ask for; None without one.
+
+    Raises
+    ------
+    SpecError : an unknown optimiser or recompute, recompute without training, or a network that is not trained.
+    """
+    from hwmodels.workload.training import OPTIMISERS, RECOMPUTE, training_step
+
+    if recompute not in RECOMPUTE:
+        raise SpecError.unknown("--recompute", recompute, RECOMPUTE)
+    if optimiser is None:
+        if recompute != "none":
+            raise SpecError("--recompute", recompute, "given with --train")
+        return None
+    if optimiser not in OPTIMISERS:
+        raise SpecError.unknown("--train", optimiser, OPTIMISERS)
+    return training_step(workload, optimiser, recompute=recompute)
 
 
 def _executed(

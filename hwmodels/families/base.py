@@ -170,8 +170,8 @@ class CostModel:
     compose : how layers become the cost of a pair. layerwise : the layer costs where they add up; None says that no
         sum over layers is a cost of this family.
     layer_time, layer_energy : the layer metrics that reports show as time and energy of a layer.
-    time_terms, energy_terms : layer metrics that are candidates for the binding limit of a layer, and those that add
-        up to the energy.
+    time_terms, energy_terms : layer metrics that are candidates for the binding limit of a layer, and the metrics that
+        add up to the energy; one that no layer has by itself, as what an idle chip draws, may be among them.
     static_energy : the metric that holds what of the energy runs with time alone, whatever is executed; a family that
         names one answers ``idle_power_w``, too, and so the power at a rate (`hwmodels.rate`).
     config_metrics : table -> {metric: (C,)}, the metrics of the hardware alone.
@@ -296,6 +296,7 @@ _BUILT_IN = {
     "fpga_boards": "hwmodels.families.fpga.boards:MODEL",
     "fpga_overlay": "hwmodels.families.fpga.overlay:MODEL",
     "fpga_streaming": "hwmodels.families.fpga.streaming:MODEL",
+    "gpu": "hwmodels.families.gpu.model:MODEL",
     "spatial": "hwmodels.families.spatial.model:MODEL",
 }
 

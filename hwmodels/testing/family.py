@@ -113,8 +113,8 @@ class FamilySuite:
         assert all(one.plausible and one.meaning for one in model.assumptions)
         assert all(one.citation for one in model.references)
         if model.layerwise:
-            named = {*model.time_terms, *model.energy_terms, model.layer_time, model.layer_energy}
-            assert named <= set(model.layer_metrics)
+            assert {*model.time_terms, model.layer_time, model.layer_energy} <= set(model.layer_metrics)
+        assert set(model.energy_terms) <= set(names)
 
     def test_every_metric_is_answered_with_what_its_rule_declares(self) -> None:
         """A rule that reads more than it declares finds nothing there."""

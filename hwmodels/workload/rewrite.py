@@ -16,6 +16,7 @@ from hwmodels.workload.graph import Node, Workload
 from hwmodels.workload.ops import (
     Activation,
     Attention,
+    Cache,
     Conv2d,
     Conv3d,
     ConvTranspose2d,
@@ -25,6 +26,7 @@ from hwmodels.workload.ops import (
     MatMul,
     Norm,
     Operator,
+    Permute,
     Shape,
     Shared,
     Softmax,
@@ -188,10 +190,23 @@ def fuse_attention(workload: Workload) -> Workload:
         beside = [s for link in chain[1:] for s in link.inputs if s not in links]
         passes = sum(isinstance(link.operator, Elementwise) for link in chain)
         inputs = (*products.inputs, node.inputs[1], *beside)
-        fused[node.name] = replace(node, operator=Attention(passes), inputs=inputs)
+        operator = _masked(workload, Attention(passes), products)
+        fused[node.name] = replace(node, operator=operator, inputs=inputs)
         absorbed |= links
     nodes = (fused.get(node.name, node) for node in workload if node.name not in absorbed)
     return Workload.of(workload.name, nodes, workload.outputs)
+
+
+def _masked(workload: Workload, operator: Attention, scores: Node) -> Attention:
+    """Attention whose keys come from a cache is causal; its queries are those of the cache's new tokens, by heads."""
+    key = workload[scores.inputs[1]]
+    while key.inputs and (key.operator.is_view or isinstance(key.operator, Permute)):
+        key = workload[key.inputs[0]]
+    if not isinstance(key.operator, Cache):
+        return operator
+    new_tokens, rows = workload[key.inputs[0]].shape[-2], scores.shape[-2]
+    heads = rows // new_tokens if rows % new_tokens == 0 else 1
+    return replace(operator, query_heads=heads, causal=True)
 
 
 def _scores_behind(workload: Workload, node: Node, readers: dict[str, int]) -> list[Node] | None:

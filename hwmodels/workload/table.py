@@ -73,6 +73,9 @@ class Layers(NamedTuple):
     output_offchip: I64
     weight_format: I64
     activation_format: I64
+    query_heads: I64
+    causal: I64
+    window: I64
 
     @classmethod
     def of(cls, rows: Sequence[Row]) -> Layers:

@@ -252,7 +252,7 @@ def test_a_sweep_is_the_grid(run, tmp_path: Path):
         (("sweep", "vgg16", "--family", "spatial", "--set", "array_rows=0"), ["array_rows", "0"]),
         (("sweep", "vgg16", "--family", "spatial", "--set", "array_rows"), ["--set", "array_rows"]),
         (("sweep", "vgg16", "--family", "spatial", "--set", "array_rows=8", "--device", "isaac"), ["--device"]),
-        (("devices", "--family", "gpus"), ["gpus", "cpu, crossbar, "]),
+        (("devices", "--family", "gpus"), ["gpus", "did you mean gpu?"]),
         (("validate", "spatiel"), ["spatiel", "did you mean spatial?"]),
         (("validate", "--reference", "/no/such/folder"), ["/no/such/folder", "a folder"]),
         (("resume", "/no/such/run"), ["/no/such/run", "manifest.json"]),

@@ -45,6 +45,25 @@ def test_a_rate_adds_the_power_and_rules_out_what_is_slower(run) -> None:
     assert (code, json.loads(out)["infeasible"]) == (1, "the rate is not reached")
 
 
+def test_a_step_of_training_costs_more_than_inference_and_shows_its_memory(run) -> None:
+    arguments = ("estimate", "resnet18", "--device", "i7_12700h", "--json")
+    inference = json.loads(run(*arguments)[1])
+    step = json.loads(run(*arguments, "--train", "adam", "--batch", "2")[1])
+    again = json.loads(run(*arguments, "--train", "adam", "--batch", "2", "--recompute", "full")[1])
+    assert "training" not in inference
+    assert step["network"] == "resnet18 training"
+    assert step["totals"]["latency_s"] > 3 * inference["totals"]["latency_s"]
+    assert step["totals"]["parameters"] == 11_689_512  # torchvision; normalisation has weights of its own again
+    assert step["training"]["state_bytes"] == 8 * step["totals"]["parameters"]
+    assert again["training"]["saved_bytes"] < step["training"]["saved_bytes"]
+    assert "kept for the backward pass" in run(*arguments[:-1], "--train", "sgd")[1]
+    for wrong in (("--train", "adan"), ("--recompute", "full"), ("--train", "sgd", "--recompute", "al")):
+        code, _, err = run(*arguments, *wrong)
+        assert code == 2
+        assert wrong[-2] in err
+        assert len(err.splitlines()) == 1
+
+
 def test_a_device_that_runs_nothing_has_no_winner(run) -> None:
     arguments = ("crossdevice", "vgg16", "resnet18", "--device", "stm32f412", "--device", "rpi3", "--device", "rpi4")
     record = json.loads(run(*arguments, "--json")[1])

@@ -122,7 +122,7 @@ def test_layer_tensors_have_their_axes(name: str) -> None:
     assert tensor.choice.shape == tensor.values.shape[:2]
     assert np.isfinite(tensor.values).all()
     assert (tensor.values >= 0).all()
-    assert np.array_equal(tensor["latency_s"], tensor.values[:, :, model.layer_metrics.index("latency_s")])
+    assert np.array_equal(tensor[model.layer_time], tensor.values[:, :, model.layer_metrics.index(model.layer_time)])
     if tensor.choices:
         assert 0 <= tensor.choice.min() <= tensor.choice.max() < len(tensor.choices)
 

@@ -256,16 +256,22 @@ class Attention:
 
     Operands: query (..., m, d), transposed key (..., d, s) and value (..., s, v). Both products together are one
     GEMM view of k = d + v: m s d + m s v MACs. `score_passes` counts the elementwise passes over the scores, such
-    as scale and mask, that the kernel absorbs beside the softmax.
+    as scale and mask, that the kernel absorbs beside the softmax. `query_heads` heads of queries stand one below the
+    other in m and share a head of keys; `causal` and `window` say which scores a kernel may leave out (see `Row`).
     """
 
     score_passes: int = 0
+    query_heads: int = field(default=1, metadata=JOINED)
+    causal: bool = field(default=False, metadata=JOINED)
+    window: int = field(default=0, metadata=JOINED)
     is_view: ClassVar[bool] = False
 
     def infer(self, *inputs: Shape) -> Shape:
         query, key, value = inputs[:3]
         if not (query[:-2] == key[:-2] == value[:-2] and query[-1] == key[-2] and key[-1] == value[-2]):
             raise ValueError(f"Attention: {query}, {key} and {value} do not fit")
+        if query[-2] % self.query_heads:
+            raise ValueError(f"Attention: {self.query_heads} heads do not divide {query[-2]} rows of queries")
         return (*query[:-1], value[-1])
 
     def row(self, inputs: tuple[Shape, ...], output: Shape) -> Row:
@@ -288,6 +294,9 @@ class Attention:
             input_elements=groups * m * query[-1],
             output_elements=prod(output),
             dynamic_operand=1,
+            query_heads=self.query_heads,
+            causal=int(self.causal),
+            window=self.window,
         )
 
 

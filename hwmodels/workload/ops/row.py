@@ -66,6 +66,10 @@ class Row(NamedTuple):
     `parameters` counts what is stored, biases and affine pairs included. `vector_ops` counts elementary
     non-MAC operations. `input_offchip` and `output_offchip` mark the first and the last layer. The formats are codes
     of `hwmodels.workload.formats`, 0 where the width decides.
+
+    Of attention in one kernel alone: `query_heads` heads of queries share the keys of a group and stand one below the
+    other in m; where it is `causal`, a query sees no key behind its own place, the last query standing at the last key;
+    `window` is how many keys a query sees at most, 0 for all. MACs count the whole m x n scores all the same.
     """
 
     kind: int
@@ -103,6 +107,9 @@ class Row(NamedTuple):
     output_offchip: int = 0
     weight_format: int = 0
     activation_format: int = 0
+    query_heads: int = 1
+    causal: int = 0
+    window: int = 0
 
 
 class Operator(Protocol):

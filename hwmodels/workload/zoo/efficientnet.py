@@ -135,12 +135,14 @@ def _network(
 Base = Literal["b0", "lite0", "v2_s"]
 
 
-def scaled_network(net: Builder, x: str, base: Base, *, width: float, depth: float, classes: int = 1000) -> str:
+def scaled_network(
+    net: Builder, x: str, base: Base, *, width: float, depth: float, classes: int = 1000, fused: int = 0
+) -> str:
     """A base with its channels scaled by `width`, its repeats by `depth`, behind images `x`.
 
     Channels are rounded to a multiple of 8, repeats up. The last layer of B0 has four times the channels before it;
     Lite is without squeeze-and-excitation, with ReLU6, and its stem, features and outer repeats stay; the features of
-    V2 stay.
+    V2 stay. The first `fused` stages have fused blocks, as [Tan and Le'21, table 3] tries.
     """
     outer = (_B0[0], _B0[-1]) if base == "lite0" else ()
     stages = tuple(
@@ -148,8 +150,9 @@ def scaled_network(net: Builder, x: str, base: Base, *, width: float, depth: flo
             channels=divisible(stage.channels * width),
             repeats=stage.repeats if stage in outer else ceil(stage.repeats * depth),
             squeeze=stage.squeeze and base != "lite0",
+            fused=stage.fused or index < fused,
         )
-        for stage in (_V2_S if base == "v2_s" else _B0)
+        for index, stage in enumerate(_V2_S if base == "v2_s" else _B0)
     )
     if base == "lite0":
         return _network(net, x, stem=32, stages=stages, features=1280, activation="relu6", classes=classes)
@@ -159,9 +162,9 @@ def scaled_network(net: Builder, x: str, base: Base, *, width: float, depth: flo
     return _network(net, x, stem=divisible(32 * width), stages=stages, features=features, classes=classes)
 
 
-def efficientnet(net: Builder, *, width: float, depth: float, base: Base = "b0") -> str:
+def efficientnet(net: Builder, *, width: float, depth: float, base: Base = "b0", fused: int = 0) -> str:
     """A base at a scale; the resolution is that of the builder's input."""
-    return scaled_network(net, net.input, base, width=width, depth=depth)
+    return scaled_network(net, net.input, base, width=width, depth=depth, fused=fused)
 
 
 def _edge(net: Builder, *, width: float, depth: float) -> str:

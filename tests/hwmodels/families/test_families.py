@@ -33,6 +33,12 @@ class TestCrossbar(FamilySuite):
     resources = ("clock_hz", "io_bytes_per_s", "tiles")
 
 
+class TestGpu(FamilySuite):
+    model = family("gpu")
+    specs = devices_of("gpu")
+    resources = ("dram_bytes_per_s", "l2_bytes_per_cycle", "memory_bytes", "tdp_w")
+
+
 class TestSpatial(FamilySuite):
     model = family("spatial")
     specs = devices_of("spatial")
@@ -99,7 +105,16 @@ class TestTwoArrays(FamilySuite):
 def test_every_registered_family_is_held_against_the_suite() -> None:
     assert {
         suite.model.name
-        for suite in (TestCpu, TestCrossbar, TestFpga, TestFpgaBoards, TestFpgaOverlay, TestFpgaStreaming, TestSpatial)
+        for suite in (
+            TestCpu,
+            TestCrossbar,
+            TestFpga,
+            TestFpgaBoards,
+            TestFpgaOverlay,
+            TestFpgaStreaming,
+            TestGpu,
+            TestSpatial,
+        )
     } == set(families())
 
 

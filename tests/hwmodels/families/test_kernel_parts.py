@@ -66,7 +66,7 @@ def test_listed_pairs_stay_the_pairs_in_their_order(pairs: list[tuple[int, int]]
     assert found.layers.rate.size == len(set(layer.tolist()))
 
 
-@pytest.mark.parametrize("name", ["cpu", "crossbar", "fpga", "fpga_overlay", "spatial"])
+@pytest.mark.parametrize("name", ["cpu", "crossbar", "fpga", "fpga_overlay", "gpu", "spatial"])
 def test_no_pairs_cost_nothing(name: str) -> None:
     model = family(name)
     empty = np.zeros(0, np.int64)

@@ -13,7 +13,7 @@ from types import ModuleType
 import pytest
 
 from hwmodels.errors import SpecError
-from hwmodels.workload.graph import Workload
+from hwmodels.workload.graph import Builder, Workload
 from hwmodels.workload.ops import Attention, Concat, Constant, Conv2d, MatMul, Norm, Rearrange
 from hwmodels.workload.rewrite import COMPILED, rewrite
 from hwmodels.workload.table import layer_table
@@ -36,6 +36,7 @@ from hwmodels.workload.zoo import (
     vgg,
     vit,
 )
+from hwmodels.workload.zoo.efficientnet import efficientnet
 
 FAMILIES = (
     alexnet, convmixer, convnext, densenet, inception, maxvit, mlp_mixer, poolformer, regnet, resnet, shufflenet,
@@ -370,3 +371,11 @@ def test_rows_of_a_family_lower_in_both_semantics(family: ModuleType) -> None:
     tables = layer_table([workload, compiled])
     assert tables.totals("macs").tolist() == [workload.macs] * 2
     assert workload.macs == sum(row.macs for _, row in compiled.rows())
+
+
+@pytest.mark.parametrize(("fused", "parameters"), [(0, 19.3e6), (5, 43.4e6), (7, 132.0e6)])
+def test_fused_stages_of_efficientnet_b4_have_the_published_parameters(fused: int, parameters: float) -> None:
+    """Source: EfficientNetV2 [Tan & Le, 2021], table 3, from memory; stages 1-3 are said to have 20.0, here 20.8."""
+    net = Builder("b4", (1, 3, 380, 380))
+    built = net.finish(efficientnet(net, width=1.4, depth=1.8, fused=fused))
+    assert sum(row.weight_elements for _, row in built.rows()) == pytest.approx(parameters, rel=0.01)
