@@ -85,7 +85,7 @@ def cpus(model: CostModel, rng: np.random.Generator) -> dict[str, Any]:
 
 
 def gpus(model: CostModel, rng: np.random.Generator) -> dict[str, Any]:
-    """The knobs a search varies, drawn uniformly; integers and floats run on tensor units, and on vector units alone."""
+    """The knobs a search varies, drawn uniformly; on tensor units, and on vector units alone."""
     columns = {
         "sms": rng.integers(4, 145, CONFIGURATIONS),
         "clock_hz": rng.uniform(5e8, 2.5e9, CONFIGURATIONS),
