@@ -48,13 +48,14 @@ SMALL = GpuSpec(
     tdp_w=24, idle_w=12, enqueue_s=9e-6, layout="nchw", shared_memory_bytes=96 * 1024,
 )  # fmt: skip
 RULED = HOPPER.changed({"product_kernels": "vllm_fp8_sm90", "quantise_row_cycles": 1300.0, "context": "hot"})
+BLOCKS = HOPPER.changed({"scaled_block_k": 128})
 PHONE = SMALL.changed({
     "channel_pack": 4, "fp16_macs_per_cycle": 256.0, "winograd_least_channels": 64, "winograd_least_tiles": 32,
     "index_ops_per_cycle": 128.0, "depthwise_efficiency": 0.3, "depthwise_stream_efficiency": 0.5,
     "product_enqueue_s": 3e-6, "copy_enqueue_s": 5e-6,
 })  # fmt: skip
 PACKED = GpuSpec(allow_tf32=True, layout="nchw", channel_pack=4, weight_copies=6)
-SPECS = (GpuSpec(), HOPPER, SMALL, RULED, PACKED, PHONE)
+SPECS = (GpuSpec(), HOPPER, SMALL, RULED, BLOCKS, PACKED, PHONE)
 
 
 @cache
@@ -191,7 +192,7 @@ def twin_product(
     distance: float, slow: float, most_split: float = inf, tile: tuple[int, int] | None = None,
 ) -> Twin:  # fmt: skip
     """The fastest of all tiles and splits."""
-    _, rate, byte, tensor = units(row, spec)
+    name, rate, byte, tensor = units(row, spec)
     expert = row.kind == Kind.LINEAR and row.groups > 1
     a_byte = stored(row.activation_bits)
     b_byte = a_byte if row.dynamic_operand else stored(row.weight_bits)
@@ -213,7 +214,10 @@ def twin_product(
         else:
             efficiency, latency = spec.vector_mac_efficiency, spec.vector_latency_cycles_per_k
             start, feed = spec.vector_tile_overhead_cycles, spec.vector_feed_bytes_per_mac
-        cycles = slow * norm(4, a * b / (rate * efficiency), byte * (a + b) / (feed * rate), latency)
+        cycles = norm(4, a * b / (rate * efficiency), byte * (a + b) / (feed * rate), latency)
+        if name.startswith("fp8") and spec.scaled_block_k:
+            cycles += 2 * a * b / (spec.scaled_block_k * spec.fp32_macs_per_cycle)
+        cycles *= slow
         start += a * b / spec.epilogue_elements_per_cycle
         rows, columns = ceil(m / a), ceil(n / b)
         blocks = g * rows * columns
