@@ -105,7 +105,9 @@ def test_looking_up_a_plugin_loads_no_heavy_library() -> None:
 from codesign.registry import REGISTRIES
 for registry in REGISTRIES.values():
     for name in registry.names():
-        registry.parse({registry.key: name}, "run")
+        fields = registry[name].settings.model_fields.items()
+        stated = {key: field.examples[0] for key, field in fields if field.is_required()}
+        registry.parse({registry.key: name, **stated}, "run")
 """
     assert loaded_by(code) <= loaded_by("import numba")
     assert loaded_by("import codesign.registry") == set()
