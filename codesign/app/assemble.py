@@ -15,6 +15,7 @@ from codesign.objectives import Limit, limits_of, objectives_of
 from codesign.space.architecture import ArchitectureSpace
 from codesign.space.hardware import HardwareSpace
 from codesign.space.joint import JointSpace
+from codesign.space.mixed_bits import MixedBitsSpace
 from codesign.strategy.base import Blobs, Problem, Selecting
 from codesign.two_level.archive import Archive
 from codesign.two_level.budget import Budget
@@ -62,6 +63,8 @@ def joint_space(config: RunConfig, data: Dataset) -> JointSpace:
     check_metrics(config, hardware.model)
     networks: ArchitectureSpace = config.architecture.make(data)
     specs = list(hardware.bases.values())
+    if config.mixed_bits is not None:
+        networks = MixedBitsSpace(networks, choices=config.mixed_bits.choices, groups=config.mixed_bits.groups)
     return JointSpace(networks.computed_on(specs).at_batch(config.batch), hardware)
 
 

@@ -22,6 +22,7 @@ from codesign.registry import (
     Settings,
     complaint,
 )
+from codesign.space.mixed_bits import MixedBits
 from hwmodels import units
 from hwmodels.documents import parse_yaml, read_yaml
 from hwmodels.errors import SpecError, nearest
@@ -96,6 +97,7 @@ class RunConfig(Settings):
     generations: int = Field(5, ge=1, le=1_000_000, description="rounds of FAST and SLOW")
     data: DataConfig = DataConfig()
     architecture: PluginSection
+    mixed_bits: MixedBits | None = Field(None, description="bits of layers as decisions of the search, over any space")
     hardware: HardwareConfig | None = Field(None, description="device and knobs; none searches networks alone")
     runtime: Literal["compiled", "eager"] = Field("compiled", description="dead branches and fusion, see rewrite")
     batch: int = Field(1, ge=1, le=1_000_000, description="items a batch, for the costs")
