@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from hwmodels.families.kernel_parts import CONV, EMBEDDING, NORM, ceil_div, entry, inner, listed, records, source_stamp
+from hwmodels.families.kernel_parts import CONV, EMBEDDING, NORM, ceil_div, entry, inner, records, source_stamp
 
 __all__ = ["CHOICES", "DEPTHWISE", "VECTOR", "Cost", "Detail", "all_pairs", "detail", "listed_pairs"]
 
@@ -476,11 +476,9 @@ def all_pairs(layers: Any, engines: Any, out: Any, choice: Any) -> None:
     _every_pair(records(layers), records(engines), out, choice)
 
 
-def listed_pairs(layers: Any, engines: Any, layer_index: Any, config_index: Any, out: Any, choice: Any) -> None:
-    """Listed pairs: layer_index, config_index : (Q,) int64; out : (Q, len(Cost)); choice : (Q,) int16."""
-    pairs = listed(layers, engines, layer_index, config_index)
-    rows, found = records(pairs.layers), records(pairs.configs)
-    _some_pairs(rows, found, pairs.layer, pairs.run_config, pairs.run_start, out, choice)
+def listed_pairs(pairs: Any, engines: Any, out: Any, choice: Any) -> None:
+    """Pairs of a `Listed`, whose designs are `engines`; out : (Q, len(Cost)); choice : (Q,) int16."""
+    _some_pairs(records(pairs.layers), records(engines), pairs.layer, pairs.run_config, pairs.run_start, out, choice)
 
 
 def detail(layers: Any, engines: Any, order: int) -> Detail:
