@@ -5,10 +5,12 @@ that stand beside the cycles do not give them; that is arithmetic, not silicon. 
 the five layers and none the first. `zhang15_resources`: time, power and resources of the one design that was built.
 
 `hotnas_fpga_dse`: latencies that HotNAS's own closed form printed for 9,508 designs. The mode `compat` follows it,
-slips included: extents of outputs are divided by the stride, a store takes all Tm channels, and MnasNet has the
-unscaled stem of torchvision's first version. One row of AlexNet is an outlier of the table: [100,25,32,32,11,8,2,2]
-stands there with 9.3698 ms and in its authors' list of best designs with 6.132, which is what the closed form gives.
-How the source walks ShuffleNet is not known; its scores are shown, not claimed.
+slips included: extents of outputs are divided by the stride; a store takes all Tm channels; the depthwise engine has
+Tn = Tm and counts its channels as inputs and as outputs, and stores its padding; MnasNet has the unscaled stem of
+torchvision's first version; and ShuffleNet's modules are walked one behind the other, so that a block's shortcut halves
+the map once more. Then 9,504 rows are exact. The other four are the last row of each network, which names its best
+design beside a figure that is not its latency: AlexNet's [100,25,32,32,11,8,2,2] stands there with 9.3698 ms, and in
+its authors' list of best designs with 6.132, which the closed form gives, as it gives the other three of that list.
 """
 
 from __future__ import annotations
@@ -28,12 +30,12 @@ from hwmodels.units import MHZ
 from hwmodels.validate import MetricName, ReferenceTables, Score
 from hwmodels.validation.fpga.scores import Source
 from hwmodels.workload.graph import Builder, Workload
-from hwmodels.workload.ops import Conv2d, Kind, Row
+from hwmodels.workload.ops import Conv2d, Kind, Pool2d, Rearrange, Row, Shape
 from hwmodels.workload.table import Layers
 from hwmodels.workload.zoo import network
 from hwmodels.workload.zoo.mobilenet import classify, divisible, inverted_residual
 
-__all__ = ["tiled_scores"]
+__all__ = ["searched_latencies", "tiled_scores"]
 
 F64 = npt.NDArray[np.float64]
 
@@ -131,7 +133,7 @@ _COLUMNS = {
     "d_Tc": "depthwise_cols", "d_Wp": "depthwise_weight_port", "d_Ip": "depthwise_input_port",
     "d_Op": "depthwise_output_port",
 }  # fmt: skip
-_READ_FROM = "nothing fitted; how its source reads (store of all Tm, first stem of MnasNet) was chosen on these rows"
+_READ_FROM = "nothing fitted; how its source walks and counts was worked out on these rows"
 
 
 # [Tan'19] as torchvision's first version has it at width 0.5: kernel, expansion, channels, repeats, stride
@@ -159,34 +161,66 @@ def _first_mnasnet() -> Workload:
     return net.finish(classify(net, net.conv_norm_act(x, 1280, 1)))
 
 
+# [Ma et al., ECCV 2018] at width 1: output channels and units of the three stages
+_SHUFFLENET = ((116, 4), (232, 8), (464, 4))
+
+
+def _walked_shufflenet() -> Workload:
+    """ShuffleNet-v2 as a chain of its modules: the shortcut of a stage's first unit stands before its main branch."""
+    net = Builder("shufflenet_v2_x1_0", (1, 3, 224, 224))
+    x = net.add(Pool2d("max", 3, 2, 1), net.add(Conv2d.square(24, 3, stride=2), net.input))
+    inside = 24
+    for outside, units in _SHUFFLENET:
+        half = outside // 2
+        x = net.add(Conv2d(half), net.add(Conv2d.square(inside, 3, stride=2, groups=inside), x))
+        for unit in range(units):
+            # The chain hands on `half` channels; the first unit's main branch reads all that enter the stage.
+            wide = net.add(Rearrange("as many channels as enter", (*_replaced(net.shape(x), inside),)), x)
+            x = net.add(Conv2d(half), wide if unit == 0 else x)
+            x = net.add(Conv2d.square(half, 3, stride=2 if unit == 0 else 1, groups=half), x)
+            x = net.add(Conv2d(half), x)
+        x = net.add(Rearrange("both halves", _replaced(net.shape(x), outside)), x)
+        inside = outside
+    return net.finish(net.add(Conv2d(1024), x))
+
+
+def _replaced(shape: Shape, channels: int) -> Shape:
+    return (shape[0], channels, *shape[2:])
+
+
+_WALKS = {"mnasnet0_5": _first_mnasnet, "shufflenet_v2_x1_0": _walked_shufflenet}
+
+
 def _hotnas(tables: ReferenceTables) -> list[Score]:
     lines = tables.rows(_SEARCHED)
-    found = []
+    found: list[Score] = []
+    metrics: tuple[MetricName, ...] = ("median_error", "p90_error", "spearman")
     for name in dict.fromkeys(line["net"] for line in lines or ()):
         mine = [line for line in lines or () if line["net"] == name]
-        workload = _first_mnasnet() if name == "mnasnet0_5" else network(name)
-        found += _searched(name, workload, mine, len(lines or ()))
+        own, published = searched_latencies(name, mine)
+        lanes = np.array([float(line["c_Tm"]) * float(line["c_Tn"]) + float(line["d_Tm"] or 0) for line in mine])
+        ideal = _convolutions(name)[1] / lanes / (100 * MHZ) * 1e3
+        source = Source("fpga", "hotnas_fpga_dse", len(lines or ()), _READ_FROM)
+        found.append(source.score(name, "exact_fraction", own, published, tolerance=1e-4))
+        found += [
+            source.score(name, metric, own, published, baselines={"MACs over multipliers": ideal}) for metric in metrics
+        ]
     return found
 
 
-def _searched(name: str, workload: Workload, lines: Sequence[Mapping[str, str]], rows_in_file: int) -> list[Score]:
-    """One network on its designs: the convolutions alone, at 100 MHz."""
+def _convolutions(name: str) -> tuple[dict[Row, int], int]:
+    """The convolutions of a network as its source walks them, how often each runs, and their MACs."""
+    workload = _WALKS[name]() if name in _WALKS else network(name)
     counts = Counter(row for _, row in workload.rows() if row.kind == Kind.CONV)
+    return dict(counts), sum(row.macs * count for row, count in counts.items())
+
+
+def searched_latencies(name: str, lines: Sequence[Mapping[str, str]]) -> tuple[F64, F64]:
+    """(predicted, published) latencies of one network on its designs, ms: the convolutions alone, at 100 MHz."""
+    counts, _ = _convolutions(name)
     columns = {
         knob: np.array([int(float(line[key])) for line in lines]) for key, knob in _COLUMNS.items() if lines[0][key]
     }
     configs = FpgaSpec.table_from(FpgaSpec(rules="compat", clock_hz=100 * MHZ), columns)
-    times = np.array(list(counts.values()), np.float64)
-    latency = _costs(list(counts), configs)[:, :, 0] @ times * 1e3
-    published = np.array([float(line["latency_ms"]) for line in lines])
-    macs = sum(row.macs * count for row, count in counts.items())
-    ideal = macs / (configs.tile_m * configs.tile_n + configs.depthwise_lanes) / (100 * MHZ) * 1e3
-    source = Source("fpga", "hotnas_fpga_dse", rows_in_file, _READ_FROM)
-    metrics: tuple[MetricName, ...] = ("median_error", "p90_error", "spearman")
-    return [
-        source.score(name, "exact_fraction", latency, published, tolerance=1e-4),
-        *(
-            source.score(name, metric, latency, published, baselines={"MACs over multipliers": ideal})
-            for metric in metrics
-        ),
-    ]
+    latency: F64 = _costs(list(counts), configs)[:, :, 0] @ np.array(list(counts.values()), np.float64) * 1e3
+    return latency, np.array([float(line["latency_ms"]) for line in lines])
