@@ -11,6 +11,8 @@ torchvision's first version; and ShuffleNet's modules are walked one behind the 
 the map once more. Then 9,504 rows are exact. The other four are the last row of each network, which names its best
 design beside a figure that is not its latency: AlexNet's [100,25,32,32,11,8,2,2] stands there with 9.3698 ms, and in
 its authors' list of best designs with 6.132, which the closed form gives, as it gives the other three of that list.
+
+`tile_model_reference`: five results of its search for single networks, ResNet-18 walked as a chain of its modules.
 """
 
 from __future__ import annotations
@@ -49,7 +51,7 @@ _SEEN = "the LUTs of a float MAC and their flip-flops, the board's idle power an
 
 def tiled_scores(tables: ReferenceTables) -> list[Score]:
     """Scores of the tiled engine."""
-    return [*_published_cycles(tables), *_built(tables), *_hotnas(tables)]
+    return [*_published_cycles(tables), *_built(tables), *_hotnas(tables), *_chosen(tables)]
 
 
 def _costs(rows: Sequence[Row], configs: Any) -> F64:
@@ -127,6 +129,9 @@ def _built(tables: ReferenceTables) -> list[Score]:
     ]
 
 
+_CHOSEN, _DESIGN = "fpga/tile_model_reference.csv", "design[Tm,Tn,Tr,Tc,Tk,Wp,Ip,Op]"
+_DESIGN_KNOBS = ("tile_m", "tile_n", "tile_rows", "tile_cols", "largest_kernel", "weight_port", "input_port",
+                 "output_port")  # fmt: skip
 _COLUMNS = {
     "c_Tm": "tile_m", "c_Tn": "tile_n", "c_Tr": "tile_rows", "c_Tc": "tile_cols", "c_Wp": "weight_port",
     "c_Ip": "input_port", "c_Op": "output_port", "d_Tm": "depthwise_lanes", "d_Tr": "depthwise_rows",
@@ -175,7 +180,7 @@ def _walked_shufflenet() -> Workload:
         x = net.add(Conv2d(half), net.add(Conv2d.square(inside, 3, stride=2, groups=inside), x))
         for unit in range(units):
             # The chain hands on `half` channels; the first unit's main branch reads all that enter the stage.
-            wide = net.add(Rearrange("as many channels as enter", (*_replaced(net.shape(x), inside),)), x)
+            wide = net.add(Rearrange("as many channels as enter", _replaced(net.shape(x), inside)), x)
             x = net.add(Conv2d(half), wide if unit == 0 else x)
             x = net.add(Conv2d.square(half, 3, stride=2 if unit == 0 else 1, groups=half), x)
             x = net.add(Conv2d(half), x)
@@ -184,11 +189,25 @@ def _walked_shufflenet() -> Workload:
     return net.finish(net.add(Conv2d(1024), x))
 
 
+def _walked_resnet() -> Workload:
+    """ResNet-18 as a chain of its modules: a shortcut stands behind its main branch and halves the map again."""
+    net = Builder("resnet18", (1, 3, 224, 224))
+    x = net.add(Pool2d("max", 3, 2, 1), net.add(Conv2d.square(64, 7, stride=2), net.input))
+    for stage, width in enumerate((64, 128, 256, 512)):
+        for block in range(2):
+            inside, stride = net.shape(x)[1], 2 if stage and not block else 1
+            x = net.add(Conv2d.square(width, 3), net.add(Conv2d.square(width, 3, stride=stride), x))
+            if stride > 1:
+                entering = net.add(Rearrange("the channels that enter the block", _replaced(net.shape(x), inside)), x)
+                x = net.add(Conv2d.square(width, 1, stride=2), entering)
+    return net.finish(x)
+
+
 def _replaced(shape: Shape, channels: int) -> Shape:
     return (shape[0], channels, *shape[2:])
 
 
-_WALKS = {"mnasnet0_5": _first_mnasnet, "shufflenet_v2_x1_0": _walked_shufflenet}
+_WALKS = {"mnasnet0_5": _first_mnasnet, "resnet18": _walked_resnet, "shufflenet_v2_x1_0": _walked_shufflenet}
 
 
 def _hotnas(tables: ReferenceTables) -> list[Score]:
@@ -224,3 +243,32 @@ def searched_latencies(name: str, lines: Sequence[Mapping[str, str]]) -> tuple[F
     configs = FpgaSpec.table_from(FpgaSpec(rules="compat", clock_hz=100 * MHZ), columns)
     latency: F64 = _costs(list(counts), configs)[:, :, 0] @ np.array(list(counts.values()), np.float64) * 1e3
     return latency, np.array([float(line["latency_ms"]) for line in lines])
+
+
+def _chosen(tables: ReferenceTables) -> list[Score]:
+    """Designs that a search chose for a network each: its latency, or the difference of two networks on one design."""
+    lines = tables.rows(_CHOSEN)
+    if not lines:
+        return []
+    own, ideal = [], []
+    for line in lines:
+        design = [int(part) for part in line[_DESIGN].split(",")]
+        values = dict(zip(_DESIGN_KNOBS, design, strict=True))
+        configs = FpgaSpec.to_table(
+            [FpgaSpec.parse({"rules": "compat", "clock_hz": 100 * MHZ, **values}, where=_CHOSEN)]
+        )
+        first, _, second = line["net"].partition(" minus ")
+        signed = [(first.partition(" ")[0], 1.0), *([(second, -1.0)] if second else [])]
+        totals = [(sign, *_convolutions(name)) for name, sign in signed]
+        times = [
+            sign * (_costs(list(counts), configs)[0, :, 0] @ np.array(list(counts.values()), np.float64))
+            for sign, counts, _ in totals
+        ]
+        own.append(float(sum(times)) * 1e3)
+        ideal.append(sum(sign * macs for sign, _, macs in totals) / (design[0] * design[1]) / (100 * MHZ) * 1e3)
+    published = [float(line["published_ms_at_100MHz"]) for line in lines]
+    source = Source("fpga", "tile_model_reference", len(lines), _READ_FROM)
+    return [
+        source.score("chosen designs", "exact_fraction", own, published, tolerance=1e-6),
+        source.score("chosen designs", "max_error", own, published, baselines={"MACs over multipliers": ideal}),
+    ]
