@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hwmodels.evaluate import evaluate
 from hwmodels.families.base import family
 from hwmodels.families.fpga import kernel
 from hwmodels.families.fpga.engine import engine_table
@@ -17,6 +18,7 @@ from hwmodels.families.fpga.spec import LOOP_ORDERS, FpgaSpec
 from hwmodels.families.kernel_parts import CONV
 from hwmodels.workload.ops import Conv2d, Kind, Linear, MatMul, Operator, Recurrent, Row, Shape
 from hwmodels.workload.table import Layers
+from hwmodels.workload.zoo import network
 
 MODEL = family("fpga")
 M = {name: index for index, name in enumerate(MODEL.layer_metrics)}
@@ -254,3 +256,14 @@ def test_published_cycles_are_exact_and_the_optimum_of_their_space(
     out, choice = np.zeros((len(grid), 1, len(M))), np.zeros((len(grid), 1), np.int16)
     kernel.all_pairs(Layers.of([one]), engines, out, choice)
     assert out[:, 0, M["compute_cycles"]].min() == published
+
+
+def test_no_network_beats_the_roofline_of_its_own_traffic() -> None:
+    """[Zhang'15] attainable = min(peak, MACs a byte x bandwidth): an upper bound of what a network reaches."""
+    for name in ("alexnet", "mobilenet_v2"):
+        for bandwidth in (1e9, 1e11):
+            report = evaluate(network(name), MODEL, FpgaSpec(dram_bytes_per_s=bandwidth))
+            fed = report.total("executed_macs") / report.total("dram_bytes") * bandwidth
+            attainable = min(report.total("peak_macs_per_s"), fed)
+            assert report.total("attainable_macs_per_s") == pytest.approx(attainable)
+            assert report.total("executed_macs") / report.total("latency_s") <= attainable
