@@ -94,7 +94,7 @@ MODEL = CostModel(
         *(Metric(name, "sum", _MEANING[name]) for name in Cost._fields),
         Metric("utilisation", "rule", "share of the multipliers' slots that do work", "more"),
         Metric(
-            "attainable_macs_per_s", "rule", "the lesser of the peak and of what the DRAM feeds at the network's traffic",
+            "attainable_macs_per_s", "rule", "the lesser of the peak and of what the DRAM feeds at this traffic",
             "more",
         ),
         Metric("peak_macs_per_s", "config", "one MAC a lane and cycle, both engines, at the closing clock", "more"),
