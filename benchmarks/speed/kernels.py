@@ -102,7 +102,38 @@ def gpus(model: CostModel, rng: np.random.Generator) -> dict[str, Any]:
     }
 
 
-DRAWS = {"cpu": cpus, "crossbar": crossbars, "gpu": gpus, "spatial": systolic_arrays}
+def tiled_engines(model: CostModel, rng: np.random.Generator) -> dict[str, Any]:
+    """The knobs a search varies, drawn uniformly, under one loop order and under the best of three."""
+    columns = {
+        "tile_m": rng.integers(4, 257, CONFIGURATIONS),
+        "tile_n": rng.integers(2, 65, CONFIGURATIONS),
+        "tile_rows": rng.integers(4, 33, CONFIGURATIONS),
+        "tile_cols": rng.integers(4, 33, CONFIGURATIONS),
+        "depthwise_lanes": 16 * rng.integers(0, 5, CONFIGURATIONS),
+        "input_port": 2 ** rng.integers(1, 6, CONFIGURATIONS),
+        "weight_port": 2 ** rng.integers(1, 7, CONFIGURATIONS),
+        "dram_bytes_per_s": rng.uniform(1e9, 1e11, CONFIGURATIONS),
+    }
+    bases = {f"fpga_{order}": model.spec.model_validate({"loop_order": order}) for order in ("outputs", "best")}
+    return {name: model.spec.table_from(base, columns) for name, base in bases.items()}
+
+
+def overlays(model: CostModel, rng: np.random.Generator) -> dict[str, Any]:
+    """Parallelism, cores and memory path, drawn uniformly."""
+    columns = {
+        "cores": rng.integers(1, 5, CONFIGURATIONS),
+        "pixel_parallel": 2 ** rng.integers(1, 5, CONFIGURATIONS),
+        "input_parallel": rng.integers(8, 33, CONFIGURATIONS),
+        "output_parallel": rng.integers(8, 33, CONFIGURATIONS),
+        "core_bytes_per_s": rng.uniform(1e9, 2e10, CONFIGURATIONS),
+    }
+    return {"fpga_overlay": model.spec.table_from(model.spec(), columns)}
+
+
+DRAWS = {
+    "cpu": cpus, "crossbar": crossbars, "fpga": tiled_engines, "fpga_overlay": overlays, "gpu": gpus,
+    "spatial": systolic_arrays,
+}  # fmt: skip
 
 
 def measure(model: CostModel, layers: Layers, configs: Any, repeats: int) -> dict[str, float]:

@@ -24,6 +24,7 @@ from hwmodels.families.fpga.resources import (
     with_flip_flops,
 )
 from hwmodels.families.fpga.spec import FpgaSpec, FpgaTable, settled
+from hwmodels.families.kernel_parts import listed
 
 __all__ = ["Shares", "cost", "cost_at", "engine_table", "resources"]
 
@@ -136,4 +137,5 @@ def cost_at(
     layers: Any, configs: Any, layer_index: Any, config_index: Any, scratch: Any, out: Any, choice: Any
 ) -> None:
     """Listed pairs: `hwmodels.families.base.Layerwise.cost_at`."""
-    kernel.listed_pairs(layers, engine_table(configs), layer_index, config_index, out, choice)
+    pairs = listed(layers, configs, layer_index, config_index)
+    kernel.listed_pairs(pairs, engine_table(pairs.configs), out, choice)

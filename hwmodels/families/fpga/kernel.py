@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from hwmodels.families.kernel_parts import CONV, EMBEDDING, NORM, ceil_div, entry, inner, listed, records, source_stamp
+from hwmodels.families.kernel_parts import CONV, EMBEDDING, NORM, ceil_div, entry, inner, records, source_stamp
 
 __all__ = ["CHOICES", "DEPTHWISE", "VECTOR", "Cost", "Detail", "all_pairs", "detail", "listed_pairs"]
 
@@ -338,7 +338,7 @@ def _compat_cycles(row: Any, knobs: Any) -> float:
     tI = Tn min(Tr, R + 2p) min(Tc, C + 2p) / Ip     tW = Tm Tn K² / Wp     tO = Tm ceil(Tr'/S) ceil(Tc'/S) / Op
     tC = K² ceil(min(Tr, R + 2p)/S) ceil(min(Tc, C + 2p)/S)
     cycles = B ceil(R/Tr) ceil(C/Tc) ceil(M/Tm) max(ceil(N/Tn) max(tI, tW, tC), tO)
-    Of a depthwise layer Tn = Tm, tW = Tm K² / Wp, and there is no ceil(N/Tn).
+    Of a depthwise layer Tn = Tm, so that channels count twice, tW = Tm K² / Wp, and the padding is stored, too.
     """
     stride, pad, kernel = row.stride_h, row.pad_h, row.kernel_h * row.kernel_w
     depthwise = row.groups > 1 and row.groups == row.in_channels and knobs.depthwise_lanes > 0
@@ -351,10 +351,10 @@ def _compat_cycles(row: Any, knobs: Any) -> float:
     tall, wide = min(tr, row.out_h + 2 * pad), min(tc, row.out_w + 2 * pad)
     load_in = tn * tall * wide / in_port
     load_w = tm * (1 if depthwise else tn) * kernel / w_port
-    store = tm * ceil_div(min(tr, row.out_h), stride) * ceil_div(min(tc, row.out_w), stride) / out_port
+    written_h, written_w = (tall, wide) if depthwise else (min(tr, row.out_h), min(tc, row.out_w))
+    store = tm * ceil_div(written_h, stride) * ceil_div(written_w, stride) / out_port
     products = float(kernel * ceil_div(tall, stride) * ceil_div(wide, stride))
-    trips = 1 if depthwise else ceil_div(row.in_channels, tn)
-    one = max(trips * max(load_in, load_w, products), store)
+    one = max(ceil_div(row.in_channels, tn) * max(load_in, load_w, products), store)
     return row.batch * ceil_div(row.out_h, tr) * ceil_div(row.out_w, tc) * ceil_div(row.out_channels, tm) * one
 
 
@@ -476,11 +476,9 @@ def all_pairs(layers: Any, engines: Any, out: Any, choice: Any) -> None:
     _every_pair(records(layers), records(engines), out, choice)
 
 
-def listed_pairs(layers: Any, engines: Any, layer_index: Any, config_index: Any, out: Any, choice: Any) -> None:
-    """Listed pairs: layer_index, config_index : (Q,) int64; out : (Q, len(Cost)); choice : (Q,) int16."""
-    pairs = listed(layers, engines, layer_index, config_index)
-    rows, found = records(pairs.layers), records(pairs.configs)
-    _some_pairs(rows, found, pairs.layer, pairs.run_config, pairs.run_start, out, choice)
+def listed_pairs(pairs: Any, engines: Any, out: Any, choice: Any) -> None:
+    """Pairs of a `Listed`, whose designs are `engines`; out : (Q, len(Cost)); choice : (Q,) int16."""
+    _some_pairs(records(pairs.layers), records(engines), pairs.layer, pairs.run_config, pairs.run_start, out, choice)
 
 
 def detail(layers: Any, engines: Any, order: int) -> Detail:

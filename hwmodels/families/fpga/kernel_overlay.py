@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from hwmodels.families.kernel_parts import CONV, NORM, POOL, ceil_div, entry, inner, listed, records, source_stamp
+from hwmodels.families.kernel_parts import CONV, NORM, POOL, ceil_div, entry, inner, records, source_stamp
 
 __all__ = ["CHOICES", "OverlayCost", "all_pairs", "listed_pairs"]
 
@@ -160,8 +160,6 @@ def all_pairs(layers: Any, overlays: Any, out: Any, choice: Any) -> None:
     _every_pair(records(layers), records(overlays), out, choice)
 
 
-def listed_pairs(layers: Any, overlays: Any, layer_index: Any, config_index: Any, out: Any, choice: Any) -> None:
-    """Listed pairs: layer_index, config_index : (Q,) int64; out : (Q, len(OverlayCost)); choice : (Q,) int16."""
-    pairs = listed(layers, overlays, layer_index, config_index)
-    rows, found = records(pairs.layers), records(pairs.configs)
-    _some_pairs(rows, found, pairs.layer, pairs.run_config, pairs.run_start, out, choice)
+def listed_pairs(pairs: Any, overlays: Any, out: Any, choice: Any) -> None:
+    """Pairs of a `Listed`, whose designs are `overlays`; out : (Q, len(OverlayCost)); choice : (Q,) int16."""
+    _some_pairs(records(pairs.layers), records(overlays), pairs.layer, pairs.run_config, pairs.run_start, out, choice)

@@ -202,15 +202,16 @@ def _matrix(row: Any, knobs: Any) -> Stage:
         dsps += pe
         luts += pe * sum_bits
     stored = int(row.weight_elements)
-    depth, width = ceil_div(stored, lanes), knobs.weight_bits * ceil_div(lanes, pe)
+    # The weights of all lanes lie side by side in one memory [FINN].
+    depth, width = ceil_div(stored, lanes), knobs.weight_bits * lanes
     bram, weight_bytes = 0.0, stored * knobs.weight_bits / 8.0
     if knobs.weights == 1:
-        luts += 2.0 * pe * width
+        luts += 2.0 * width
     elif depth <= _LUTRAM_DEPTH:
-        luts += pe * _lutram(width, depth)
+        luts += _lutram(width, depth)
         weight_bytes = 0.0
     else:
-        bram += pe * _bram18s(width, depth)
+        bram += _bram18s(width, depth)
         weight_bytes = 0.0
     if conv and kernel > 1:
         window = _window(row, max(simd if not depthwise else pe, 1), knobs)

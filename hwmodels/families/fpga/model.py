@@ -59,6 +59,13 @@ def _utilisation(metrics: Mapping[str, F64], knobs: Mapping[str, npt.NDArray[Any
     return share
 
 
+def _attainable(metrics: Mapping[str, F64], knobs: Mapping[str, npt.NDArray[Any]]) -> F64:
+    """The roofline of [Zhang'15]: min(peak, MACs a DRAM byte x bandwidth); the peak where nothing is moved."""
+    moved_s = metrics["dram_bytes"] / knobs["dram_bytes_per_s"]
+    fed: F64 = np.divide(metrics["executed_macs"], moved_s, out=np.full(moved_s.shape, np.inf), where=moved_s > 0)
+    return np.minimum(metrics["peak_macs_per_s"], fed)
+
+
 _LAYERWISE = Layerwise(cost, cost_at, dict.fromkeys(Cost._fields, "sum"), scratch_size=1, choices=CHOICES)
 
 _SEARCHED = (
@@ -86,6 +93,10 @@ MODEL = CostModel(
     metrics=(
         *(Metric(name, "sum", _MEANING[name]) for name in Cost._fields),
         Metric("utilisation", "rule", "share of the multipliers' slots that do work", "more"),
+        Metric(
+            "attainable_macs_per_s", "rule", "the lesser of the peak and of what the DRAM feeds at this traffic",
+            "more",
+        ),
         Metric("peak_macs_per_s", "config", "one MAC a lane and cycle, both engines, at the closing clock", "more"),
         Metric("idle_power_w", "config", "the board, nothing running"),
         *RESOURCE_METRICS,
@@ -101,6 +112,9 @@ MODEL = CostModel(
     config_metrics=_config_metrics,
     derived={
         "utilisation": PairRule(frozenset({"latency_s", "peak_macs_per_s", "executed_macs"}), _utilisation),
+        "attainable_macs_per_s": PairRule(
+            frozenset({"executed_macs", "dram_bytes", "peak_macs_per_s", "dram_bytes_per_s"}), _attainable
+        ),
     },
     infeasible=INFEASIBLE,
     infeasible_reasons=REASONS,

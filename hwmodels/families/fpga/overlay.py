@@ -33,6 +33,7 @@ from hwmodels.families.fpga.resources import (
     node_scale,
     resource_columns,
 )
+from hwmodels.families.kernel_parts import listed
 
 __all__ = ["MODEL", "core_dsps", "overlay_resources"]
 
@@ -108,7 +109,8 @@ def _cost(layers: Any, configs: Any, scratch: Any, out: Any, choice: Any) -> Non
 
 
 def _cost_at(layers: Any, configs: Any, layer: Any, config: Any, scratch: Any, out: Any, choice: Any) -> None:
-    kernel_overlay.listed_pairs(layers, _core_table(configs), layer, config, out, choice)
+    pairs = listed(layers, configs, layer, config)
+    kernel_overlay.listed_pairs(pairs, _core_table(pairs.configs), out, choice)
 
 
 _MEANING = {

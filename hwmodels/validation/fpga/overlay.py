@@ -10,6 +10,7 @@ operations that is left.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
@@ -20,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hwmodels.catalog import device
+from hwmodels.errors import SpecError
 from hwmodels.families.fpga.overlay import MODEL, core_dsps, overlay_resources
 from hwmodels.families.fpga.overlay_spec import OverlaySpec
 from hwmodels.fit import fit_knobs
@@ -99,7 +101,7 @@ class _Measured(NamedTuple):
 
 def overlay_scores(tables: ReferenceTables) -> list[Score]:
     """Scores of the overlay."""
-    return [*_resources(tables), *_latencies(tables)]
+    return [*_resources(tables), *_shipped(tables), *_latencies(tables)]
 
 
 def _resources(tables: ReferenceTables) -> list[Score]:
@@ -137,6 +139,28 @@ def _resources(tables: ReferenceTables) -> list[Score]:
             source.score(group, "max_error", values, stated, baselines={"mean": [np.mean(stated)] * len(stated)})
         )
     return found
+
+
+def _shipped(tables: ReferenceTables) -> list[Score]:
+    """One core on a Kria as an application of AMD's has it: a B3136 with its memories in URAMs."""
+    path = tables.path("fpga/misc_reference.json")
+    if path is None:
+        return []
+    try:
+        stated = json.loads(path.read_text(encoding="utf-8"))["kv260_dpu_b3136"]
+        published = {name: float(stated[name]) for name in ("lut", "dsp", "bram36", "uram")}
+    except (ValueError, KeyError, TypeError) as error:
+        raise SpecError(str(path), f"{type(error).__name__}: {error}", "the resources of kv260_dpu_b3136") from None
+    size = {"pixel_parallel": 8, "input_parallel": 14, "output_parallel": 14, "cores": 1}
+    spec = OverlaySpec.parse({**size, "feature_memory": "uram", "shell_luts": 1, "shell_bram18s": 1}, where="B3136")
+    use = overlay_resources(OverlaySpec.to_table([spec]))
+    own = {"lut": use.luts[0], "dsp": use.dsps[0], "bram36": use.bram18s[0] / 2, "uram": use.urams[0]}
+    unseen = Source("fpga_overlay", "kv260_dpu_b3136", 1, "nothing")
+    seen = unseen._replace(fitted_on="how many URAMs there are and how many BRAMs they leave come from this design")
+    return [
+        (seen if name in ("bram36", "uram") else unseen).score(name.upper(), "max_error", [own[name]], [value])
+        for name, value in published.items()
+    ]
 
 
 def _read(lines: Sequence[Mapping[str, str]]) -> list[_Measured]:

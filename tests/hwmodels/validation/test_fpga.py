@@ -11,12 +11,13 @@ from hwmodels.catalog import measured_errors
 from hwmodels.families.fpga.overlay_spec import OverlaySpec
 from hwmodels.validate import Score, open_tables, validate
 from hwmodels.validation.fpga.overlay import FITTED_KNOBS, fitted_constants
+from hwmodels.validation.fpga.tiled import searched_latencies
 
 pytestmark = pytest.mark.skipif(not os.environ.get("CODESIGN_REFERENCE"), reason="needs CODESIGN_REFERENCE")
 
 
-# An unknown walk; and LPDDR4 under an older runtime, nothing of it fitted: 21 % against 13 % of operations alone.
-_WORSE = ("shufflenet_v2_x1_0", "older runtime, Ultra96")
+# LPDDR4 under an older runtime, nothing of it fitted: 21 % against 13 % of operations alone.
+_WORSE = ("older runtime, Ultra96",)
 
 
 @cache
@@ -42,11 +43,28 @@ def test_the_design_that_was_built() -> None:
     assert one.value < one.baseline["compute alone"]
 
 
-def test_hotnas_is_followed_where_its_walk_is_known() -> None:
+def test_hotnas_is_followed_exactly_but_for_the_best_design_of_each_network() -> None:
     assert value("hotnas_fpga_dse", "alexnet", "exact_fraction") * 1057 == pytest.approx(1056)
-    for name, rank in (("mobilenet_v2", 0.95), ("mnasnet0_5", 0.99)):
-        assert value("hotnas_fpga_dse", name, "median_error") <= 2.5
-        assert value("hotnas_fpga_dse", name, "spearman") >= rank
+    for name in ("mobilenet_v2", "mnasnet0_5", "shufflenet_v2_x1_0"):
+        assert value("hotnas_fpga_dse", name, "exact_fraction") * 2817 == pytest.approx(2816)
+        assert value("hotnas_fpga_dse", name, "median_error") < 1e-9
+        assert value("hotnas_fpga_dse", name, "spearman") >= 0.995
+
+
+def test_chosen_designs_have_their_latencies_to_the_last_digit() -> None:
+    assert value("tile_model_reference", "chosen designs", "exact_fraction") == 1.0
+    assert scores()["tile_model_reference", "chosen designs", "max_error"].rows == 5
+
+
+def test_the_best_designs_of_hotnas_have_the_latencies_that_its_authors_list() -> None:
+    """[HotNAS] best of each network, ms; the table itself has other figures in these four rows."""
+    published = {"alexnet": 6.132, "mnasnet0_5": 24.886, "mobilenet_v2": 32.865, "shufflenet_v2_x1_0": 4.389}
+    lines = open_tables().rows("nas/hotnas_fpga_dse.csv.gz") or []
+    for name, best in published.items():
+        latency, stated = searched_latencies(name, [line for line in lines if line["net"] == name])
+        assert round(float(latency.min()), 3) == best
+        assert latency[-1] == latency.min()
+        assert stated[-1] > 1.5 * best
 
 
 def test_overlays_are_predicted_for_families_of_networks_that_were_left_out() -> None:
@@ -79,7 +97,7 @@ def test_streams_have_their_published_cycles_and_fill() -> None:
     assert all(one.value < 200 for one in surrogate)  # 200 % is what a zero scores
 
 
-def test_every_score_beats_its_baseline_but_for_two() -> None:
+def test_every_score_beats_its_baseline_but_for_one() -> None:
     for one in scores().values():
         for other in (one.baseline or {}).values():
             if one.metric in ("median_error", "max_error", "mape"):

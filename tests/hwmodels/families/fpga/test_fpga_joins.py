@@ -9,13 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from codesign.app.assemble import dataset_of, joint_space
+from codesign.app.config import load_config
 from codesign.benchmark.definition import benchmark
 from codesign.benchmark.score import Fronts
 from codesign.estimate.table import digits_cells
 from codesign.hardware_search.best import best_design
 from codesign.space.hardware import HardwareSpace
 from hwmodels.catalog import device
-from hwmodels.documents import read_yaml
 from hwmodels.evaluate import evaluate, evaluate_pairs
 from hwmodels.families.base import family
 from hwmodels.families.spec import numerics_of
@@ -92,11 +93,19 @@ def test_bits_change_accuracy_and_packing_on_the_front_of_all_pairs() -> None:
 
 
 def test_the_example_names_a_board_and_knobs_of_the_family() -> None:
-    path = Path(__file__).parents[4] / "examples" / "fpga_search.yaml"
-    hardware = read_yaml(path)["hardware"]
-    chip = device(hardware["device"])
-    assert chip.model is family("fpga")
-    assert HardwareSpace(chip.model, chip.spec, hardware["knobs"]).size == 2 * 5 * 5 * 3 * 3 * 3 * 3 * 3
+    config = load_config(Path(__file__).parents[4] / "examples" / "fpga_search.yaml")
+    space = joint_space(config, dataset_of(config.data))
+    assert space.hardware.model is family("fpga")
+    assert space.hardware.size == 2 * 5 * 5 * 3 * 3 * 3 * 3 * 3
+    pairs = space.sample(40, np.random.default_rng(0))
+    networks, designs = space.split(pairs)
+    table, place = space.architecture.lower(networks, COMPILED)
+    costs = evaluate_pairs(
+        space.hardware.model, table, space.hardware.table(designs), network=place, config=np.arange(len(pairs))
+    )
+    within = (costs.infeasible == 0) & (costs.columns["latency_s"] <= 100e-6)
+    assert within.any()
+    assert not within.all()
 
 
 def test_an_estimate_says_what_is_taken_of_the_board_and_what_binds(capsys: pytest.CaptureFixture[str]) -> None:

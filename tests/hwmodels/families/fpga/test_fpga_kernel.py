@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hwmodels.evaluate import evaluate
 from hwmodels.families.base import family
 from hwmodels.families.fpga import kernel
 from hwmodels.families.fpga.engine import engine_table
@@ -17,6 +18,7 @@ from hwmodels.families.fpga.spec import LOOP_ORDERS, FpgaSpec
 from hwmodels.families.kernel_parts import CONV
 from hwmodels.workload.ops import Conv2d, Kind, Linear, MatMul, Operator, Recurrent, Row, Shape
 from hwmodels.workload.table import Layers
+from hwmodels.workload.zoo import network
 
 MODEL = family("fpga")
 M = {name: index for index, name in enumerate(MODEL.layer_metrics)}
@@ -254,3 +256,39 @@ def test_published_cycles_are_exact_and_the_optimum_of_their_space(
     out, choice = np.zeros((len(grid), 1, len(M))), np.zeros((len(grid), 1), np.int16)
     kernel.all_pairs(Layers.of([one]), engines, out, choice)
     assert out[:, 0, M["compute_cycles"]].min() == published
+
+
+def test_no_network_beats_the_roofline_of_its_own_traffic() -> None:
+    """[Zhang'15] attainable = min(peak, MACs a byte x bandwidth): an upper bound of what a network reaches."""
+    for name in ("alexnet", "mobilenet_v2"):
+        for bandwidth in (1e9, 1e11):
+            report = evaluate(network(name), MODEL, FpgaSpec(dram_bytes_per_s=bandwidth))
+            fed = report.total("executed_macs") / report.total("dram_bytes") * bandwidth
+            attainable = min(report.total("peak_macs_per_s"), fed)
+            assert report.total("attainable_macs_per_s") == pytest.approx(attainable)
+            assert report.total("executed_macs") / report.total("latency_s") <= attainable
+
+
+# [HotNAS] designs that its search chose: (Tm, Tn, Tr, Tc, weight, input and output port), of the depthwise engine
+# (Tm, ports), and the latency of the convolutions in ms at 100 MHz as printed
+CHOSEN = (
+    ("alexnet", (70, 36, 64, 32, 18, 6, 2), (0, 1, 1, 1), 4.0483, 5e-5),
+    ("alexnet", (100, 25, 32, 32, 8, 2, 2), (0, 1, 1, 1), 6.132, 5e-4),
+    ("vgg11", (130, 19, 64, 64, 10, 6, 14), (0, 1, 1, 1), 42.96028571428571, 1e-12),
+    ("mobilenet_v2", (100, 23, 32, 32, 4, 6, 6), (192, 4, 6, 6), 32.865, 5e-4),
+)
+
+
+@pytest.mark.parametrize(("name", "dense", "depthwise", "published", "half_a_unit"), CHOSEN)
+def test_the_rules_of_hotnas_give_its_published_latencies(
+    name: str, dense: tuple[int, ...], depthwise: tuple[int, ...], published: float, half_a_unit: float
+) -> None:
+    knobs = dict(zip(("tile_m", "tile_n", "tile_rows", "tile_cols", "weight_port", "input_port", "output_port"), dense,
+                     strict=True))  # fmt: skip
+    names = ("depthwise_lanes", *(f"depthwise_{port}_port" for port in ("weight", "input", "output")))
+    knobs |= dict(zip(names, depthwise, strict=True)) | {"depthwise_rows": 32, "depthwise_cols": 32}
+    spec = FpgaSpec(rules="compat", clock_hz=1e8, **knobs)
+    convolutions = [layer for _, layer in network(name).rows() if layer.kind == Kind.CONV]
+    found = sum(costs(layer, spec)["latency_s"] for layer in convolutions) * 1e3
+    assert found == pytest.approx(published, abs=half_a_unit)
+    assert FpgaSpec().rules == "correct"
