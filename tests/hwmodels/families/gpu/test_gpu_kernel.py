@@ -445,8 +445,9 @@ def twin(row: Row, spec: GpuSpec) -> dict[str, float]:
     dim = share**spec.voltage_exponent
     host = spec.enqueue_s * work.kernels + (spec.product_enqueue_s if row.macs else 0.0)
     host += spec.copy_enqueue_s if row.kind == Kind.COPY else 0.0
+    kernels_s = at_full_clock(row, spec, work, share) + once
     return {
-        "kernels_s": at_full_clock(row, spec, work, share) + once, "host_s": host + once,
+        "kernels_s": kernels_s, "host_s": host + once, "longer_s": max(kernels_s, host + once),
         "dynamic_j": (mac_j + vector_j) * dim + cache_j + dram_j, "mac_j": mac_j * dim, "vector_j": vector_j * dim,
         "cache_j": cache_j, "dram_j": dram_j, "cache_bytes": work.cache_bytes, "dram_bytes": work.dram_bytes,
         "kernels": work.kernels, "executed_macs": work.macs, "dram_s": work.memory_s,
