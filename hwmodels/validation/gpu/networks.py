@@ -79,12 +79,8 @@ def machine(name: str, runtime: str) -> GpuSpec | None:
 def batched(counted: Counted, batch: int) -> Counted:
     """The same networks of convolutions and linear layers on so many items."""
     layers = counted.layers
-    is_product = np.isin(layers.kind, [Kind.CONV, Kind.CONV_TRANSPOSE, Kind.LINEAR])
-    grown = {
-        name: getattr(layers, name) * batch
-        for name in ("batch", "macs", "vector_ops", "input_elements", "output_elements")
-    }
-    return counted._replace(layers=layers._replace(**grown, m=np.where(is_product, layers.m * batch, layers.m)))
+    names = ("batch", "m", "macs", "vector_ops", "input_elements", "output_elements")
+    return counted._replace(layers=layers._replace(**{name: getattr(layers, name) * batch for name in names}))
 
 
 def written_out(counted: Counted) -> Counted:

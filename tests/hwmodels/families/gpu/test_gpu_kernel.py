@@ -49,7 +49,7 @@ SMALL = GpuSpec(
 )  # fmt: skip
 RULED = HOPPER.changed({"product_kernels": "vllm_fp8_sm90", "quantise_row_cycles": 1300.0, "context": "hot"})
 PHONE = SMALL.changed({
-    "channel_pack": 4, "fp16_macs_per_cycle": 256.0, "winograd_least_channels": 64, "winograd_least_tiles": 32,
+    "channel_pack": 4, "fp16_macs_per_cycle": 256.0, "winograd_least_channels": 128, "winograd_least_tiles": 32,
     "index_ops_per_cycle": 128.0, "depthwise_efficiency": 0.3, "depthwise_stream_efficiency": 0.5,
     "product_enqueue_s": 3e-6, "copy_enqueue_s": 5e-6,
 })  # fmt: skip
