@@ -84,7 +84,25 @@ def cpus(model: CostModel, rng: np.random.Generator) -> dict[str, Any]:
     }
 
 
-DRAWS = {"cpu": cpus, "crossbar": crossbars, "spatial": systolic_arrays}
+def gpus(model: CostModel, rng: np.random.Generator) -> dict[str, Any]:
+    """The knobs a search varies, drawn uniformly; on tensor units, and on vector units alone."""
+    columns = {
+        "sms": rng.integers(4, 145, CONFIGURATIONS),
+        "clock_hz": rng.uniform(5e8, 2.5e9, CONFIGURATIONS),
+        "l2_bytes": 2 ** rng.integers(19, 27, CONFIGURATIONS),
+        "l2_bytes_per_cycle": rng.uniform(256, 8192, CONFIGURATIONS),
+        "dram_bytes_per_s": rng.uniform(2e10, 4e12, CONFIGURATIONS),
+        "tdp_w": rng.uniform(100, 700, CONFIGURATIONS),
+    }
+    rates = [name for name in model.spec.knobs() if name.startswith("tensor_")]
+    vector = model.spec.model_validate({**dict.fromkeys(rates, 0.0), "int8_macs_per_cycle": 0.0})
+    return {
+        "gpu_tensor": model.spec.table_from(model.spec(), columns),
+        "gpu_vector": model.spec.table_from(vector, columns),
+    }
+
+
+DRAWS = {"cpu": cpus, "crossbar": crossbars, "gpu": gpus, "spatial": systolic_arrays}
 
 
 def measure(model: CostModel, layers: Layers, configs: Any, repeats: int) -> dict[str, float]:

@@ -6,6 +6,7 @@ threads has one tile of one part, and each multiprocessor works on one at a time
     t       = G ceil(m/a) ceil(n/b) s                                 blocks of threads
     w       = t / multiprocessors;  W = max(1, w + tail (ceil(w) - w))          waves
     cycles  = ((a b / (R e))^4 + (B (a + b) / (feed R))^4 + latency^4)^(1/4)    a step of the reduction
+              + 2 a b / (block lanes)     where fp8 operands have a scale for each block of k
     compute = (W k_s cycles + W' (start + a b / epilogue + split a b log2 s)) / clock
     cache   = t (a B_a + b B_b) k_s / (efficiency bytes a cycle clock)
     memory  = (misses of weights, inputs, outputs + what is read again) / (efficiency bandwidth)
@@ -170,12 +171,16 @@ def fill_plan(device: Any, tiles: Any, expert: bool, plan: Any) -> None:
         else:
             efficiency, latency = device.vector_mac_efficiency, device.vector_latency_cycles_per_k
             start, feed = device.vector_tile_overhead_cycles, device.vector_feed_bytes_per_mac
+        # A product of scales and a multiply-add an output and block of k, which no product hides: the sum waits for it.
+        scaled = 0.0
+        if which == TENSOR_FP8 and device.scaled_block_k > 0:
+            scaled = 2.0 / (device.scaled_block_k * device.fp32_macs_per_cycle)
         for i in range(len(tiles)):
             a, b = tiles[i, 0], tiles[i, 1]
             plan[which, i, 0] = plan[which, i, 1] = np.inf
             if rate > 0.0 and tiles[i, 2 if tensor else on_vectors] > 0.0:
                 mac, fed = a * b / (rate * efficiency), byte * (a + b) / (feed * rate)
-                plan[which, i, 0] = np.sqrt(np.sqrt(mac**4 + fed**4 + latency**4))
+                plan[which, i, 0] = np.sqrt(np.sqrt(mac**4 + fed**4 + latency**4)) + scaled * a * b
                 plan[which, i, 1] = start + a * b / device.epilogue_elements_per_cycle
 
 

@@ -301,6 +301,10 @@ class GpuSpec(Spec):
         0.0, "activations of an fp8 product are quantised by a kernel before it: cycles a row and multiprocessor; 0 "
         "is no such kernel", source=_DESIGN, unit="cycle", ge=0, le=1e6,
     )  # fmt: skip
+    scaled_block_k: int = knob(
+        0, "steps of k after which the sums of an fp8 product are scaled and added on vector units (128 where operands "
+        "have a scale a block); 0 is never", source=_DESIGN, ge=0, le=4096,
+    )  # fmt: skip
     allow_tf32: bool = knob(False, "products of float32 operands run in TF32 on tensor units", source=_DESIGN)
     layout: Literal["nchw", "nhwc"] = knob(
         "nhwc", "layout between layers: tensor units want nhwc, and nchw reorders input and output of a convolution on "

@@ -33,6 +33,8 @@ CONSTANTS = (
 )  # fmt: skip
 _SYSTEMS = ("h100_sxm", "l40s")
 _FORMATS = {"bfloat16": "bf16", "fp8_block": "fp8"}
+_SCALED_BLOCKS = {"bfloat16": 0, "fp8_block": 128}
+"""Steps of k with a scale of their own (vLLM, fused_moe.py: block_shape [128, 128])."""
 
 _WITHOUT_GATE = {(2688, 1856), (1024, 5120)}
 """(hidden, intermediate) sizes of networks whose experts have squared ReLUs and no gate: NVIDIA's Nemotron 3 models."""
@@ -81,7 +83,7 @@ def expert_cases(rows: Sequence[Mapping[str, str]], dtype: str) -> list[Case]:
             if row["system"] == system and row["moe_dtype"] == dtype and "triton_triton" in row["kernel_source"]
         ]
         split = [_rows_of(row, _FORMATS[dtype]) for row in some]
-        spec = gpu_spec(system)
+        spec = gpu_spec(system).changed({"scaled_block_k": _SCALED_BLOCKS[dtype]})
         parts = (
             part_of(spec.changed({"weight_copies": 1.5}), [first for first, _ in split]),
             part_of(spec.changed({"weight_copies": 3.0}), [second for _, second in split]),

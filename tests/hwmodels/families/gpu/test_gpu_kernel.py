@@ -54,7 +54,8 @@ PHONE = SMALL.changed({
     "product_enqueue_s": 3e-6, "copy_enqueue_s": 5e-6,
 })  # fmt: skip
 PACKED = GpuSpec(allow_tf32=True, layout="nchw", channel_pack=4, weight_copies=6)
-SPECS = (GpuSpec(), HOPPER, SMALL, RULED, PACKED, PHONE)
+BLOCKS = HOPPER.changed({"scaled_block_k": 128})
+SPECS = (GpuSpec(), HOPPER, SMALL, RULED, BLOCKS, PACKED, PHONE)
 
 
 @cache
@@ -191,7 +192,7 @@ def twin_product(
     distance: float, slow: float, most_split: float = inf, tile: tuple[int, int] | None = None,
 ) -> Twin:  # fmt: skip
     """The fastest of all tiles and splits."""
-    _, rate, byte, tensor = units(row, spec)
+    name, rate, byte, tensor = units(row, spec)
     expert = row.kind == Kind.LINEAR and row.groups > 1
     a_byte = stored(row.activation_bits)
     b_byte = a_byte if row.dynamic_operand else stored(row.weight_bits)
@@ -213,7 +214,10 @@ def twin_product(
         else:
             efficiency, latency = spec.vector_mac_efficiency, spec.vector_latency_cycles_per_k
             start, feed = spec.vector_tile_overhead_cycles, spec.vector_feed_bytes_per_mac
-        cycles = slow * norm(4, a * b / (rate * efficiency), byte * (a + b) / (feed * rate), latency)
+        cycles = norm(4, a * b / (rate * efficiency), byte * (a + b) / (feed * rate), latency)
+        if name.startswith("fp8") and spec.scaled_block_k:
+            cycles += 2 * a * b / (spec.scaled_block_k * spec.fp32_macs_per_cycle)
+        cycles *= slow
         start += a * b / spec.epilogue_elements_per_cycle
         rows, columns = ceil(m / a), ceil(n / b)
         blocks = g * rows * columns

@@ -20,7 +20,7 @@ from hwmodels.families.gpu.spec import GpuSpec
 from hwmodels.validation.gpu.attention import attention_row
 from hwmodels.validation.gpu.products import product_row
 from hwmodels.workload.graph import Builder
-from hwmodels.workload.ops import Attention, Constant, Precision, Row
+from hwmodels.workload.ops import Attention, Constant, Kind, Precision, Row
 from hwmodels.workload.rewrite import COMPILED, EAGER, Semantics, rewrite
 from hwmodels.workload.table import Layers, layer_table
 from hwmodels.workload.zoo import network
@@ -224,3 +224,19 @@ def test_a_cache_makes_attention_causal_and_counts_the_heads_that_share_it() -> 
         workload = rewrite(network(name), fused)
         found = {node.operator for node in workload if isinstance(node.operator, Attention)}
         assert {(one.query_heads, one.causal) for one in found} == {(heads, causal)}
+
+
+def test_query_heads_that_share_keys_stand_in_one_product() -> None:
+    fused = Semantics(drop_dead_branches=True, fuse_norm_activation=True, fuse_attention=True)
+    workload = rewrite(network("llama3_8b", input_shape=(16,)), fused)
+    found = [row for _, row in workload.rows() if row.kind == Kind.ATTENTION]
+    assert len(found) == 32
+    assert {(row.query_heads, row.causal, row.m, row.groups) for row in found} == {(4, 1, 64, 8)}
+
+
+def test_scales_a_block_cost_fp8_products_alone() -> None:
+    rows = tuple(product_row(8192, 8192, 8192, name) for name in ("fp8", "bf16"))
+    device = GpuSpec(tensor_fp8_macs_per_cycle=4096, tdp_w=UNLIMITED)
+    plain, scaled = cost_of(rows, [device, device.model_copy(update={"scaled_block_k": 128})])[:, :, M["kernels_s"]]
+    assert scaled[0] > 1.2 * plain[0]
+    assert scaled[1] == plain[1]
