@@ -12,6 +12,7 @@ its launch; where the power limit is met, the clock falls (`dimmed`)::
 
     kernels_s = sum of kernels (norm of compute, cache, memory + launch)
     host_s = kernels x enqueue + further time of products and of copies
+    longer_s = the longer of the two
 
 Eager or compiled, fused or not, dead branches kept or dropped is decided before, by rewriting the network.
 
@@ -86,6 +87,7 @@ class Cost(NamedTuple):
 
     kernels_s: float
     host_s: float
+    longer_s: float
     compute_s: float
     cache_s: float
     dram_s: float
@@ -601,7 +603,7 @@ def _clock_share(row: Any, work: _Work, device: Any) -> float:
 def _cost(row: Any, tables: Any, plans: Any, device: Any) -> tuple[int, Cost]:
     """(choice, cost) of one layer."""
     if row.macs == 0 and row.vector_ops == 0 and row.input_elements == 0 and row.output_elements == 0:  # nothing runs
-        nothing = Cost(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+        nothing = Cost(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
         return len(tables.tiles) + _STREAM, nothing
     work = _best(row, tables, plans, device)
     share = _clock_share(row, work, device)
@@ -619,8 +621,9 @@ def _cost(row: Any, tables: Any, plans: Any, device: Any) -> tuple[int, Cost]:
     dimmer = share**device.voltage_exponent if share < 1.0 else 1.0
     mac_j, vector_j = mac_j * dimmer, vector_j * dimmer
     return work.choice, Cost(
-        kernels_s, host_s, compute_s, cache_s, work.memory_s, overhead_s, mac_j + vector_j + cache_j + dram_j, mac_j,
-        vector_j, cache_j, dram_j, work.cache_bytes, work.dram_bytes, work.kernels, work.macs, work.workspace_bytes,
+        kernels_s, host_s, max(kernels_s, host_s), compute_s, cache_s, work.memory_s, overhead_s,
+        mac_j + vector_j + cache_j + dram_j, mac_j, vector_j, cache_j, dram_j, work.cache_bytes, work.dram_bytes,
+        work.kernels, work.macs, work.workspace_bytes,
     )  # fmt: skip
 
 

@@ -29,6 +29,7 @@ _ENERGY_TERMS = ("mac_j", "vector_j", "cache_j", "dram_j", "static_j")
 _MEANING = {
     "kernels_s": "time of the layer's kernels on the GPU, launches included",
     "host_s": "time of the host to start them",
+    "longer_s": "the longer of the two, layer by layer",
     "compute_s": "MACs and elementary operations, partial waves and starts of tiles included",
     "cache_s": "second cache",
     "dram_s": "memory",
@@ -73,9 +74,10 @@ def _config_metrics(table: GpuTable) -> dict[str, F64]:
 
 
 def _latency(metrics: Mapping[str, F64], knobs: Mapping[str, npt.NDArray[Any]]) -> F64:
-    """The longer of the GPU's and the host's time."""
+    """The longer of the GPU's and the host's time, or a share of what no queue between them would take."""
     longer: F64 = np.maximum(metrics["kernels_s"], metrics["host_s"])
-    return longer
+    queued: F64 = np.maximum(longer, metrics["longer_s"] * knobs["empty_queue"])
+    return queued
 
 
 def _static(metrics: Mapping[str, F64], knobs: Mapping[str, npt.NDArray[Any]]) -> F64:
@@ -116,7 +118,8 @@ MODEL = CostModel(
     meaning="multiprocessors with tensor units behind a second cache, under the runtime that executes the network",
     spec=GpuSpec,
     metrics=(
-        Metric("latency_s", "rule", "the longer of all kernels and all enqueues of the host"),
+        Metric("latency_s", "rule", "the longer of all kernels and all enqueues of the host, or a share of both by "
+               "turns"),
         Metric("energy_j", "rule", "sum of the energy terms"),
         Metric("static_j", "rule", "idle power times latency"),
         *(Metric(name, _REDUCTIONS[name], _MEANING[name]) for name in Cost._fields),  # type: ignore[arg-type]
@@ -138,7 +141,9 @@ MODEL = CostModel(
     static_energy="static_j",
     config_metrics=_config_metrics,
     derived={
-        "latency_s": PairRule(frozenset({"kernels_s", "host_s"}), _latency, monotone=True),
+        "latency_s": PairRule(
+            frozenset({"kernels_s", "host_s", "longer_s", "empty_queue"}), _latency, monotone=True
+        ),
         "static_j": PairRule(frozenset({"latency_s", "idle_w"}), _static, monotone=True),
         "energy_j": PairRule(frozenset({"dynamic_j", "static_j"}), _energy, monotone=True),
         "utilisation": PairRule(frozenset({"latency_s", "peak_macs_per_s", "executed_macs"}), _utilisation),

@@ -55,6 +55,9 @@ _REST_OF_PHONES = {
 }
 """What ships of the rest, as the phones' layers were fitted."""
 
+_EMPTY_QUEUE = 0.9
+"""Of steps of 0.05, the one that ranks titanx of fbnet5000_latency_ms best at batches of 32 and 64."""
+
 _AMP_ROWS = "every second family of networks of infer-amp-nhwc-pt240-cu124-rtx3090 of timm_throughput"
 _AMP_KERNELS = {
     "launch_cycles": 1530.0, "mac_efficiency": 1.0, "gather_efficiency": 1.0, "dram_efficiency": 0.97,
@@ -69,6 +72,7 @@ GPU_RUNTIMES: dict[str, GpuRuntime] = {
         "eager",
         {
             "layout": "nchw", "allow_tf32": False, "has_winograd": True, "context": "cold",
+            "empty_queue": _EMPTY_QUEUE,
             "enqueue_s": 20.69 * US, "product_enqueue_s": 71.02 * US, "invoke_s": 512 * US,
             "copy_enqueue_s": 62.1 * US,  # three more calls, as `enqueue_s`: view, transpose, copy, view
             "launch_cycles": 3170.0, "stream_efficiency": 0.856, "vector_efficiency": 0.816,
@@ -77,14 +81,14 @@ GPU_RUNTIMES: dict[str, GpuRuntime] = {
         },
         "PyTorch of 2020: every operator a call from Python, float32 in nchw, cuDNN's algorithms",
         "titanx of nb201_latency_ms (the host at batch 1 and 32, kernels at 32 and 256) and titan_xp of "
-        "ofa5000_latency_ms (kernels at 32 and 64)",
+        "ofa5000_latency_ms (kernels at 32 and 64); titanx of fbnet5000_latency_ms (`empty_queue`)",
     ),
     "torch": GpuRuntime(
         "eager",
         {
             # ASSUMED: 4 to 12 us a kernel from Python, 2 to 20 us more where cuDNN or cuBLAS are called
             "layout": "nhwc", "allow_tf32": True, "has_winograd": True, "context": "cold",
-            "enqueue_s": 7 * US, "product_enqueue_s": 8 * US, "invoke_s": 100 * US,
+            "enqueue_s": 7 * US, "product_enqueue_s": 8 * US, "invoke_s": 100 * US, "empty_queue": _EMPTY_QUEUE,
         },
         "PyTorch 2, eager, channels last under automatic mixed precision, TF32 where float32 is left",
         _NOTHING,
@@ -95,7 +99,7 @@ GPU_RUNTIMES: dict[str, GpuRuntime] = {
         {
             # ASSUMED: the host of a Jetson takes 30 to 100 us an operator, of which calls from Python are most
             "layout": "nchw", "allow_tf32": False, "has_winograd": True, "context": "cold",
-            "enqueue_s": 40 * US, "product_enqueue_s": 20 * US, "invoke_s": 300 * US,
+            "enqueue_s": 40 * US, "product_enqueue_s": 20 * US, "invoke_s": 300 * US, "empty_queue": _EMPTY_QUEUE,
         },
         "PyTorch 1 on a Jetson's own processor, float32",
         _NOTHING,
@@ -105,7 +109,8 @@ GPU_RUNTIMES: dict[str, GpuRuntime] = {
         {
             # ASSUMED: as `torch`, of the host
             "layout": "nhwc", "allow_tf32": True, "has_winograd": True, "context": "cold",
-            "enqueue_s": 7 * US, "product_enqueue_s": 8 * US, "invoke_s": 100 * US, **_AMP_KERNELS,
+            "enqueue_s": 7 * US, "product_enqueue_s": 8 * US, "invoke_s": 100 * US,
+            "empty_queue": _EMPTY_QUEUE, **_AMP_KERNELS,
         },
         "PyTorch 2, eager, channels last under automatic mixed precision, large batches",
         _AMP_ROWS,

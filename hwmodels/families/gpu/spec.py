@@ -273,6 +273,11 @@ class GpuSpec(Spec):
         "resolved before the run; in eager frameworks a channel shuffle is view, transpose, copy, view", unit="s",
         ge=0, plausible=(0.5 * US, 200 * US),
     )  # fmt: skip
+    empty_queue: float = knob(
+        0.0, "least share of the sum over layers of the longer of kernels and host: the queue between them is empty at "
+        "times", source="0: layers are alike or the queue is long, and the sums alone count", ge=0, le=1,
+        plausible=(0.5, 1.0),
+    )  # fmt: skip
     invoke_s: float = knob(
         10 * US, "once a network, beside its kernels: the call, the last synchronisation",
         source="ASSUMED: a graph launch and a synchronisation", unit="s", ge=0, plausible=(1 * US, 20_000 * US),

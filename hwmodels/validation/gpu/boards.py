@@ -16,13 +16,12 @@ import numpy as np
 import numpy.typing as npt
 
 from hwmodels.families.gpu.model import MODEL
-from hwmodels.families.gpu.runtimes import GPU_RUNTIMES
 from hwmodels.families.gpu.spec import GpuSpec
 from hwmodels.fit import slower
 from hwmodels.validate import ReferenceTables, Score, score
 from hwmodels.validation.cpu.block_tables import count_blocks, mobile_rows
 from hwmodels.validation.few_shot import fit_rows, predicted
-from hwmodels.validation.gpu.networks import Group, few_shot_of, frozen, machine, written_out
+from hwmodels.validation.gpu.networks import Group, few_shot_of, frozen, machine, numbers_of, written_out
 from hwmodels.validation.layer_lists import count_networks, rows_of
 from hwmodels.validation.spaces import Counted
 
@@ -60,7 +59,7 @@ def jetson_scores(tables: ReferenceTables) -> list[Score]:
             measured = np.array([float(row["mean_ms"]) * 1e-3 for row, _ in known])
             skipped = {"another device or size": len(rows) - len(told), "another operator": len(told) - len(known)}
             counted = written_out(count_blocks([block for _, block in known]))
-            fitted_on = f"torch_jetson runtime: {GPU_RUNTIMES['torch_jetson'].fitted_on}"
+            fitted_on = numbers_of("torch_jetson")
             assert spec is not None
             group = Group("mobile_op_lut", f"{device} {size}", spec, counted, measured, len(rows), skipped, fitted_on)
             found += frozen(group) + few_shot_of(group)[0]
@@ -155,8 +154,8 @@ def _by_device(
         Score(
             family="gpu", set="ncnn_latency_fp", group=group, protocol=f"few-shot-{_SHOTS}", rows=rows,
             rows_in_file=rows_in_file, metric="median_error", value=own, skipped=dict(skipped),
-            fitted_on=f"{_SHOTS} networks of the device, mean of {_DRAWS} draws; ncnn_vulkan runtime: "
-            f"{GPU_RUNTIMES['ncnn_vulkan'].fitted_on}",
+            fitted_on=f"{_SHOTS} networks of the device, mean of {_DRAWS} draws; "
+            f"{numbers_of('ncnn_vulkan')}",
             baseline={"MACs at the rate of the same networks": simple},
         )
         for group, (own, simple, rows) in {**groups, **errors}.items()

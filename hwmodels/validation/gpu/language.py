@@ -26,9 +26,8 @@ import numpy as np
 
 from hwmodels.evaluate import evaluate
 from hwmodels.families.gpu.model import MODEL
-from hwmodels.families.gpu.runtimes import GPU_RUNTIMES
 from hwmodels.validate import ReferenceTables, Score, score
-from hwmodels.validation.gpu.networks import machine
+from hwmodels.validation.gpu.networks import machine, numbers_of
 from hwmodels.workload.from_hf_config import from_hf_config
 from hwmodels.workload.graph import Input, Node, Workload
 from hwmodels.workload.ops import Activation, Elementwise, MatMul, Permute, Precision, Rearrange, Reshape, Softmax
@@ -79,7 +78,7 @@ def neusight_scores(tables: ReferenceTables) -> list[Score]:
         Score(
             family="gpu", set="neusight_e2e", group=group, protocol="frozen", rows=len(cases), rows_in_file=len(rows),
             metric=metric, value=score(metric, own, measured), skipped=dict(skipped),
-            fitted_on=f"products: see the family's README; torch runtime: {GPU_RUNTIMES['torch'].fitted_on}",
+            fitted_on=f"products: see the family's README; {numbers_of('torch')}",
             baseline={
                 name: score(metric, other[~np.isnan(other)], measured[~np.isnan(other)])
                 for name, other in (("roofline", roofline), ("NeuSight", peer)) if not np.isnan(other).all()

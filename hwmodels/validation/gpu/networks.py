@@ -24,13 +24,14 @@ from hwmodels.units import US
 from hwmodels.validate import MetricName, ReferenceTables, Score, score
 from hwmodels.validation.block_spaces import fbnet_space, ofa_space
 from hwmodels.validation.few_shot import Draws, few_shot, predicted
+from hwmodels.validation.gpu.protocols import VIEW
 from hwmodels.validation.spaces import Counted, nasbench201_space
 from hwmodels.workload.ops import Kind, Row
 from hwmodels.workload.ops.pointwise import ACTIVATION_OPS
 from hwmodels.workload.table import Layers
 
 __all__ = [
-    "HOST_KNOBS", "KERNEL_KNOBS", "Group", "baselines_of", "batched", "few_shot_of", "frozen", "machine",
+    "HOST_KNOBS", "KERNEL_KNOBS", "Group", "baselines_of", "batched", "few_shot_of", "frozen", "machine", "numbers_of",
     "space_scores", "written_out",
 ]  # fmt: skip
 
@@ -76,15 +77,16 @@ def machine(name: str, runtime: str) -> GpuSpec | None:
     return with_runtime(spec, runtime) if isinstance(spec, GpuSpec) else None
 
 
+def numbers_of(runtime: str) -> str:
+    """Where the numbers of a runtime come from, for a score's `fitted_on`."""
+    return f"{runtime} runtime: {GPU_RUNTIMES[runtime].fitted_on}; {VIEW}"
+
+
 def batched(counted: Counted, batch: int) -> Counted:
     """The same networks of convolutions and linear layers on so many items."""
     layers = counted.layers
-    is_product = np.isin(layers.kind, [Kind.CONV, Kind.CONV_TRANSPOSE, Kind.LINEAR])
-    grown = {
-        name: getattr(layers, name) * batch
-        for name in ("batch", "macs", "vector_ops", "input_elements", "output_elements")
-    }
-    return counted._replace(layers=layers._replace(**grown, m=np.where(is_product, layers.m * batch, layers.m)))
+    names = ("batch", "m", "macs", "vector_ops", "input_elements", "output_elements")
+    return counted._replace(layers=layers._replace(**{name: getattr(layers, name) * batch for name in names}))
 
 
 def written_out(counted: Counted) -> Counted:
@@ -213,7 +215,7 @@ def _groups(name: str, arrays: Mapping[str, npt.NDArray[Any]], lower: Callable[[
         networks = batched(counted, int(match[2]))
         yield Group(
             name, key, spec, Counted(networks.layers, networks.counts[kept]), measured[kept], kept.size,
-            {"not measured": int((~kept).sum())}, f"{_RUNTIME} runtime: {GPU_RUNTIMES[_RUNTIME].fitted_on}",
+            {"not measured": int((~kept).sum())}, numbers_of(_RUNTIME),
         )  # fmt: skip
 
 

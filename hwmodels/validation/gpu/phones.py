@@ -17,11 +17,10 @@ import numpy.typing as npt
 
 from hwmodels.compose import tensor_of
 from hwmodels.families.gpu.model import MODEL
-from hwmodels.families.gpu.runtimes import GPU_RUNTIMES
 from hwmodels.families.gpu.spec import GpuSpec
 from hwmodels.validate import ReferenceTables, Score, score
 from hwmodels.validation.few_shot import fit_rows, predicted
-from hwmodels.validation.gpu.networks import Group, baselines_of, few_shot_of, frozen, machine
+from hwmodels.validation.gpu.networks import Group, baselines_of, few_shot_of, frozen, machine, numbers_of
 from hwmodels.validation.layer_lists import count_networks
 from hwmodels.validation.spaces import Counted
 from hwmodels.workload.ops import Kind, Row
@@ -137,8 +136,7 @@ def _layer_scores(
 
 
 def _fitted_on(phone: str) -> str:
-    runtime = _PHONES[phone][1]
-    return f"{runtime} runtime: {GPU_RUNTIMES[runtime].fitted_on}"
+    return numbers_of(_PHONES[phone][1])
 
 
 def _at_best_rate(macs: F64, measured: F64) -> F64:

@@ -15,9 +15,8 @@ from itertools import combinations
 from hwmodels.catalog import device, device_names
 from hwmodels.evaluate import evaluate
 from hwmodels.executed_formats import as_stored
-from hwmodels.families.gpu.runtimes import GPU_RUNTIMES
 from hwmodels.validate import ReferenceTables, Score, score
-from hwmodels.validation.gpu.networks import machine
+from hwmodels.validation.gpu.networks import machine, numbers_of
 from hwmodels.workload.graph import Builder, Workload
 from hwmodels.workload.ops import Precision
 from hwmodels.workload.rewrite import RUNTIMES, rewrite
@@ -107,7 +106,7 @@ def _pairs(
 
 
 def _share(name: str, group: str, right: Sequence[float], by_macs: Sequence[float], rows: int, runtime: str) -> Score:
-    fitted_on = f"{runtime} runtime: {GPU_RUNTIMES[runtime].fitted_on}" if runtime else "see the CPU family"
+    fitted_on = numbers_of(runtime) if runtime else "see the CPU family"
     ones = [1.0] * len(right)
     return Score(
         family="gpu", set=name, group=group, protocol="frozen", rows=len(right), rows_in_file=rows,

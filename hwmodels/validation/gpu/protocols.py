@@ -12,7 +12,7 @@ from hwmodels.validate import MetricName, Score, score
 from hwmodels.validation.gpu.baselines import four_constants, macs_at_best_rate, roofline
 from hwmodels.validation.gpu.shared_fit import Case, Constants, fit_shared, seconds, with_constants
 
-__all__ = ["METRICS", "SHOTS", "Held", "few_shot", "held_scores", "leave_out", "mean_scores", "predict"]
+__all__ = ["METRICS", "SHOTS", "VIEW", "Held", "few_shot", "held_scores", "leave_out", "mean_scores", "predict"]
 
 F64 = npt.NDArray[np.float64]
 

@@ -19,9 +19,8 @@ from typing import NamedTuple
 import numpy as np
 
 from hwmodels.errors import SpecError
-from hwmodels.families.gpu.runtimes import GPU_RUNTIMES
 from hwmodels.validate import ReferenceTables, Score
-from hwmodels.validation.gpu.networks import Group, frozen, machine
+from hwmodels.validation.gpu.networks import Group, frozen, machine, numbers_of
 from hwmodels.validation.layer_lists import count_networks
 from hwmodels.workload.graph import Node, Workload
 from hwmodels.workload.ops import Activation, Elementwise, Norm, Precision, Row, View
@@ -131,7 +130,7 @@ def _scored(
     if len(kept) < 3:
         return []
     measured = np.array([batch / rate for _, _, batch, rate in kept])
-    fitted_on = f"{runtime} runtime: {GPU_RUNTIMES[runtime].fitted_on}"
+    fitted_on = numbers_of(runtime)
     spec = spec.changed({"layout": run.layout})
     return frozen(Group(name, group, spec, count_networks(lists), measured, rows_in_file, skipped, fitted_on))
 

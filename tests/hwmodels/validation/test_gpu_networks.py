@@ -64,11 +64,11 @@ def test_pointwise_chains_are_one_pass_and_what_others_read_stays() -> None:
     net = Builder("chain", (1, 8, 4, 4), precision=FULL)
     normed = net.add(Norm("batch"), net.add(Conv2d.square(8, 3), net.input))
     taken = net.add(Activation("relu"), normed)
-    summed = net.add(Elementwise("add"), net.add(Conv2d.square(8, 3), taken), taken)
-    found = joined_pointwise(net.finish(net.add(Activation("relu"), summed)))
+    product = net.add(Elementwise("mul"), net.add(Activation("sigmoid"), taken), taken)
+    found = joined_pointwise(net.finish(net.add(Activation("relu"), product)))
     ran = [row.kind for _, row in found.rows()]
-    # The norm joins the relu behind it; the relu has two readers; the sum has two inputs.
-    assert ran == [Kind.CONV, Kind.ACTIVATION, Kind.CONV, Kind.ELEMENTWISE, Kind.ACTIVATION]
+    # The norm joins the relu behind it, and the sigmoid the product; the relu has two readers, the product two inputs.
+    assert ran == [Kind.CONV, Kind.ACTIVATION, Kind.ELEMENTWISE, Kind.ACTIVATION]
     assert isinstance(found[normed].operator, View)
 
 

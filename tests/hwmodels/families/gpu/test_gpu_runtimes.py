@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 
+import numpy as np
 import pytest
 
 from hwmodels.catalog import device, devices_of
@@ -96,3 +97,17 @@ def test_a_recorded_graph_is_faster_than_eager_calls_and_never_below_its_kernels
     fast = evaluate(rewrite(workload, RUNTIMES["compiled"]), MODEL, recorded)
     assert fast.totals["latency_s"] < 0.5 * slow.totals["latency_s"]
     assert fast.totals["latency_s"] >= fast.layers["kernels_s"].max()
+
+
+def test_an_empty_queue_costs_a_share_of_both_by_turns() -> None:
+    """Long kernels first and short ones after: between the longer sum and the sum of the longer."""
+    workload = rewrite(network("mobilenet_v2", batch=8, precision=Precision(32, 32)), RUNTIMES["eager"])
+    spec = with_runtime(gpu("rtx_2080_ti"), "torch_2020")
+    latency = {}
+    for share in (0.0, 0.9, 1.0):
+        found = evaluate(workload, MODEL, spec.changed({"empty_queue": share}))
+        kernels, host = (found.layers[name] for name in ("kernels_s", "host_s"))
+        by_turns = float(np.maximum(kernels, host).sum())
+        latency[share] = found.totals["latency_s"]
+        assert latency[share] == pytest.approx(max(kernels.sum(), host.sum(), share * by_turns))
+    assert latency[0.0] < latency[0.9] < latency[1.0]
