@@ -66,7 +66,8 @@ class Score:
     baseline: Mapping[str, float] | None = None
 
     def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
+        # A Counter that is copied as a dataclass's field would count its items.
+        return {**asdict(self), "skipped": dict(self.skipped)}
 
 
 def score(

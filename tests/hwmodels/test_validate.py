@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -117,3 +118,9 @@ def test_a_folder_without_published_figures_has_no_scores(monkeypatch: pytest.Mo
     for place in ("hwmodels.families.none:NONE", "numpy.linalg:norm"):  # beside nothing, and in another package
         monkeypatch.setattr(base, "_BUILT_IN", {**base._BUILT_IN, "toy": place})
         assert validate(["toy"], reference=tmp_path) == []
+
+
+def test_what_was_skipped_is_counted_by_reason_in_the_record_too() -> None:
+    skipped = Counter({"not in the zoo": 3})
+    found = Score("gpu", "set", "all", "frozen", 1, 4, "bias", 0.0, skipped=skipped)
+    assert found.as_dict()["skipped"] == {"not in the zoo": 3}

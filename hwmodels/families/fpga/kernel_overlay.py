@@ -20,7 +20,17 @@ from typing import Any, NamedTuple
 
 from hwmodels.families.kernel_parts import CONV, NORM, POOL, ceil_div, entry, inner, records, source_stamp
 
-__all__ = ["CHOICES", "OverlayCost", "all_pairs", "listed_pairs"]
+__all__ = [
+    "CHOICES",
+    "DENSE",
+    "DEPTHWISE",
+    "FREE",
+    "HOST",
+    "OTHER",
+    "OverlayCost",
+    "all_pairs",
+    "listed_pairs",
+]
 
 _LINEAR, _ACTIVATION, _ELEMENTWISE, _RESAMPLE, _COPY, _CONV_TRANSPOSE = 1, 6, 7, 10, 11, 12
 """Codes of Kind; a test holds them to their definition."""

@@ -16,14 +16,14 @@ import numpy.typing as npt
 __all__ = ["LUTRAM_DEPTH", "bram18s_of", "lutram_luts", "urams_of"]
 
 I64 = npt.NDArray[np.int64]
-Column = npt.NDArray[Any] | int
+_Column = npt.NDArray[Any] | int
 
 _ASPECTS = ((1, 16384), (2, 8192), (4, 4096), (9, 2048), (18, 1024), (36, 512))
 LUTRAM_DEPTH = 64
 """ASSUMED, 32 to 128: memories up to this depth lie in LUTs."""
 
 
-def bram18s_of(width: Column, depth: Column) -> I64:
+def bram18s_of(width: _Column, depth: _Column) -> I64:
     """Blocks of one memory: the least of ceil(width / w) ceil(depth / d) over the aspect ratios; 0 where it is empty.
 
     >>> int(bram18s_of(32, 121)), int(bram18s_of(72, 1024)), int(bram18s_of(1, 20000))
@@ -34,13 +34,13 @@ def bram18s_of(width: Column, depth: Column) -> I64:
     return found
 
 
-def urams_of(width: Column, depth: Column) -> I64:
+def urams_of(width: _Column, depth: _Column) -> I64:
     """ceil(width / 72) ceil(depth / 4096)."""
     found: I64 = -(-np.asarray(width, np.int64) // 72) * -(-np.asarray(depth, np.int64) // 4096)
     return found
 
 
-def lutram_luts(width: Column, depth: Column) -> I64:
+def lutram_luts(width: _Column, depth: _Column) -> I64:
     """LUTs of a memory of at most `LUTRAM_DEPTH` words: four for each 6 bits of 32 words or 3 bits of 64.
 
     >>> int(lutram_luts(16, 9)), int(lutram_luts(16, 49))

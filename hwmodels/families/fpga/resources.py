@@ -16,12 +16,15 @@ import numpy.typing as npt
 from hwmodels.families.base import Metric, PairRule
 
 __all__ = [
+    "FFS_PER_LUT",
+    "FLOAT_FFS_PER_LUT",
     "INFEASIBLE",
     "REASONS",
     "RESOURCE_METRICS",
     "Use",
     "closing_clock_hz",
     "logic_j_per_cycle",
+    "node_scale",
     "resource_columns",
     "with_flip_flops",
 ]
