@@ -109,7 +109,7 @@ def _share(name: str, group: str, right: Sequence[float], by_macs: Sequence[floa
     fitted_on = numbers_of(runtime) if runtime else "see the CPU family"
     ones = [1.0] * len(right)
     return Score(
-        family="gpu", set=name, group=group, protocol="frozen", rows=len(right), rows_in_file=rows,
+        family="gpu", set=name, group=group, protocol="frozen", rows=min(len(right), rows), rows_in_file=rows,
         metric="exact_fraction", value=score("exact_fraction", right, ones), fitted_on=fitted_on,
         baseline={"MACs": score("exact_fraction", by_macs, ones)},
     )  # fmt: skip
