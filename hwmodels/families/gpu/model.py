@@ -1,7 +1,8 @@
 """The GPU family as the rest of the framework sees it: metrics, composition, limits, assumptions, references.
 
-Kernels run one after the other. A network takes the longer of all its kernels and of all the host's enqueues, which is
-a monotone rule of two sums, so that bounds of the sums are bounds of the latency. Layers are shown by their kernels.
+Kernels run one after the other. A network takes the longer of all its kernels and of all the host's enqueues, and at
+least a share of the longer of both layer by layer: a monotone rule of three sums, so that bounds of the sums are bounds
+of the latency. Layers are shown by their kernels.
 """
 
 from __future__ import annotations

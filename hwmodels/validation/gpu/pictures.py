@@ -9,6 +9,7 @@ published order; nothing is fitted to them.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
 from itertools import combinations
 
@@ -96,13 +97,14 @@ def _pairs(
     name: str, group: str, own: Sequence[float], published: Sequence[float], macs: Sequence[float], rows: int,
     runtime: str,
 ) -> Score:  # fmt: skip
-    """The share of pairs in the published order."""
+    """The share of pairs in the published order, of so many networks."""
 
     def right(values: Sequence[float]) -> list[float]:
         pairs = combinations(range(len(published)), 2)
         return [float((values[i] < values[j]) == (published[i] < published[j])) for i, j in pairs]
 
-    return _share(name, group, right(own), right(macs), rows, runtime)
+    found = _share(name, group, right(own), right(macs), rows, runtime)
+    return replace(found, rows=len(published))
 
 
 def _share(name: str, group: str, right: Sequence[float], by_macs: Sequence[float], rows: int, runtime: str) -> Score:
