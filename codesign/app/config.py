@@ -48,8 +48,10 @@ __all__ = [
 class DataConfig(Settings):
     """Images to train on."""
 
-    name: Literal["digits", "noisy-digits", "fashion-mnist", "cifar10"] = Field("digits", description="data set")
-    root: Path | None = Field(None, description="folder of its files; the digits need none")
+    name: Literal["cifar10", "cifar100", "digits", "fashion-mnist", "mnist5k", "noisy-digits"] = Field(
+        "digits", description="data set, see codesign.data.sources"
+    )
+    root: Path | None = Field(None, description="its folder or file; what comes with a package needs none")
 
 
 class HardwareConfig(Settings):
