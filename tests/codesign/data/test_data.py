@@ -10,10 +10,12 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from codesign.app.config import DataConfig
+from codesign.app.assemble import dataset_of
+from codesign.app.config import DataConfig, parse_config
 from codesign.data import Dataset, load
 from codesign.data.sources import SOURCES
 from hwmodels.errors import SpecError
+from tests.codesign.data.damage import refusal
 
 U8 = npt.NDArray[np.uint8]
 
@@ -193,15 +195,6 @@ def test_labels_outside_and_classes_without_images_are_refused(tmp_path: Path) -
             load("fashion-mnist", tmp_path)
 
 
-def refusal(name: str, root: Path) -> str:
-    """What is said of the files; nothing where they are images."""
-    try:
-        load(name, root)
-    except SpecError as error:
-        return str(error)
-    return ""
-
-
 @pytest.mark.parametrize("name", ["fashion-mnist", "fashion-mnist.gz", "cifar10-py", "cifar10-bin", "cifar100-py"])
 def test_damaged_files_are_one_line(tmp_path: Path, name: str) -> None:
     """Cuts and flipped bytes at random places: an error of ours that names the file, or images."""
@@ -251,3 +244,33 @@ def test_shipped_splits_are_frozen_to_the_bit(digits: Dataset) -> None:
     """Every published accuracy and every stored training hangs on these."""
     assert digits.fingerprint.startswith("db21c5d448e63693")
     assert load("noisy-digits").fingerprint.startswith("561e296b74e950fd")
+
+
+@pytest.mark.parametrize(
+    ("section", "words"),
+    [
+        ({"name": "mnist"}, "did you mean mnist5k"),
+        ({"nam": "digits"}, "did you mean name"),
+        ({"name": "folder", "sise": 8}, "did you mean size"),
+        ({"name": "folder", "size": 0}, "data.size: 0 is not >= 1"),
+    ],
+)
+def test_a_run_file_is_checked_key_by_key(section: dict[str, object], words: str) -> None:
+    with pytest.raises(SpecError, match=words):
+        parse_config({"architecture": "cell", "data": section})
+
+
+def test_a_key_of_another_source_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match=r"data: size: 8 is not a key of digits, which takes name$"):
+        load("digits", size=8)
+    with pytest.raises(SpecError, match="data: label: y is not a key of folder, which takes name, root, size, colour"):
+        load("folder", tmp_path, label="y")
+
+
+def test_keys_of_a_run_file_reach_the_reader(tmp_path: Path) -> None:
+    lines = [f"{i / 7},{-i},{'ab'[i % 2]}" for i in range(12)]
+    (tmp_path / "t.csv").write_text("\n".join(["u,v,kind", *lines]))
+    config = parse_config(
+        {"architecture": "cell", "data": {"name": "table", "root": str(tmp_path / "t.csv"), "label": "kind"}}
+    )
+    assert dataset_of(config.data).shape == (2, 1, 1)
