@@ -93,7 +93,7 @@ def test_functions_of_kernels_are_cached_with_the_stamp_of_their_sources_or_not_
 
 def test_torch_stays_in_network_estimate_data_and_strategies_with_an_inner_trainer() -> None:
     """A strategy that trains has torch in functions, so that naming another one does not load it."""
-    allowed = ("codesign/network/", "codesign/estimate/", "codesign/data.py", "codesign/strategy/")
+    allowed = ("codesign/network/", "codesign/estimate/", "codesign/data/", "codesign/strategy/")
     assert {name for name in importers("torch") if name.startswith("codesign/") and not name.startswith(allowed)} == (
         set()
     )

@@ -47,10 +47,15 @@ __all__ = [
 
 
 class DataConfig(Settings):
-    """Images to train on."""
+    """What to train on."""
 
-    name: Literal["digits", "noisy-digits", "fashion-mnist", "cifar10"] = Field("digits", description="data set")
-    root: Path | None = Field(None, description="folder of its files; the digits need none")
+    name: Literal[
+        "arrays", "cifar10", "cifar100", "digits", "fashion-mnist", "folder", "mnist5k", "noisy-digits", "table"
+    ] = Field("digits", description="data set, of a package, published files or own")
+    root: Path | None = Field(None, description="its folder or file; what comes with a package needs none")
+    size: int | None = Field(None, ge=1, le=1_024, description="of a folder: height and width in pixels; 32")
+    colour: bool | None = Field(None, description="of a folder: three channels, or one; three")
+    label: str | None = Field(None, description="of a table: the column of classes; label")
 
 
 class HardwareConfig(Settings):

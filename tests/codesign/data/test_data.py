@@ -4,13 +4,18 @@ import gzip
 import pickle
 import struct
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import numpy.typing as npt
 import pytest
 
+from codesign.app.assemble import dataset_of
+from codesign.app.config import DataConfig, parse_config
 from codesign.data import Dataset, load
+from codesign.data.sources import SOURCES
 from hwmodels.errors import SpecError
+from tests.codesign.data.damage import refusal
 
 U8 = npt.NDArray[np.uint8]
 
@@ -113,6 +118,32 @@ def test_fashion_mnist_is_read_from_idx_files(tmp_path: Path, suffix: str, custo
     np.testing.assert_array_equal(dataset.test.labels, labels)
 
 
+def write_cifar100(folder: Path, version: str) -> None:
+    """Coarse label first, fine label second; 200 and 100 images, each fine label equally often."""
+    folder.mkdir(parents=True)
+    for stem, count in (("train", 200), ("test", 100)):
+        images, coarse = tiny(count, 3072)
+        fine = (np.arange(count) * 7 % 100).astype(np.uint8)
+        if version == "binary":
+            rows = np.concatenate([coarse[:, None], fine[:, None], images], axis=1)
+            (folder / f"{stem}.bin").write_bytes(rows.tobytes())
+        else:
+            batch = {b"data": images, b"coarse_labels": coarse.tolist(), b"fine_labels": fine.tolist()}
+            (folder / stem).write_bytes(pickle.dumps(batch, protocol=2))
+
+
+def test_cifar100_has_its_fine_labels_in_both_versions(tmp_path: Path) -> None:
+    for version in ("python", "binary"):
+        write_cifar100(tmp_path / version / f"cifar-100-{version}", version)
+    read = [load("cifar100", tmp_path / version) for version in ("python", "binary")]
+    assert read[0].fingerprint == read[1].fingerprint
+    assert (read[0].shape, read[0].classes) == ((3, 32, 32), 100)
+    np.testing.assert_array_equal(read[0].test.labels, np.arange(100) * 7 % 100)
+    pixels, _ = tiny(100, 3072)
+    one = read[0].test.images[:, 1].ravel()
+    assert np.corrcoef(pixels.reshape(-1, 3, 32, 32)[:, 1].ravel(), one)[0, 1] == pytest.approx(1)
+
+
 def test_cifar_reads_the_same_from_both_versions(tmp_path: Path) -> None:
     for version, write in (("py", write_cifar_python), ("bin", write_cifar_binary)):
         (tmp_path / version).mkdir()
@@ -164,16 +195,7 @@ def test_labels_outside_and_classes_without_images_are_refused(tmp_path: Path) -
             load("fashion-mnist", tmp_path)
 
 
-def refusal(name: str, root: Path) -> str:
-    """What is said of the files; nothing where they are images."""
-    try:
-        load(name, root)
-    except SpecError as error:
-        return str(error)
-    return ""
-
-
-@pytest.mark.parametrize("name", ["fashion-mnist", "fashion-mnist.gz", "cifar10-py", "cifar10-bin"])
+@pytest.mark.parametrize("name", ["fashion-mnist", "fashion-mnist.gz", "cifar10-py", "cifar10-bin", "cifar100-py"])
 def test_damaged_files_are_one_line(tmp_path: Path, name: str) -> None:
     """Cuts and flipped bytes at random places: an error of ours that names the file, or images."""
     writers = {
@@ -181,8 +203,13 @@ def test_damaged_files_are_one_line(tmp_path: Path, name: str) -> None:
         "fashion-mnist.gz": lambda folder: write_fashion(folder, ".gz"),
         "cifar10-py": write_cifar_python,
         "cifar10-bin": write_cifar_binary,
+        "cifar100-py": lambda folder: write_cifar100(folder, "python"),
     }
-    customary = {"cifar10-py": "cifar-10-batches-py", "cifar10-bin": "cifar-10-batches-bin"}
+    customary = {
+        "cifar10-py": "cifar-10-batches-py",
+        "cifar10-bin": "cifar-10-batches-bin",
+        "cifar100-py": "cifar-100-python",
+    }
     folder = tmp_path / customary.get(name, "FashionMNIST/raw")
     folder.parent.mkdir(exist_ok=True)
     writers[name](folder)
@@ -197,7 +224,7 @@ def test_damaged_files_are_one_line(tmp_path: Path, name: str) -> None:
                 for at in generator.integers(0, min(len(content), 200), 4):
                     content[at] = int(generator.integers(256))
             path.write_bytes(bytes(content))
-            told = refusal(name[:13] if name.startswith("fashion") else "cifar10", tmp_path)
+            told = refusal(name[:13] if name.startswith("fashion") else name.partition("-")[0], tmp_path)
             assert "\n" not in told
             assert not told or str(folder) in told
         path.write_bytes(whole)
@@ -205,4 +232,45 @@ def test_damaged_files_are_one_line(tmp_path: Path, name: str) -> None:
 
 def test_unknown_name_finds_the_nearest() -> None:
     with pytest.raises(SpecError, match="did you mean cifar10"):
-        load("cifar")
+        load("cifar1")
+
+
+def test_a_run_file_names_exactly_the_sources() -> None:
+    assert set(get_args(DataConfig.model_fields["name"].annotation)) == set(SOURCES)
+    assert list(SOURCES) == sorted(SOURCES)
+
+
+def test_shipped_splits_are_frozen_to_the_bit(digits: Dataset) -> None:
+    """Every published accuracy and every stored training hangs on these."""
+    assert digits.fingerprint.startswith("db21c5d448e63693")
+    assert load("noisy-digits").fingerprint.startswith("561e296b74e950fd")
+
+
+@pytest.mark.parametrize(
+    ("section", "words"),
+    [
+        ({"name": "mnist"}, "did you mean mnist5k"),
+        ({"nam": "digits"}, "did you mean name"),
+        ({"name": "folder", "sise": 8}, "did you mean size"),
+        ({"name": "folder", "size": 0}, "data.size: 0 is not >= 1"),
+    ],
+)
+def test_a_run_file_is_checked_key_by_key(section: dict[str, object], words: str) -> None:
+    with pytest.raises(SpecError, match=words):
+        parse_config({"architecture": "cell", "data": section})
+
+
+def test_a_key_of_another_source_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SpecError, match=r"data: size: 8 is not a key of digits, which takes name$"):
+        load("digits", size=8)
+    with pytest.raises(SpecError, match="data: label: y is not a key of folder, which takes name, root, size, colour"):
+        load("folder", tmp_path, label="y")
+
+
+def test_keys_of_a_run_file_reach_the_reader(tmp_path: Path) -> None:
+    lines = [f"{i / 7},{-i},{'ab'[i % 2]}" for i in range(12)]
+    (tmp_path / "t.csv").write_text("\n".join(["u,v,kind", *lines]))
+    config = parse_config(
+        {"architecture": "cell", "data": {"name": "table", "root": str(tmp_path / "t.csv"), "label": "kind"}}
+    )
+    assert dataset_of(config.data).shape == (2, 1, 1)

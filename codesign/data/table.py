@@ -1,0 +1,81 @@
+"""One's own measurements as a CSV table: a column of classes, every other column a number.
+
+A row is an image of one pixel with a channel a feature, (features, 1, 1): each feature is standardised by itself, and a
+1x1 convolution on it is a dense layer, which the chains and one's own spaces have. 60, 20 and 20 % of each class are
+training, validation and test by the frozen seed.
+
+Not modelled: features that are no numbers, missing values, regression.
+"""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from codesign.data.base import FEWEST_SPLIT, Dataset, Options, check_labels, check_shape, split
+from codesign.data.files import content_of, given_root
+from hwmodels.errors import SpecError
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+__all__ = ["read_table"]
+
+_LABEL = "label"
+
+
+def read_table(name: str, options: Options) -> Dataset:
+    """The rows of a CSV file, packed by gzip where its name ends in .gz.
+
+    Raises
+    ------
+    SpecError : no CSV file, no such column of classes, a value that is no finite number, or too few rows of a class.
+    """
+    path = given_root(name, options.root, "a CSV file with a column of classes")
+    label = _LABEL if options.label is None else options.label
+    frame = _frame(str(path), content_of(path))
+    columns = [str(column) for column in frame.columns]
+    if label not in columns:
+        raise SpecError.unknown(f"{path}: data: label", label, columns)
+    if frame[label].isna().any():
+        row = int(np.flatnonzero(frame[label].isna())[0])
+        raise SpecError(f"{path}: {label}", f"row {row + 1}", "with a class")
+    names, labels = np.unique(frame[label].to_numpy().astype(str), return_inverse=True)
+    check_labels(path, labels, len(names), fewest=FEWEST_SPLIT)
+    features = frame.drop(columns=label)
+    check_shape(str(path), (len(features), features.shape[1], 1, 1))
+    for column in features.columns:
+        _check_column(str(path), features, str(column))
+    values = features.to_numpy(np.float64).astype(np.float32)[:, :, None, None]
+    return split(name, values, labels.astype(np.int64), len(names))
+
+
+def _frame(where: str, content: bytes) -> DataFrame:
+    import pandas
+
+    try:
+        frame = pandas.read_csv(io.BytesIO(content), low_memory=False, skipinitialspace=True)
+    except Exception as error:  # what is no table raises anything
+        raise SpecError(where, error, "a CSV table with a header") from None
+    if not isinstance(frame.index, pandas.RangeIndex):
+        raise SpecError(where, "a row", "as long as the header")
+    return frame
+
+
+def _check_column(where: str, features: DataFrame, column: str) -> None:
+    """Whether every value of a feature is a finite number in float32.
+
+    Raises
+    ------
+    SpecError : the first that is not, by its row.
+    """
+    import pandas
+
+    numbers = pandas.to_numeric(features[column], errors="coerce").to_numpy(np.float64)
+    with np.errstate(over="ignore"):
+        bad = np.flatnonzero(~np.isfinite(numbers.astype(np.float32)))
+    if features[column].dtype.kind not in "iuf" or bad.size:
+        row = int(bad[0]) if bad.size else 0
+        raise SpecError(f"{where}: {column}, row {row + 1}", features[column].iloc[row], "a finite number")
