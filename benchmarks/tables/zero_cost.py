@@ -18,7 +18,7 @@ from typing import NamedTuple, get_args
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import kendalltau, rankdata, spearmanr
+from scipy.stats import kendalltau, rankdata
 
 from codesign.data import load
 from codesign.estimate.table import DIGITS_CELLS, AccuracyTable, digits_cells
@@ -31,7 +31,7 @@ F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
 
 RESULT = Path(__file__).parents[1] / "results" / "zero_cost.md"
-ROUNDS = ((64, 3), (32, 1))  # images, seeds
+ROUNDS = ((64, 2), (32, 1))  # images, seeds
 DRAWS = 1000  # of the bootstrap
 BASELINES = ("parameters", "macs")
 _NOT_FINITE = -1.0  # a place below every `1 - error_of(score)`
@@ -51,32 +51,32 @@ class Interval(NamedTuple):
 def measure(table: AccuracyTable, rows: I64, images: int, seed: int) -> dict[str, F64]:
     """Every score of some networks of the table, (N,) each, and its milliseconds a network under `<score>_ms`."""
     space, data = DIGITS_CELLS.space(Precision(32, 32)), load(DIGITS_CELLS.dataset)
-    cells = [space.genotype_of(int(cell)) for cell in table.cells[rows]]
-    networks = [prune_dead_branches(space.workload(cell)) for cell in cells]
-    found: dict[str, F64] = {}
-    for name in get_args(ScoreName):
-        estimator = ZeroCost(data, name, images=images)
-        estimator.value(networks[0], seed)  # warms up
-        start = time.perf_counter()
-        found[name] = np.array([estimator.value(network, seed) for network in networks])
-        found[f"{name}_ms"] = np.array([1e3 * (time.perf_counter() - start) / len(networks)])
-        print(f"{images} images, seed {seed}: {name} {found[f'{name}_ms'][0]:.1f} ms a network", flush=True)
-    return found
+    estimators = [ZeroCost(data, name, images=images) for name in get_args(ScoreName)]
+    found = {estimator.score: np.full(len(rows), np.nan) for estimator in estimators}
+    seconds = dict.fromkeys(found, 0.0)
+    for i, cell in enumerate(table.cells[rows].tolist()):
+        network = prune_dead_branches(space.workload(space.genotype_of(cell)))
+        for estimator in estimators:
+            start = time.perf_counter()
+            found[estimator.score][i] = estimator.value(network, seed)
+            seconds[estimator.score] += time.perf_counter() - start
+        if i % 100 == 0:
+            print(f"{images} images, seed {seed}: {i} networks", flush=True)
+    return found | {f"{name}_ms": np.array([1e3 * spent / len(rows)]) for name, spent in seconds.items()}
 
 
 def all_scores(table: AccuracyTable, rows: I64, kept: Path | None) -> dict[str, F64]:
     """Scores of all rounds under ``<images>/<seed>/<score>``, measured or read."""
+    found: dict[str, F64] = {}
     if kept is not None and kept.exists():
         with np.load(kept, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
-    found = {
-        f"{images}/{seed}/{name}": values
-        for images, seeds in ROUNDS
-        for seed in range(seeds)
-        for name, values in measure(table, rows, images, seed).items()
-    }
-    if kept is not None:
-        np.savez_compressed(kept, **found)  # type: ignore[arg-type]
+            found = {name: archive[name] for name in archive.files}
+    for seed, images in sorted((seed, images) for images, seeds in ROUNDS for seed in range(seeds)):
+        if f"{images}/{seed}/zen" in found:
+            continue
+        found |= {f"{images}/{seed}/{name}": values for name, values in measure(table, rows, images, seed).items()}
+        if kept is not None:
+            np.savez_compressed(kept, **found)  # type: ignore[arg-type]
     return found
 
 
@@ -86,45 +86,43 @@ def ranking(scores: F64) -> F64:
 
 
 def spearman(a: F64, b: F64) -> float:
-    return float(spearmanr(a, b).statistic)
+    return float(np.corrcoef(rankdata(a), rankdata(b))[0, 1])
 
 
 def kendall(a: F64, b: F64) -> float:
     return float(kendalltau(a, b).statistic)
 
 
-def bootstrap(count: int, statistic: Callable[[I64], float]) -> Interval:
-    """A statistic of rows over draws of as many rows, with replacement; equal draws at every call."""
+def draws_of(count: int) -> list[I64]:
+    """Rows of all networks, then of each bootstrap draw; equal at every call."""
     rng = np.random.default_rng(0)
-    drawn = [statistic(rng.integers(count, size=count)) for _ in range(DRAWS)]
-    return Interval(statistic(np.arange(count)), *np.percentile(drawn, [2.5, 97.5]).tolist())
+    return [np.arange(count), *(rng.integers(count, size=count) for _ in range(DRAWS))]
 
 
-def correlations(scores: F64, accuracy: F64, baseline: F64) -> tuple[Interval, Interval, Interval]:
-    """Spearman, Kendall, and Spearman less that of the baseline on the same networks."""
-    count = len(accuracy)
-    return (
-        bootstrap(count, lambda rows: spearman(scores[rows], accuracy[rows])),
-        bootstrap(count, lambda rows: kendall(scores[rows], accuracy[rows])),
-        bootstrap(
-            count,
-            lambda rows: spearman(scores[rows], accuracy[rows]) - spearman(baseline[rows], accuracy[rows]),
-        ),
-    )
+def interval(values: F64) -> Interval:
+    """The statistic of all networks, with the percentiles of its draws."""
+    return Interval(float(values[0]), *np.percentile(values[1:], [2.5, 97.5]).tolist())
+
+
+def over_draws(statistic: Callable[[F64, F64], float], a: F64, b: F64) -> F64:
+    """A statistic of two columns, of all networks and of each draw, (1 + DRAWS,)."""
+    return np.array([statistic(a[rows], b[rows]) for rows in draws_of(len(a))])
 
 
 def lines_of(found: dict[str, F64], images: int, seeds: int, accuracy: F64) -> list[str]:
     """One line of the table a score, by falling Spearman correlation of the first seed."""
-    size = ranking(found[f"{images}/0/parameters"])
+    baseline = over_draws(spearman, ranking(found[f"{images}/0/parameters"]), accuracy)
     lines = []
     for name in get_args(ScoreName):
         ranks = [ranking(found[f"{images}/{seed}/{name}"]) for seed in range(seeds)]
-        own, tau, more = correlations(ranks[0], accuracy, size)
+        spearmans = over_draws(spearman, ranks[0], accuracy)
+        own, more = interval(spearmans), interval(spearmans - baseline)
+        tau = interval(over_draws(kendall, ranks[0], accuracy))
         mean = np.mean([rankdata(values) for values in ranks], axis=0)
-        several = f"{spearman(mean, accuracy):.2f} | {spearman(ranks[0], ranks[1]):.2f} |" if seeds > 1 else ""
+        several = f"{spearman(mean, accuracy):.2f} | {spearman(ranks[0], ranks[1]):.2f} | " if seeds > 1 else ""
         label = f"*{name}* (baseline)" if name in BASELINES else name
         lost = sum(int((~np.isfinite(found[f"{images}/{seed}/{name}"])).sum()) for seed in range(seeds))
-        line = f"| {label} | {own} | {tau} | {more} | {several} {lost} | {found[f'{images}/0/{name}_ms'][0]:.0f} |"
+        line = f"| {label} | {own} | {tau} | {more} | {several}{lost} | {found[f'{images}/0/{name}_ms'][0]:.0f} |"
         lines.append((own.value, line))
     return [line for _, line in sorted(lines, reverse=True)]
 
@@ -136,8 +134,8 @@ def trained_lines(table: AccuracyTable, rows: I64) -> list[str]:
     others = single[:, 1:].mean(axis=1)
     accuracy = table.accuracy(FLOAT)[rows]
     third = table.accuracy(Numerics(8, 8), fidelity=min(table.fidelities))[rows]
-    one = bootstrap(len(rows), lambda chosen: spearman(single[chosen, 0], others[chosen]))
-    low = bootstrap(len(rows), lambda chosen: spearman(third[chosen], accuracy[chosen]))
+    one = interval(over_draws(spearman, single[:, 0], others))
+    low = interval(over_draws(spearman, third, accuracy))
     return [
         f"- one full training against the mean of the two others: Spearman {one}",
         f"- a third of the epochs, 8 bits, mean of three seeds, against full float32 training: Spearman {low}",

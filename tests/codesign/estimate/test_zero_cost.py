@@ -127,6 +127,28 @@ def test_gradients_of_two_layers_add_up() -> None:
     assert score("snip", network) == pytest.approx(np.abs(FIRST * first).sum() + np.abs(SECOND * second).sum())
 
 
+def test_fisher_sums_a_channel_before_it_squares() -> None:
+    channels, rest = np.array([0.5, -1.5]), np.array([[1.0, -0.5], [0.75, 1.5], [-2.0, 0.25]])
+    net = Builder("pooled", (1, 1, 1, 2))
+    x = net.flatten(net.add(Pool2d("avg"), net.add(Conv2d.square(2, 1), net.input)))
+    network = to_module(net.finish(net.linear(x, 3, bias=False))).double()
+    with torch.no_grad():
+        for parameter, weight in zip(network.parameters(), (channels, rest), strict=True):
+            parameter.copy_(torch.from_numpy(weight).reshape(parameter.shape))
+    pooled = IMAGES.mean(axis=1)[:, None] * channels  # both pixels have half of the slope: sums are means
+    outputs = pooled @ rest.T
+    slope = (softmax(outputs) - np.eye(3)[LABELS]) / len(LABELS)
+    flows = [outputs * slope, pooled * (slope @ rest)]
+    assert score("fisher", network) == pytest.approx(sum((flow**2).mean(axis=0).sum() / 2 for flow in flows))
+
+
+def test_baselines_are_counts_of_the_network() -> None:
+    net = Builder("counted", (4, 1, 1, 3))
+    network = to_module(net.finish(net.linear(net.flatten(net.input), 5)))
+    assert score("parameters", network) == 3 * 5 + 5
+    assert score("macs", network) == 3 * 5
+
+
 def test_synflow_is_every_path_once_a_layer() -> None:
     paths = (np.abs(SECOND) @ np.abs(FIRST) @ np.ones(2)).sum()
     assert score("synflow", layers(FIRST, SECOND, rectify=True)) == pytest.approx(2 * paths)
@@ -185,19 +207,20 @@ def test_jacov_from_its_equation() -> None:
 @pytest.mark.parametrize("normalised", [False, True])
 def test_zen_from_its_equation(normalised: bool) -> None:
     net = Builder("features", (1, 2, 3, 3))
-    x = net.add(Conv2d.square(4, 1), net.input)
-    x = net.add(Norm("batch"), x) if normalised else x
+    x = net.add(Conv2d.square(4, 1, bias=True), net.input)
+    x = net.add(Activation("relu"), net.add(Norm("batch"), x) if normalised else x)
     workload = net.finish(net.linear(net.flatten(net.add(Pool2d("avg"), x)), 2))
     torch.manual_seed(7)
-    drawn, (first, step) = torch.randn(4, 2, 1, 1), (None, None)
+    drawn = torch.randn(4, 2, 1, 1)
     torch.randn(2, 4)  # of the classifier, which features do not see
     first, step = (torch.randn(5, 2, 3, 3) for _ in range(2))
 
     def features(images: torch.Tensor) -> F64:
         values = np.einsum("oi,bixy->boxy", drawn[:, :, 0, 0].double(), images.double())
-        if not normalised:
-            return values
-        return (values - values.mean((0, 2, 3), keepdims=True)) / np.sqrt(values.var((0, 2, 3), keepdims=True) + 1e-5)
+        if normalised:
+            values -= values.mean((0, 2, 3), keepdims=True)
+            values /= np.sqrt(values.var((0, 2, 3), keepdims=True) + 1e-5)
+        return np.maximum(values, 0)
 
     apart = np.linalg.norm((features(first + 0.01 * step) - features(first)).reshape(5, -1), axis=1).mean()
     raw = np.einsum("oi,bixy->boxy", drawn[:, :, 0, 0].double(), first.double())
