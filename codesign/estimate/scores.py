@@ -9,7 +9,7 @@ two or more axes (kernels and matrices, neither biases nor gains); g = dL/dW.
 Gates as of squeeze-and-excitation are part of the network that is scored; no score removes residual connections.
 float32, sums in float64; `synflow` is a product over all layers and is computed in float64.
 
-Not modelled: scores of published ensembles of scores, or those that need the labels of a trained network.
+Not modelled: ensembles of scores, several batches, scores of networks that are partly trained.
 """
 
 from __future__ import annotations
@@ -129,6 +129,9 @@ def jacov(network: Network, images: Tensor, labels: Tensor) -> float:
     """How little the network's slopes at different images resemble each other [Mellor et al., arXiv:2006.04647v1].
 
     score = -sum_i [log(v_i + k) + 1 / (v_i + k)],   v eigenvalues of corr(J),   J_b = d(sum of outputs)/d image_b
+
+    corr(J) of as many images as an image has values, or more, is singular: zero eigenvalues, -1/k each, then outweigh
+    the rest. Take fewer images. NaN where an image has no slope.
     """
     inputs = images.clone().requires_grad_()
     (jacobian,) = _gradients(network(inputs).sum(), [inputs])
@@ -157,8 +160,9 @@ def naswot(network: Network, images: Tensor, labels: Tensor) -> float:
     for source in sources:
         active = (values[source] > 0).flatten(1).double()
         kernel += active @ active.T + (1 - active) @ (1 - active).T
-    sign, logarithm = torch.linalg.slogdet(kernel)
-    return float(logarithm) if sign > 0 else -math.inf
+    if int(torch.linalg.matrix_rank(kernel, hermitian=True)) < len(kernel):  # rounding hides a determinant of zero
+        return -math.inf
+    return float(torch.linalg.slogdet(kernel)[1])
 
 
 def zen(network: Network, images: Tensor, labels: Tensor) -> float:
@@ -168,7 +172,8 @@ def zen(network: Network, images: Tensor, labels: Tensor) -> float:
 
     x, e ~ N(0, 1) of the images' shape and W ~ N(0, 1), biases 0, drawn from torch's global generator; f the features
     before the global pooling; k runs over batch norms, whose scaling the second term undoes. The publication scores
-    networks without residual connections; here they stay. Other normalisations stay and are not undone.
+    networks without residual connections; here they stay. Other normalisations stay and are not undone. The norm is the
+    publication's; its code sums magnitudes.
     """
     twin = deepcopy(network)
     with torch.no_grad():

@@ -174,6 +174,16 @@ def test_images_of_one_pattern_are_the_worst_for_naswot() -> None:
     assert score("naswot", network, np.array([[1.0, 1.0], [2.0, 0.5]])) == -math.inf
 
 
+def test_rounding_does_not_hide_that_two_images_have_one_pattern() -> None:
+    train = load("digits").train
+    images = torch.from_numpy(train.images[[*range(24), 0]])
+    torch.manual_seed(0)
+    network = to_module(chain(norm=False)).train()
+    found = [SCORES["naswot"](network, chosen, torch.zeros(len(chosen))) for chosen in (images, images[:-1])]
+    assert found[0] == -math.inf
+    assert math.isfinite(found[1])
+
+
 @given(SCALES, SCALES)
 def test_naswot_does_not_change_with_the_scale_of_a_rectified_layer(first: float, second: float) -> None:
     images = IMAGES[[0, 1, 2]]
