@@ -153,7 +153,8 @@ def report(table: AccuracyTable, rows: I64, found: dict[str, F64]) -> str:
         f"{DIGITS_CELLS.seeds} seeds ({100 * accuracy.min():.1f} to {100 * accuracy.max():.1f} %). Scores of untrained "
         "networks; nothing is fitted, no sign is turned. Larger is better throughout; equations and papers stand in "
         f"`codesign/estimate/scores.py`. Intervals: {DRAWS} bootstrap draws over networks. Milliseconds a network are "
-        "of a shared host, an order of magnitude and no more.\n",
+        "of a shared host, an order of magnitude and no more. An image has 64 values, so that `jacov` of 64 images is "
+        "that of a singular matrix (see its docstring); 32 images stand below for that reason.\n",
         "What trainings tell about the same accuracies:\n",
         *trained_lines(table, rows),
     ]
