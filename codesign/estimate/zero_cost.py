@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 __all__ = ["PLUGIN", "ScoreName", "ZeroCost", "ZeroCostSettings", "error_of"]
 
 ScoreName = Literal["fisher", "grad_norm", "grasp", "jacov", "macs", "naswot", "parameters", "snip", "synflow", "zen"]
-_LEAST = 1e-30  # magnitude below which scores are not told apart in ratio; ASSUMED, below any score of a real network
+_LEAST = 1e-30  # ASSUMED, plausible 1e-40 to 1e-15: below it scores are no longer told apart by their ratio
 _SPAN = float(np.logaddexp(0.0, math.log(sys.float_info.max) - math.log(_LEAST)))
 _CHECKED = 64  # networks of a space that are looked at before a run: all of a small one, else one of it
 
