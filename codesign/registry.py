@@ -213,6 +213,7 @@ ESTIMATORS = Registry(
         "published": "codesign.estimate.published:PLUGIN",
         "table": "codesign.estimate.table:PLUGIN",
         "training": "codesign.estimate.training:PLUGIN",
+        "zero_cost": "codesign.estimate.zero_cost:PLUGIN",
     },
 )
 EXECUTORS = Registry(
