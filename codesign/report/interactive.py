@@ -64,7 +64,10 @@ def accuracy_figure(summary: Summary, *, cost: str) -> go.Figure:
     judged_by = summary.judged_by
     if judged_by is None or not summary.evaluated:
         return _nothing(why_no_accuracy(summary))
-    scale, per_cent = scale_of(cost, _values(summary.evaluated, cost)), scale_of(judged_by, [])
+    scale, per_cent = (
+        scale_of(cost, _values(summary.evaluated, cost)),
+        scale_of(judged_by, _values(summary.evaluated, judged_by)),
+    )
     figure = go.Figure()
     line = best_so_far(summary, cost)
     figure.add_scatter(
@@ -166,13 +169,13 @@ def progress_figure(progress: Progress) -> go.Figure:
         line={"color": SECOND},
     )  # fmt: skip
     if progress.judged_by is not None:
-        name = f"best {title(progress.judged_by)}"
+        name, scale = f"best {title(progress.judged_by)}", scale_of(progress.judged_by, progress.accuracy)
         figure.add_scatter(
-            x=effort, y=100 * progress.accuracy, mode="lines+markers", name=f"{name} (right)", yaxis="y2",
+            x=effort, y=scale.apply(progress.accuracy), mode="lines+markers", name=f"{name} (right)", yaxis="y2",
             line={"color": ACCENT, "dash": "dash"}, marker={"symbol": "square"},
         )  # fmt: skip
         right = {"overlaying": "y", "side": "right", "showgrid": False, "automargin": True, "tickmode": "auto"}
-        figure.update_layout(yaxis2=right | {"title": {"text": f"{name} (%), higher is better"}})
+        figure.update_layout(yaxis2=right | {"title": {"text": f"best {axis_label(scale, 'higher')}"}})
     figure = _finished(figure, label, "hypervolume (% of box), higher is better")
     figure.update_xaxes(rangemode="tozero")
     return figure
@@ -184,8 +187,10 @@ def _evaluated(figure: go.Figure, summary: Summary, across: Scale, up: Scale, x:
         return
     pairs, marker = summary.evaluated, {"size": 8, "color": SECOND, "line": {"width": 0.5, "color": "white"}}
     if summary.judged_by is not None:
-        bar = {"title": {"text": f"{title(summary.judged_by)} (%)", "side": "right"}, "thickness": 10, "len": 0.8}
-        marker |= {"color": 100 * _values(pairs, summary.judged_by), "colorscale": SEQUENTIAL, "colorbar": bar}
+        judgement = _values(pairs, summary.judged_by)
+        scale = scale_of(summary.judged_by, judgement)
+        bar = {"title": {"text": scale.label, "side": "right"}, "thickness": 10, "len": 0.8}
+        marker |= {"color": scale.apply(judgement), "colorscale": SEQUENTIAL, "colorbar": bar}
     figure.add_scatter(
         x=across.apply(_values(pairs, x)), y=up.apply(_values(pairs, y)), mode="markers", name="evaluated",
         text=[_pair_text(pair) for pair in pairs], hovertemplate="%{text}<extra></extra>",

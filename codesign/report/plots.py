@@ -88,7 +88,7 @@ def plot_accuracy(summary: Summary, cloud: Cloud, ax: Axes | None = None) -> Axe
     if judged_by is None or not summary.evaluated:
         return _nothing(ax, why_no_accuracy(summary))
     scale = shared_scale(cost, [cloud.costs[cost], _costs(summary.evaluated, cost)])
-    per_cent = scale_of(judged_by, [])
+    per_cent = scale_of(judged_by, _costs(summary.evaluated, judged_by))
     _evaluated(summary, ax, scale, per_cent, cost, judged_by, coloured=False)
     line = best_so_far(summary, cost)
     if len(line):
@@ -218,8 +218,9 @@ def plot_progress(progress: Progress, ax: Axes | None = None) -> Axes:
     ax.set_ylabel("hypervolume (% of box), higher is better", color=SECOND)
     if progress.judged_by is not None:
         right = ax.twinx()
-        right.plot(effort, 100 * progress.accuracy, "s--", color=ACCENT, ms=4)
-        right.set_ylabel(f"best {title(progress.judged_by)} (%), higher is better", color=ACCENT)
+        scale = scale_of(progress.judged_by, progress.accuracy)
+        right.plot(effort, scale.apply(progress.accuracy), "s--", color=ACCENT, ms=4)
+        right.set_ylabel(f"best {axis_label(scale, 'higher')}", color=ACCENT)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     return ax
 
@@ -284,15 +285,16 @@ def _evaluated(summary: Summary, ax: Axes, across: Scale, up: Scale, x: str, y: 
         return
     judged_by = summary.judged_by
     coloured = coloured and judged_by is not None
-    accuracy = 100 * _costs(summary.evaluated, judged_by or "accuracy")
+    judgement = _costs(summary.evaluated, judged_by or "accuracy")
+    scale = scale_of(judged_by or "accuracy", judgement)
     drawn = ax.scatter(
         across.apply(_costs(summary.evaluated, x)), up.apply(_costs(summary.evaluated, y)), s=26,
-        c=accuracy if coloured else SECOND, cmap=SEQUENTIAL if coloured else None, edgecolors="white",
+        c=scale.apply(judgement) if coloured else SECOND, cmap=SEQUENTIAL if coloured else None, edgecolors="white",
         linewidths=0.4, zorder=3, label="evaluated",
     )  # fmt: skip
     if coloured and (figure := ax.get_figure()) is not None:
         split = "validation " if judged_by == "accuracy" else ""
-        figure.colorbar(drawn, ax=ax, label=f"{split}{title(judged_by or '')} (%), higher is better")
+        figure.colorbar(drawn, ax=ax, label=f"{split}{axis_label(scale, 'higher')}")
     ax.scatter(
         across.apply(_costs(summary.front, x)), up.apply(_costs(summary.front, y)), s=60, facecolors="none",
         edgecolors=ACCENT, linewidths=1.2, zorder=4, label="front (all objectives)",

@@ -319,11 +319,13 @@ def _progress(archive: Archive, ledgers: Sequence[Ledger], reference: F64) -> Pr
     members = archive.feasible()
     told = np.array([member.generation for member in members], np.int64)
     points = _positive_points(archive, members) / reference
+    judged_by = _judged_by(archive)
+    values = np.array([member.estimate.metrics.get(judged_by or "", 1.0 - member.estimate.error) for member in members])
     accuracy, volume = np.full(len(ledgers), np.nan), np.zeros(len(ledgers))
     for generation in range(len(ledgers)):
         known = points[told <= generation]
         if len(known):
-            accuracy[generation] = 1.0 - known[:, 0].min()
+            accuracy[generation] = values[told <= generation].max()
             volume[generation] = hypervolume(known[non_dominated(known)], np.ones(points.shape[1]))
     trainings = np.cumsum([ledger.trained for ledger in ledgers], dtype=np.int64)
-    return Progress(trainings, accuracy, volume, _judged_by(archive))
+    return Progress(trainings, accuracy, volume, judged_by)

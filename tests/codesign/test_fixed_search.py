@@ -97,6 +97,7 @@ def test_published_accuracies_judge_built_in_networks(tmp_path: Path) -> None:
         assert pair.objectives["published_top1"] == known.top1_percent / 100
         assert "accuracy" not in pair.objectives
     assert max(found.front, key=lambda pair: pair.value("published_top1")).architecture == "resnet50"
+    assert found.progress.accuracy[-1] == max(pair.value("published_top1") for pair in found.evaluated)
     files = write_report(read_report(tmp_path / "run"), tmp_path / "run")
     assert "published top-1 (%)" in next(path for path in files if path.name == "pareto.csv").read_text()
 
