@@ -130,7 +130,7 @@ def test_networks_across_devices(run, tmp_path):
         (("measure", "resnet81", "-o", "a.csv"), "resnet8?"),
         (("measure", "lenet5", "--threads", "one", "-o", "a.csv"), "--threads"),
         (("measure", "lenet5", "--runtime", "jit", "-o", "a.csv"), "--runtime"),
-        (("measure", "shufflenet_v2_x1_0", "-o", "a.csv"), "Rearrange"),
+        (("measure", "unet_padded", "-o", "a.csv"), "channel shuffle"),
         (("measure", "lenet5", "--accelerator", "tpu", "-o", "a.csv"), "accelerator"),
         (("measure", "lenet5", "-o", "there.csv"), "new file"),
         (("calibrate", "gone.csv", "--like", "isaac", "-o", "a.yaml"), "gone.csv"),
