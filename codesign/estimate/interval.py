@@ -19,6 +19,8 @@ def wilson(share: float, images: int) -> tuple[float, float]:
 
         (p + z^2 / 2n +- z sqrt(p (1 - p) / n + z^2 / 4n^2)) / (1 + z^2 / n)
 
+    The lower end is computed as p^2 / (p + z^2 / 2n + z sqrt(...)), its equal without a difference of near numbers.
+
     >>> [round(end, 4) for end in wilson(0.9, 100)]
     [0.8256, 0.9448]
     """
@@ -27,4 +29,4 @@ def wilson(share: float, images: int) -> tuple[float, float]:
     square = _Z * _Z / images
     middle = share + square / 2
     half = sqrt(square * share * (1 - share) + square * square / 4)
-    return max((middle - half) / (1 + square), 0.0), min((middle + half) / (1 + square), 1.0)
+    return share * share / (middle + half), min((middle + half) / (1 + square), 1.0)

@@ -33,8 +33,14 @@ def test_ends_solve_the_equation_of_the_score(images: int, share: float) -> None
     assert 0 <= low <= share + 1e-12
     assert share - 1e-12 <= high <= 1
     for end in (low, high):
-        deviation = 1.959963984540054 * math.sqrt(end * (1 - end) / images)
-        assert abs(share - end) == pytest.approx(deviation, abs=1e-9)
+        variance = 1.959963984540054**2 * end * (1 - end) / images
+        # Squared: near 1 an end holds 1 - end to 1e-16, whose root would be 1e-8.
+        assert (share - end) ** 2 == pytest.approx(variance, rel=1e-9, abs=1e-14)
+
+
+def test_the_lower_end_keeps_its_digits_near_nothing() -> None:
+    """The smaller root of (p - x)^2 = z^2 x (1 - x) / n is p^2 n / z^2 where p is small."""
+    assert wilson(1e-9, 1)[0] == pytest.approx(1e-18 / 1.959963984540054**2, rel=1e-6)
 
 
 def test_an_unknown_number_of_images_has_no_interval() -> None:
