@@ -115,6 +115,27 @@ def report(folder: Annotated[Path, typer.Argument(help="Folder of a run.")], as_
     _report(RunStore.open(folder, tolerant=True), as_json=as_json)
 
 
+@app.command()
+def export(
+    folder: Annotated[Path, typer.Argument(help="Folder of a run.")],
+    output: Output,
+    pair: Annotated[int | None, typer.Option(help="Row of the front, from 1; by default its knee.", min=1)] = None,
+    as_json: Json = False,
+) -> None:
+    """Write one pair of a front as files: weights, ONNX, device, and a script that scores them."""
+    from codesign.app.export import export_pair
+
+    written = export_pair(folder, pair, output)
+    if as_json:
+        return print_json(written.record)
+    from codesign.report.scale import spoken
+
+    record = written.record
+    shown = ", ".join(spoken(name, value) for name, value in {**record["metrics"], **record["costs"]}.items() if value)
+    print(f"exported: {shown}")
+    print(f"{output / 'score.py'} loads the network and scores it again")
+
+
 def _run(run: Run, *, as_json: bool) -> None:
     from codesign.executor.base import WorkerLost
 
