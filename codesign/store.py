@@ -192,6 +192,13 @@ class RunStore:
         self._execute("INSERT OR REPLACE INTO estimates VALUES (?, ?)", (key, json.dumps(asdict(estimate))))
         self._execute("PRAGMA synchronous=FULL")
 
+    def seconds(self) -> tuple[float, float]:
+        """Core-seconds that all trainings took, and all evaluations of what was trained or found."""
+        trainings = sum(self._read("SELECT seconds FROM weights", lambda row: max(float(row[0]), 0.0)))
+        # The estimate that trains tells the time of both.
+        estimates = sum(self._read("SELECT record FROM estimates", lambda row: estimate_of(row[0]).seconds))
+        return trainings, max(estimates - trainings, 0.0)
+
     # Blobs: durable at once under the hash of their content, so that none ever changes.
 
     def keep(self, payload: bytes) -> str:

@@ -12,6 +12,7 @@ from codesign.data import Dataset
 from codesign.estimate.base import Estimator, effort_of
 from codesign.executor.base import Executor
 from codesign.objectives import Limit, limits_of, objectives_of
+from codesign.report.search_cost import check_host
 from codesign.space.architecture import ArchitectureSpace
 from codesign.space.hardware import HardwareSpace
 from codesign.space.joint import JointSpace
@@ -61,6 +62,8 @@ def joint_space(config: RunConfig, data: Dataset) -> JointSpace:
     """
     hardware = hardware_space(config.hardware, rate_hz=config.rate_hz)
     check_metrics(config, hardware.model)
+    if config.host is not None:
+        check_host(config.host)
     networks: ArchitectureSpace = config.architecture.make(data)
     specs = list(hardware.bases.values())
     if config.mixed_bits is not None:

@@ -104,6 +104,7 @@ class RunConfig(Settings):
     architecture: PluginSection
     mixed_bits: MixedBits | None = Field(None, description="bits of layers as decisions of the search, over any space")
     hardware: HardwareConfig | None = Field(None, description="device and knobs; none searches networks alone")
+    host: str | None = Field(None, description="device of the family cpu that this runs on: the energy of the search")
     runtime: Literal["compiled", "eager"] = Field("compiled", description="dead branches and fusion, see rewrite")
     batch: int = Field(1, ge=1, le=1_000_000, description="items a batch, for the costs")
     rate_hz: float | None = Field(

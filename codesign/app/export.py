@@ -18,7 +18,6 @@ accuracy was measured at.
 from __future__ import annotations
 
 import json
-import warnings
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -39,7 +38,7 @@ from codesign.two_level.slow import AccuracyClass, SlowLevel
 from hwmodels.catalog import device, device_template
 from hwmodels.documents import read_text
 from hwmodels.errors import SpecError
-from hwmodels.files import finite_or_null, make_folder, strict_json, write_text, write_whole
+from hwmodels.files import finite_or_null, make_folder, strict_json, write_text
 from hwmodels.numerics import Numerics
 
 if TYPE_CHECKING:
@@ -47,6 +46,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Export", "Score", "export_pair", "open_export", "score_export"]
 
+_STATE = "state.pt"
 _SCRIPT = '''"""Load the exported network and score it as the search did: the metrics equal those of pair.json."""
 
 from pathlib import Path
@@ -88,23 +88,7 @@ class Export(NamedTuple):
         """The trained network as a torch module, in evaluation mode."""
         from codesign.estimate.train import restore
 
-        return restore(self.meaning.request.workload, self.state())
-
-    def state(self) -> dict[str, Any]:
-        """Parameters and statistics as arrays, by the names of `codesign.network.module.Network`.
-
-        Raises
-        ------
-        SpecError : no file there, or none of torch.
-        """
-        import torch
-
-        path = self.folder / "state.pt"
-        try:
-            found = torch.load(path, weights_only=True)
-        except Exception as error:  # torch says what is wrong with a file in many ways
-            raise SpecError(str(path), "the weights", "a state_dict", str(error).splitlines()[0]) from None
-        return {name: tensor.numpy() for name, tensor in found.items()}
+        return restore(self.meaning.request.workload, _state(self.folder))
 
 
 def export_pair(run: Path, number: int | None, output: Path) -> Export:
@@ -176,7 +160,7 @@ def score_export(folder: Path) -> Score:
 
     request, estimator = export.meaning.request, export.meaning.estimator
     weights = MemoryWeights()
-    weights.put(estimator.training_key(request), pack(export.state()), 0.0)
+    weights.put(estimator.training_key(request), pack(_state(folder)), 0.0)
     estimator.weights = weights  # type: ignore[assignment]
     ((_, estimate),) = estimator.estimate([request])  # type: ignore[attr-defined]
     return Score(estimate.metrics, export.record["metrics"])
@@ -242,34 +226,23 @@ def _record(manifest: Mapping[str, Any], pair: EvaluatedPair, estimate: Estimate
 
 
 def _write(export: Export, config: RunConfig, payload: bytes) -> None:
-    import torch
-
     from codesign.estimate.train import restore, unpack
+    from codesign.network.files import write_onnx, write_state
 
-    folder, request = export.folder, export.meaning.request
-    network = restore(request.workload, unpack(payload))
-    write_whole(folder / "state.pt", lambda part: torch.save(network.state_dict(), part))
-    write_whole(folder / "network.onnx", lambda part: _write_onnx(network, part))
+    folder = export.folder
+    network = restore(export.meaning.request.workload, unpack(payload))
+    write_state(network, folder / _STATE)
+    write_onnx(network, folder / "network.onnx")
     if config.hardware is not None:
         write_text(folder / "device.yaml", _device(export))
     write_text(folder / "score.py", _SCRIPT)
     write_text(folder / "pair.json", strict_json(export.record) + "\n")
 
 
-def _write_onnx(network: Network, path: Path) -> None:
-    """The network as an ONNX file, its batch size free."""
-    import torch
+def _state(folder: Path) -> Mapping[str, Any]:
+    from codesign.network.files import read_state
 
-    shapes = network.workload.input_shapes
-    names = [f"input{i}" if i else "input" for i in range(len(shapes))]
-    examples = tuple(torch.zeros((2, *shape[1:])) for shape in shapes)
-    with warnings.catch_warnings():
-        # The exporter that needs no further package is the older one, and says so.
-        warnings.simplefilter("ignore")
-        torch.onnx.export(
-            network, examples, path, dynamo=False, input_names=names, output_names=["output"],
-            dynamic_axes={name: {0: "batch"} for name in (*names, "output")},
-        )  # fmt: skip
+    return read_state(folder / _STATE)
 
 
 def _device(export: Export) -> str:

@@ -234,6 +234,8 @@ def _print_summary(summary: Summary, page: Path) -> None:
         print(f"false prunes of the guess by capacity: {rate}")
     judged = f"trained {ledger.trained} networks, {ledger.estimates} accuracies" if summary.judged_by else "costs alone"
     print(f"{judged}; {seconds}")
+    if summary.cost is not None:
+        print(f"the search took {summary.cost}")
     for sentence in summary.shortfall:
         print(sentence)
     print(f"front of {len(summary.front)} pairs; results in {page}")

@@ -241,7 +241,9 @@ def _ledger(report: Report) -> str:
 
     text = "From all considered pairs down to the evaluated ones; each grey step is a reason to drop a pair."
     figure = _figure("plot-ledger", ledger_figure(report.summary.ledger), text)
-    return f'{figure}<div class="scroll">{ledger_table(report.summary).html()}</div>'
+    cost = report.summary.cost
+    took = "" if cost is None else f"<p>The search took {escape(str(cost).replace('`', ''))}.</p>"
+    return f'{figure}{took}<div class="scroll">{ledger_table(report.summary).html()}</div>'
 
 
 def _knee(design: Design | None) -> str:

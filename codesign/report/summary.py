@@ -24,6 +24,7 @@ from codesign.estimate.base import Estimate
 from codesign.estimate.interval import wilson
 from codesign.objectives import Limit, limits_of, positive
 from codesign.pareto import hypervolume, knee, non_dominated
+from codesign.report.search_cost import SearchCost, search_cost
 from codesign.space.joint import JointSpace
 from codesign.store import RunStore, checked_manifest
 from codesign.two_level.archive import Archive, Member
@@ -101,7 +102,7 @@ class Summary:
     knee : position in `front`, None where it is empty. reference : objective -> reference value of the hypervolume.
     shortfall : sentences that say how far off the nearest pairs are, where the front is empty.
     judged_by : the metric that is better the larger it is and stands for the error: accuracy, or what the estimator has
-    in its place; None where pairs are compared by their costs alone.
+    in its place; None where pairs are compared by their costs alone. cost : what the search itself took.
     """
 
     ledger: Ledger
@@ -115,6 +116,7 @@ class Summary:
     progress: Progress
     shortfall: tuple[str, ...] = ()
     judged_by: str | None = "accuracy"
+    cost: SearchCost | None = None
 
     @property
     def knee_pair(self) -> Pair | None:
@@ -162,6 +164,7 @@ class Summary:
             "front": [pair.as_dict() for pair in self.front],
             "knee": self.knee,
             "shortfall": list(self.shortfall),
+            "search_cost": None if self.cost is None else self.cost.as_dict(),
         }
 
 
@@ -204,6 +207,7 @@ def summarise(source: RunStore | Path, *, space: JointSpace | None = None) -> Su
         progress=_progress(archive, ledgers, reference),
         shortfall=() if front or not ledgers else _shortfall(store, config, space, archive),
         judged_by=_judged_by(archive),
+        cost=search_cost(store, Ledger.total(ledgers), config.host),
     )
 
 
