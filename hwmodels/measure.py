@@ -8,6 +8,9 @@ A layer in a `hot` context runs in a loop of its own. In a `cold` context each c
 by `SWEEP_BYTES` and a touch of the input, as the layer before would leave it. A network is its own context. `compiled`
 is torch's traced, frozen and fused graph; `eager` runs operator by operator.
 
+Formats: floats of 16, 32 and 64 bits and TF32 as torch casts a whole network; int8 and fp8 as single products, which
+is what torch has kernels for (int32 and bf16 results, scales of one).
+
 Not measured: energy. torch is imported when something is timed.
 """
 
@@ -15,24 +18,28 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from hwmodels.errors import SpecError
-from hwmodels.measurements import Measurement, written_workload
+from hwmodels.measurements import Measurement, layer, written_workload
 from hwmodels.units import MB
 from hwmodels.workload.graph import Input, Workload
-from hwmodels.workload.ops import Embedding
+from hwmodels.workload.ops import Embedding, Linear
 
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["LAYERS", "SWEEP_BYTES", "measure", "plan"]
+__all__ = ["GPU_LAYERS", "LAYERS", "SWEEP_BYTES", "formats_of", "measure", "plan"]
 
 SWEEP_BYTES = 32 * MB
-"""Bytes read and written between cold calls: more than a core's share of the caches."""
+"""Bytes read and written between cold calls: more than a core's share of the caches; a GPU's own cache twice."""
+_PRODUCTS_ONLY = ("int8", "fp8")
 _WARM_UP = 3
 _FEWEST, _MOST = 5, 2000
 _BLOCK_S = 50e-6
@@ -83,7 +90,44 @@ LAYERS: tuple[str, ...] = (
 )  # fmt: skip
 """Layers of published networks that show a machine's knobs: products by shape, depthwise, pooling, elementwise."""
 
+GPU_LAYERS: tuple[str, ...] = (
+    *(f"linear {m}x{k} out={n} bias=0" for m, k, n in (
+        (16, 4096, 4096), (32, 4096, 11008), (64, 8192, 1024), (64, 1024, 8192), (128, 4096, 4096), (256, 8192, 8192),
+        (512, 4096, 14336), (1024, 1024, 1024), (1024, 4096, 6144), (2048, 4096, 4096), (2048, 5120, 13824),
+        (4096, 4096, 4096), (4096, 12288, 4096), (8192, 4096, 2048), (8192, 8192, 8192),
+    )),
+    *(f"attention {heads}x{tokens}x128 shared={shared} causal=1" for heads, tokens, shared in (
+        (8, 512, 4), (8, 2048, 4), (32, 1024, 1), (8, 8192, 4),
+    )),
+    *(f"attention {heads}x1x128 shared={shared} keys={keys} causal=1" for heads, shared, keys in (
+        (8, 4, 1024), (8, 4, 8192), (32, 1, 4096),
+    )),
+)  # fmt: skip
+"""Products and attention of language models, prompts and single tokens: what tensor units and their caches show."""
+
 Clock = Callable[[], float]
+
+
+def formats_of(accelerator: str) -> tuple[str, ...]:
+    """Formats that torch computes in on this machine's processor or GPU.
+
+    TF32 from compute capability 8.0 on, fp8 from 8.9 on [NVIDIA, CUDA C++ Programming Guide, tensor core formats].
+
+    Raises
+    ------
+    SpecError : cuda without a device.
+    """
+    import torch
+
+    if accelerator not in ("cpu", "cuda"):
+        raise SpecError.unknown("accelerator", accelerator, ("cpu", "cuda"))
+    if accelerator == "cuda" and not torch.cuda.is_available():
+        raise SpecError.missing("--accelerator cuda", "a CUDA device", "torch sees none")
+    found = ["fp32", "fp16", "bf16", "int8"]
+    if accelerator == "cuda":
+        capability = torch.cuda.get_device_capability()
+        found += [name for name, least in (("tf32", (8, 0)), ("fp8", (8, 9))) if capability >= least]
+    return tuple(found)
 
 
 def plan(
@@ -94,23 +138,47 @@ def plan(
     threads: Sequence[int] = (1,),
     runtimes: Sequence[str] = ("eager",),
     contexts: Sequence[str] = ("hot", "cold"),
+    precisions: Sequence[str] = ("fp32",),
 ) -> tuple[Measurement, ...]:
     """Plan the rows to time: every network and layer under every combination; networks are their own context.
+
+    Formats that torch has products in alone (int8, fp8) are rows of linear layers of more than 16 rows and of depths
+    and outputs in sixteens, which every accelerator takes.
+
+    Raises
+    ------
+    SpecError : nothing is left to time.
 
     >>> len(plan(["resnet18"], ["linear 1x512 out=10"], threads=(1, 2)))
     6
     """
     rows = [
-        Measurement(f"{text} b{batch} t{n} {runtime} {context}", text, batch, n, runtime, context=context)
+        Measurement(
+            f"{text} b{batch} t{n} {runtime} {context}" + (f" {precision}" if precision != "fp32" else ""),
+            text, batch, n, runtime, precision, context,
+        )
         for text, kinds in (*((name, ("cold",)) for name in networks), *((text, tuple(contexts)) for text in layers))
         for batch in batches
         for n in threads
         for runtime in runtimes
         for context in kinds
-    ]
+        for precision in precisions
+        if precision not in _PRODUCTS_ONLY or _is_plain_product(text)
+    ]  # fmt: skip
+    if not rows:
+        raise SpecError("precision", ", ".join(precisions), "a float: networks are not timed in products alone")
     for row in rows:
         written_workload(row)
     return tuple(rows)
+
+
+def _is_plain_product(text: str) -> bool:
+    """Whether torch's products in 8 bits take a layer on every accelerator."""
+    if not text.startswith("linear "):
+        return False
+    workload = layer(text)
+    *leading, depth = workload.input_shapes[0]
+    return prod(leading) > 16 and depth % 16 == workload[workload.outputs[0]].shape[-1] % 16 == 0
 
 
 def measure(
@@ -129,18 +197,18 @@ def measure(
 
     Raises
     ------
-    SpecError : cuda without a device, rows of another precision than fp32, or a network that `module_of` cannot build;
-        before anything is timed.
+    SpecError : cuda without a device, a precision that torch does not compute in here, or a network that `module_of`
+        cannot build; before anything is timed.
     """
     import torch
 
-    if accelerator not in ("cpu", "cuda"):
-        raise SpecError.unknown("accelerator", accelerator, ("cpu", "cuda"))
-    if accelerator == "cuda" and not torch.cuda.is_available():
-        raise SpecError.missing("--accelerator cuda", "a CUDA device", "torch sees none")
+    known = formats_of(accelerator)
     for row in rows:
-        if row.precision != "fp32":
-            raise SpecError(f"{row.name}: precision", row.precision, "fp32")
+        if row.precision not in known:
+            raise SpecError.unknown(f"{row.name}: precision", row.precision, known)
+        if row.precision in _PRODUCTS_ONLY and not _is_plain_product(row.network):
+            where = f"{row.name}: precision"
+            raise SpecError(where, row.precision, "that of a linear layer of over 16 rows in sixteens, else a float")
     with torch.device("meta"):
         for workload in {id(w): w for w in map(written_workload, rows)}.values():
             module_of(workload)
@@ -158,14 +226,62 @@ def _timed(row: Measurement, module_of: Callable[[Workload], Any], accelerator: 
     import torch
 
     workload = written_workload(row)
-    inputs = _inputs(workload, accelerator)
-    module = module_of(workload).eval().to(accelerator)
-    if row.runtime == "compiled":
-        traced = torch.jit.trace(module, inputs)  # type: ignore[no-untyped-call]
-        module = torch.jit.optimize_for_inference(torch.jit.freeze(traced))
-    samples = np.array(_samples(lambda: module(*inputs), inputs, row, accelerator, seconds))
+    device = _device(accelerator)
+    if row.precision in _PRODUCTS_ONLY:
+        call, inputs = _product(workload, row.precision, device)
+    else:
+        dtype = {"fp16": torch.float16, "bf16": torch.bfloat16}.get(row.precision, torch.float32)
+        inputs = [t.to(dtype) if t.is_floating_point() else t for t in _inputs(workload, device)]
+        module = module_of(workload).eval().to(device, dtype)
+        if row.runtime == "compiled":
+            traced = torch.jit.trace(module, inputs)  # type: ignore[no-untyped-call]
+            module = torch.jit.optimize_for_inference(torch.jit.freeze(traced))
+        call = partial(module, *inputs)
+    with _tf32(allowed=row.precision == "tf32"):
+        samples = np.array(_samples(call, inputs, row, accelerator, seconds))
     low, median, high = np.percentile(samples, (10, 50, 90)).tolist()
     return replace(row, seconds=median, spread=(high - low) / median)
+
+
+@contextmanager
+def _tf32(*, allowed: bool) -> Iterator[None]:
+    """Products of fp32 operands in TF32, or not; as it was on leaving."""
+    import torch
+
+    switches: tuple[Any, ...] = (torch.backends.cuda.matmul, torch.backends.cudnn)
+    before = [switch.allow_tf32 for switch in switches]
+    try:
+        for switch in switches:
+            switch.allow_tf32 = allowed
+        yield
+    finally:
+        for switch, value in zip(switches, before, strict=True):
+            switch.allow_tf32 = value
+
+
+def _device(accelerator: str) -> str:
+    """Where torch keeps the tensors."""
+    return accelerator
+
+
+def _product(workload: Workload, precision: str, device: str) -> tuple[Callable[[], Any], list[torch.Tensor]]:
+    """One product in 8 bits, and its operand that the layer before would leave: (rows, k) by (k, outputs)."""
+    import torch
+
+    generator = torch.Generator().manual_seed(0)
+    operator = workload[workload.outputs[0]].operator
+    assert isinstance(operator, Linear)  # `measure` has looked
+    *leading, k = workload.input_shapes[0]
+    drawn = [
+        torch.randint(-8, 8, shape, generator=generator) for shape in ((prod(leading), k), (operator.out_features, k))
+    ]
+    if precision == "int8":
+        left, right = (tensor.to(device, torch.int8) for tensor in drawn)
+        return partial(torch._int_mm, left, right.t()), [left]
+    left, right = (tensor.to(device, torch.float8_e4m3fn) for tensor in drawn)
+    one = torch.ones((), device=device)
+    scaled: Callable[..., Any] = torch._scaled_mm
+    return partial(scaled, left, right.t(), one, one, out_dtype=torch.bfloat16), [left]
 
 
 def _samples(
@@ -174,7 +290,8 @@ def _samples(
     """Seconds of single calls."""
     import torch
 
-    sweep = torch.zeros(int(SWEEP_BYTES // 4), device=accelerator) if row.is_layer and row.context == "cold" else None
+    is_cold = row.is_layer and row.context == "cold"
+    sweep = torch.zeros(_sweep_bytes(accelerator) // 4, device=_device(accelerator)) if is_cold else None
     clock: Clock = time.thread_time if row.threads == 1 and accelerator == "cpu" else time.perf_counter
     for _ in range(_WARM_UP):
         call()
@@ -193,6 +310,13 @@ def _samples(
         spent += taken
         samples.append(taken / block)
     return samples
+
+
+def _sweep_bytes(accelerator: str) -> int:
+    import torch
+
+    cache = torch.cuda.get_device_properties(0).L2_cache_size if accelerator == "cuda" else 0
+    return max(int(SWEEP_BYTES), 2 * cache)
 
 
 def _seconds(call: Callable[[], Any], block: int, clock: Clock) -> float:
@@ -214,7 +338,7 @@ def _gpu_seconds(call: Callable[[], Any], block: int) -> float:
     return float(start.elapsed_time(end)) * 1e-3
 
 
-def _inputs(workload: Workload, accelerator: str) -> list[torch.Tensor]:
+def _inputs(workload: Workload, device: str) -> list[torch.Tensor]:
     """Draw a random tensor for each input, token numbers where an embedding reads it, the same ones every time."""
     import torch
 
@@ -233,5 +357,5 @@ def _inputs(workload: Workload, accelerator: str) -> list[torch.Tensor]:
             tensor = torch.randint(0, entries[node.name], node.shape, generator=generator)
         else:
             tensor = torch.randn(node.shape, generator=generator)
-        tensors.append(tensor.to(accelerator))
+        tensors.append(tensor.to(device))
     return tensors

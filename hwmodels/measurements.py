@@ -7,6 +7,10 @@ A row's `network` is a name of the zoo, with another input behind an @ (``resnet
     linear 128x768 out=3072        matmul 12x128x64 12x64x128       lstm 32x256 hidden=512
     pool 64x56x56 mode=max kernel=3 stride=2 padding=1              norm 64x56x56 mode=batch
     activation 64x56x56 function=gelu     elementwise 64x56x56 function=add     softmax 12x128x128
+    attention 8x1x128 shared=4 keys=4096 causal=1 window=0
+
+Attention is one kernel over heads x tokens x width of the keys; `shared` heads of queries share one of keys, of which
+there are `keys` (by default as many as tokens).
 
 A row does not name its machine: one file holds one machine's measurements.
 """
@@ -29,6 +33,7 @@ from hwmodels.workload.graph import Builder, Workload
 from hwmodels.workload.ops import (
     Activation,
     ActivationName,
+    Attention,
     Conv2d,
     Elementwise,
     ElementwiseName,
@@ -190,9 +195,9 @@ def layer(text: str, *, batch: int = 1, precision: Precision | None = None) -> W
             raise SpecError.unknown(f"layer {text!r}", key, allowed)
     if len(shapes) != (2 if kind == "matmul" else 1):
         raise SpecError(f"layer {text!r}", f"{len(shapes)} inputs", "two inputs for matmul, else one")
-    shapes *= 2 if kind == "elementwise" else 1
     try:
         operator = make(dict(pairs))
+        shapes = _OPERANDS[kind](shapes[0], dict(pairs)) if kind in _OPERANDS else shapes
     except KeyError as missing:
         raise SpecError(f"layer {text!r}: {missing.args[0]}", "absent", "there") from None
     except ValueError as error:
@@ -207,6 +212,31 @@ def _shape(word: str, text: str) -> Shape:
     if not all(extent.isdigit() and int(extent) > 0 for extent in extents):
         raise SpecError(f"layer {text!r}", word, "extents as 64x56x56")
     return tuple(int(extent) for extent in extents)
+
+
+def _attended(heads: Shape, options: Mapping[str, str]) -> list[Shape]:
+    """Queries, transposed keys and values; heads of queries that share keys stand one below the other."""
+    if len(heads) != 3:
+        raise SpecError("layer attention", "x".join(map(str, heads)), "heads x tokens x width")
+    count, tokens, width = heads
+    keys, shared = int(options.get("keys", tokens)), int(options.get("shared", "1"))
+    if keys < (tokens if options.get("causal", "0") != "0" else 1):
+        raise SpecError("layer attention: keys", keys, f">= {tokens}, the tokens, where it is causal")
+    return [(count, shared * tokens, width), (count, width, keys), (count, keys, width)]
+
+
+def _attention(options: Mapping[str, str]) -> Operator:
+    shared, window = int(options.get("shared", "1")), int(options.get("window", "0"))
+    if shared < 1 or window < 0:
+        raise SpecError("layer attention", f"shared={shared} window={window}", "shared >= 1 and window >= 0")
+    return Attention(query_heads=shared, causal=options.get("causal", "0") != "0", window=window)
+
+
+_OPERANDS: dict[str, Callable[[Shape, Mapping[str, str]], list[Shape]]] = {
+    "attention": _attended,
+    "elementwise": lambda shape, options: [shape, shape],
+}
+"""Operands of the operators that a line gives one shape for and that have several."""
 
 
 def _conv(options: Mapping[str, str]) -> Operator:
@@ -248,4 +278,5 @@ _LAYERS: dict[str, tuple[Callable[[Mapping[str, str]], Operator], tuple[str, ...
         ("function",),
     ),
     "softmax": (lambda o: Softmax(), ()),
+    "attention": (_attention, ("shared", "keys", "causal", "window")),
 }

@@ -43,6 +43,13 @@ def measure(
     threads: Annotated[str, typer.Option(help="Numbers of threads, as 1,2,4; 0 is torch's own.")] = "1",
     runtime: Annotated[str, typer.Option(help="eager, compiled or both: eager,compiled.")] = "eager",
     context: Annotated[str, typer.Option(help="Contexts of layers: hot, cold or both.")] = "hot,cold",
+    number_format: Annotated[
+        str,
+        typer.Option(
+            "--format",
+            help="Formats, as fp32,bf16, or all that torch computes in here; int8 and fp8 are timed as products.",
+        ),
+    ] = "fp32",
     accelerator: Annotated[str, typer.Option(help="cpu, or cuda where torch has a device.")] = "cpu",
     seconds: Annotated[
         float, typer.Option(help="Seconds of timed calls a row; every row gets at least five calls.", min=0.001)
@@ -52,18 +59,19 @@ def measure(
 ) -> None:
     """Time layers and networks in torch on this machine, into a CSV that `calibrate` reads."""
     from codesign.network import to_module
-    from hwmodels.measure import LAYERS, plan
+    from hwmodels.measure import GPU_LAYERS, LAYERS, formats_of, plan
     from hwmodels.measure import measure as timed
     from hwmodels.measurements import write_measurements
 
     check_new_file(output, force=force, endings=(".csv",))
     rows = plan(
         network or _NETWORKS,
-        LAYERS if layers else (),
+        (*LAYERS, *(GPU_LAYERS if accelerator == "cuda" else ())) if layers else (),
         batches=numbers("--batch", batch, least=1),
         threads=numbers("--threads", threads, least=0),
         runtimes=_among("--runtime", runtime, ("eager", "compiled")),
         contexts=_among("--context", context, ("hot", "cold")),
+        precisions=formats_of(accelerator) if number_format == "all" else _formats(number_format),
     )
     found: list[Measurement] = []
     try:
@@ -151,11 +159,12 @@ def _split(rows: Sequence[Measurement], networks: str | None) -> tuple[list[Meas
 def _print_measured(rows: Sequence[Measurement]) -> None:
     from hwmodels.units import format_quantity
 
-    columns = ("network", "batch", "threads", "runtime", "median", "spread")
+    columns = ("network", "batch", "threads", "runtime", "format", "median", "spread")
     print_table(
         columns,
         (
-            (row.network, str(row.batch), str(row.threads), row.runtime, format_quantity(row.seconds, "s"),
+            (row.network, str(row.batch), str(row.threads), row.runtime, row.precision,
+             format_quantity(row.seconds, "s"),
              f"{100 * row.spread:.0f} %")
             for row in rows
         ),
@@ -199,6 +208,12 @@ def _print_predicted(rows: Sequence[Measurement], predicted: Sequence[float], er
         ),
     )  # fmt: skip
     _print_error(error)
+
+
+def _formats(text: str) -> tuple[str, ...]:
+    from hwmodels.workload.formats import format_named
+
+    return tuple(format_named(word.strip(), where="--format").name for word in text.split(","))
 
 
 def _among(option: str, text: str, allowed: Sequence[str]) -> tuple[str, ...]:

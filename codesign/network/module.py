@@ -237,8 +237,31 @@ def _conv_transpose(operator: ops.ConvTranspose2d, node: Node, inputs: list[ops.
     )
 
 
-def _attend(query: Tensor, key: Tensor, value: Tensor, *beside: Tensor) -> Tensor:
-    """Attention over a transposed key; operands beside it are added to the scores, as masks are."""
+def _visible(operator: ops.Attention, tokens: int, keys: int, device: torch.device) -> Tensor | None:
+    """Which keys a query sees, (tokens, keys); None where all are seen, or where causality alone says so."""
+    if not operator.window and (not operator.causal or tokens in (1, keys)):
+        return None
+    at = torch.arange(keys - tokens, keys, device=device)[:, None]
+    key = torch.arange(keys, device=device)[None]
+    seen = (key <= at) if operator.causal else torch.ones((tokens, keys), dtype=torch.bool, device=device)
+    return seen & (at - key < operator.window) if operator.window else seen
+
+
+def _attend(operator: ops.Attention, query: Tensor, key: Tensor, value: Tensor, *beside: Tensor) -> Tensor:
+    """Attention over a transposed key; operands beside it are added to the scores, as masks are.
+
+    Without them it is one kernel, as the operator says. The last query sees all keys; one before it a key less.
+    """
+    if not beside:
+        shared, keys = operator.query_heads, key.shape[-1]
+        *others, rows, width = query.shape
+        heads = query.reshape(*others[:-1], others[-1] * shared, rows // shared, width) if shared > 1 else query
+        mask = _visible(operator, heads.shape[-2], keys, query.device)
+        whole = operator.causal and mask is None and heads.shape[-2] > 1
+        attended = F.scaled_dot_product_attention(
+            heads, key.transpose(-1, -2), value, attn_mask=mask, is_causal=whole, scale=1.0, enable_gqa=shared > 1
+        )
+        return attended.reshape(*query.shape[:-1], value.shape[-1])
     scores = torch.matmul(query, key)
     for operand in beside:
         scores = scores + operand
@@ -338,7 +361,7 @@ _BUILDERS: dict[type, Callable[..., Operation]] = {
     ops.Pool2d: _pool,
     ops.Norm: _norm,
     ops.Activation: _activation,
-    ops.Attention: lambda op, node, inputs: _attend,
+    ops.Attention: lambda op, node, inputs: partial(_attend, op),
     ops.Elementwise: _elementwise,
     ops.Reduce: _reduce,
     ops.Softmax: lambda op, node, inputs: partial(torch.softmax, dim=op.axis),
