@@ -11,6 +11,7 @@ from hwmodels.families.base import family
 from hwmodels.validate import ReferenceTables, Score, open_tables
 from hwmodels.validation.block_spaces import fbnet_space
 from hwmodels.validation.few_shot import predicted
+from hwmodels.validation.gpu import examples
 from hwmodels.validation.gpu.language import as_eager, neusight_scores
 from hwmodels.validation.gpu.networks import Group, batched, frozen, machine, written_out
 from hwmodels.validation.gpu.phones import phone_layer
@@ -225,3 +226,37 @@ def test_language_models_are_nearer_than_the_roofline_and_as_near_as_neusight() 
     assert whole.value < 1.05 * whole.baseline["NeuSight"]
     assert scores["training", "mape"].value < 13
     assert whole.rows + sum(whole.skipped.values()) == whole.rows_in_file
+
+
+def test_a_row_of_the_examples_is_read_or_left() -> None:
+    line = {
+        "file": "PyTorch/Classification/ConvNets/efficientnet",
+        "context": "a > Inference performance: NVIDIA V100 (1x V100 16GB) > Mixed Precision Inference Latency",
+        "row": {"Model": "efficientnet-b4", "Batch Size": "8", "Throughput Avg": "416 img/s"},
+    }
+    run, *rest = examples._read(line)
+    assert (run.gpu, run.precision, rest) == ("V100", "mixed precision", ["efficientnet-b4", 8, 416.0])
+    for changed in (
+        {"file": "TensorFlow/Classification/ConvNets/efficientnet"},
+        {"context": line["context"].replace("Mixed Precision ", "")},
+        {"context": line["context"].replace("Inference performance", "Training performance")},
+        {"row": line["row"] | {"Model": "efficientnet-widese-b4"}},
+    ):
+        assert examples._read(line | changed) is None
+
+
+def test_mixed_precision_casts_the_weights_of_each_layer() -> None:
+    plain, mixed = (examples._rows("resnet50v1.5", 4, is_mixed=is_mixed) for is_mixed in (False, True))
+    casts = Counter(mixed) - Counter(row._replace(weight_bits=16, activation_bits=16) for row in plain)
+    with_weights = [row for row in plain if row.macs]
+    assert sum(casts.values()) == len(with_weights) == 54
+    assert sum(row.input_elements * n for row, n in casts.items()) == sum(row.weight_elements for row in with_weights)
+
+
+def test_examples_of_v100_and_t4_are_within_their_bar() -> None:
+    scores = {(one.group, one.metric): one.value for one in examples.example_scores(open_tables())}
+    if not scores:
+        pytest.skip("CODESIGN_REFERENCE is not set")
+    for group in ("T4, fp32", "T4, mixed precision", "V100, fp32", "V100, mixed precision"):
+        assert scores[group, "median_error"] <= 20
+        assert scores[group, "spearman"] >= 0.95
