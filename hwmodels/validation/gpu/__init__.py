@@ -4,9 +4,9 @@ Kernels measured on whole GPUs: products in bf16 and fp8 (`products`), attention
 (`attention`), mixtures of experts (`experts`), products and elementwise kernels in float32 (`products`), layers of
 language models (`language_layers`). Networks: whole search spaces (`networks`), image networks (`vision`, `examples`),
 transformers in inference and training (`language`), phones (`phones`), small boards and Vulkan (`boards`), what
-different hardware prefers (`pictures`). The GPU that is scored gave no row to the constants of kernels, or thirty (`protocols`): what
-attention and experts share with products is fitted on products of the other GPUs. MACs, a roofline and a law of four
-constants stand beside (`baselines`).
+different hardware prefers (`pictures`). The GPU that is scored gave no row to the constants of kernels, or thirty
+(`protocols`): what attention and experts share with products is fitted on products of the other GPUs. MACs, a roofline
+and a law of four constants stand beside (`baselines`).
 """
 
 from __future__ import annotations
