@@ -14,7 +14,7 @@ from codesign.estimate.base import Estimate
 from codesign.two_level.ledger import Ledger
 from hwmodels.numerics import Numerics
 
-__all__ = ["EvaluatedPair", "estimate_of", "ledger_of", "pair_of"]
+__all__ = ["EvaluatedPair", "estimate_of", "ledger_of", "pair_of", "seconds_of"]
 
 _LARGEST = 2**62
 
@@ -53,10 +53,18 @@ def estimate_of(record: str) -> Estimate:
         raise ValueError("metrics of the estimate that are no mapping")
     for name, value in fields["metrics"].items():
         _number(value, name)
-    for name in ("error", "spread", "fidelity", "images"):
+    for name in ("error", "spread", "fidelity", "images", "seconds"):
         if name in fields:
             _finite(fields[name], name)
+    for name in ("trained", "diverged"):
+        if not isinstance(fields.get(name, False), bool):
+            raise ValueError(f"{name} of the estimate is neither true nor false")
     return Estimate(**fields)
+
+
+def seconds_of(value: Any) -> float:
+    """The core-seconds of a training; a clock that was set back counts as none."""
+    return max(_finite(value, "the seconds"), 0.0)
 
 
 def ledger_of(record: str) -> Ledger:

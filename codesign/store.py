@@ -31,7 +31,7 @@ import numpy.typing as npt
 
 from codesign.estimate.base import Estimate
 from codesign.run_lock import held
-from codesign.run_rows import EvaluatedPair, estimate_of, ledger_of, pair_of
+from codesign.run_rows import EvaluatedPair, estimate_of, ledger_of, pair_of, seconds_of
 from codesign.strategy.base import State
 from codesign.two_level.ledger import Ledger
 from hwmodels.documents import read_text
@@ -194,7 +194,7 @@ class RunStore:
 
     def seconds(self) -> tuple[float, float]:
         """Core-seconds that all trainings took, and all evaluations of what was trained or found."""
-        trainings = sum(self._read("SELECT seconds FROM weights", lambda row: max(float(row[0]), 0.0)))
+        trainings = sum(self._read("SELECT seconds FROM weights", lambda row: seconds_of(row[0])))
         # The estimate that trains tells the time of both.
         estimates = sum(self._read("SELECT record FROM estimates", lambda row: estimate_of(row[0]).seconds))
         return trainings, max(estimates - trainings, 0.0)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from codesign.estimate.base import Estimate
-from codesign.run_rows import estimate_of, ledger_of, pair_of
+from codesign.run_rows import estimate_of, ledger_of, pair_of, seconds_of
 from codesign.two_level.ledger import Ledger
 from hwmodels.numerics import Numerics
 
@@ -87,3 +87,18 @@ def test_a_damaged_estimate_names_its_field(key: str, value: Any, told: str) -> 
 def test_a_damaged_ledger_names_its_field(key: str, value: Any, told: str) -> None:
     with pytest.raises(ValueError, match=told):
         ledger_of(json.dumps({**asdict(Ledger()), key: value}))
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("seconds", [1.0]), ("seconds", float("inf")), ("diverged", "no"), ("trained", 1)]
+)
+def test_a_damaged_time_or_flag_of_an_estimate_names_itself(field: str, value: Any) -> None:
+    with pytest.raises(ValueError, match=field):
+        estimate_of(json.dumps({**asdict(ESTIMATE), field: value}))
+
+
+def test_a_time_is_finite_and_never_below_zero() -> None:
+    assert (seconds_of(1.5), seconds_of(-2.0)) == (1.5, 0.0)
+    for damaged in (None, "1", float("nan")):
+        with pytest.raises(ValueError, match="the seconds"):
+            seconds_of(damaged)
