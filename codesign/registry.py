@@ -184,6 +184,7 @@ def _loaded(point: EntryPoint, group: str) -> Plugin:
 SPACES = Registry(
     "codesign.spaces",
     {
+        "branches": "codesign.space.branches:PLUGIN",
         "cell": "codesign.space.cell:PLUGIN",
         "chain": "codesign.space.chain:PLUGIN",
         "custom": "codesign.space.custom:PLUGIN",
