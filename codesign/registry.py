@@ -189,6 +189,7 @@ SPACES = Registry(
         "chain": "codesign.space.chain:PLUGIN",
         "custom": "codesign.space.custom:PLUGIN",
         "fixed": "codesign.space.fixed:PLUGIN",
+        "hierarchical": "codesign.space.hierarchical:PLUGIN",
         "micro": "codesign.space.micro:PLUGIN",
         "mobile": "codesign.space.mobile:PLUGIN",
         "nasbench101": "codesign.space.nasbench101:PLUGIN",
