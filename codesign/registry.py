@@ -193,6 +193,7 @@ SPACES = Registry(
         "micro": "codesign.space.micro:PLUGIN",
         "mobile": "codesign.space.mobile:PLUGIN",
         "nasbench101": "codesign.space.nasbench101:PLUGIN",
+        "progressive": "codesign.space.progressive:PLUGIN",
         "recurrent": "codesign.space.recurrent:PLUGIN",
         "scaled": "codesign.space.scaled:PLUGIN",
         "transformer": "codesign.space.transformer:PLUGIN",
