@@ -188,6 +188,7 @@ SPACES = Registry(
         "cell": "codesign.space.cell:PLUGIN",
         "chain": "codesign.space.chain:PLUGIN",
         "custom": "codesign.space.custom:PLUGIN",
+        "evolved": "codesign.space.evolved:PLUGIN",
         "fixed": "codesign.space.fixed:PLUGIN",
         "hierarchical": "codesign.space.hierarchical:PLUGIN",
         "micro": "codesign.space.micro:PLUGIN",
