@@ -75,6 +75,8 @@ class BranchesSpace(ArchitectureSpace):
         for operator in operators:
             if operator not in OPERATORS:
                 raise SpecError.unknown("operators", operator, OPERATORS)
+        if len(set(operators)) < len(operators):
+            raise SpecError("operators", list(operators), "a list without repeats")
         if least > len(channels) * places:
             raise SpecError("least", least, f"at most {len(channels) * places}, the places of all stages")
         self.channels, self.places, self.least, self.join = tuple(channels), places, least, join

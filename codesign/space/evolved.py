@@ -9,9 +9,9 @@ features as enter it and projections without bias, a separable convolution has o
 none.
 
 Source and target are two inputs, words or vectors. The canonical genotype has decisions that its layers do not read at
-their first choice, and the branches of a sum or product in order; blocks that are equal after a renumbering are not
-told apart. Not modelled: lightweight convolutions, masks of padding and of later words (what is built for torch sees
-the whole target; its costs are those of the masked network), sinusoidal positions, dropout.
+their first choice, the branches of a sum or product in order, and of all numberings of its blocks the one that
+`codesign.space.wiring` chooses. Not modelled: lightweight convolutions, masks of padding and of later words (what is
+built for torch sees the whole target; its costs are those of the masked network), sinusoidal positions, dropout.
 """
 
 from __future__ import annotations
@@ -27,25 +27,11 @@ from pydantic import Field
 from codesign.registry import Plugin, Settings
 from codesign.space.architecture import ArchitectureSpace
 from codesign.space.base import Gene, Genotypes
+from codesign.space.sequence_layers import along, attention, met
+from codesign.space.wiring import Wiring, numbering
 from hwmodels.errors import SpecError
 from hwmodels.workload.graph import Builder, Workload
-from hwmodels.workload.ops import (
-    Activation,
-    ActivationName,
-    Concat,
-    Conv2d,
-    Elementwise,
-    Embedding,
-    Linear,
-    MatMul,
-    Norm,
-    Permute,
-    Precision,
-    Reshape,
-    Shared,
-    Softmax,
-    Split,
-)
+from hwmodels.workload.ops import Activation, ActivationName, Elementwise, Embedding, Linear, Norm, Precision, Shared
 
 if TYPE_CHECKING:
     from codesign.data import Dataset
@@ -115,6 +101,9 @@ class EvolvedSpace(ArchitectureSpace):
     ) -> None:
         _check("activation", activation, tuple(_ACTIVATIONS))
         _check("combiner", combiner, _COMBINERS)
+        for name, given in (("layers", layers), ("width", width), ("cells", cells), ("features", features)):
+            if len(set(given)) < len(given):
+                raise SpecError(name, list(given), "a list without repeats")
         self._kinds = {word: _word(word) for word in layers}
         self.blocks, self.vocabulary, self.tied, self.attention_bias = tuple(blocks), vocabulary, tied, attention_bias
         if not vocabulary and len(features) > 1:
@@ -125,6 +114,10 @@ class EvolvedSpace(ArchitectureSpace):
         genes = list(whole)
         for side, count in zip(_SIDES, blocks, strict=True):
             words = tuple(word for word in layers if side == "decoder" or self._kinds[word][0] != "cross")
+            if not words:
+                raise SpecError(
+                    "layers", list(layers), "words of which one is no cross: an encoder has nothing to cross"
+                )
             for block in range(count):
                 for branch in ("left", "right"):
                     own = {**choices, "from": tuple(range(block + 1))}
@@ -155,13 +148,19 @@ class EvolvedSpace(ArchitectureSpace):
     def canonical(self, genotypes: Genotypes) -> Genotypes:
         points = genotypes.copy()
         for side, count in zip(_SIDES, self.blocks, strict=True):
+            first = self._first[side]
+            cells = points[:, first : first + count * _GENES].reshape(len(points), count, _GENES)
             for block in range(count):
-                first = self._first[side] + block * _GENES
-                self._reduce(points[:, first : first + _GENES], first)
+                self._clear(cells[:, block], first + block * _GENES)
+            for i, cell in enumerate(cells):
+                cells[i] = self._renumbered(cell, first)
+            for block in range(count):
+                self._sort(cells[:, block], first + block * _GENES)
+            points[:, first : first + count * _GENES] = cells.reshape(len(points), -1)
         return points
 
-    def _reduce(self, block: Genotypes, first: int) -> None:
-        """Clear what a block does not read, and sort its branches where their order is free; in place."""
+    def _clear(self, block: Genotypes, first: int) -> None:
+        """Put what a block does not read at its first choice, in place."""
         left, right, combiner = block[:, :_BRANCH], block[:, _BRANCH:-1], block[:, -1]
         words = self.genes[first + _BRANCH + _LAYER].choices
         kept = np.array([word == _DEAD or self._kinds[word][0] in _KEEP_WIDTH for word in words])
@@ -170,9 +169,43 @@ class EvolvedSpace(ArchitectureSpace):
         dead = right[:, _LAYER] == len(words) - 1
         right[dead] = np.where(np.arange(_BRANCH) == _LAYER, len(words) - 1, 0)
         combiner[dead] = 0
-        chosen = np.array(self.genes[first + _GENES - 1].choices)[combiner]
-        code = [branch @ _RADIX for branch in (left, right)]
-        swap = (code[0] > code[1]) & ~dead & (chosen != "concat")
+
+    def _renumbered(self, cell: Genotypes, first: int) -> Genotypes:
+        """The blocks of one cell (B, genes) in the order that all equal cells share.
+
+        In that graph each branch is a node of its own between the block that it reads and its block.
+        """
+        dead = len(self.genes[first + _BRANCH + _LAYER].choices) - 1
+        operators, sources, owner = [], [], []
+        made = [0]  # the node of each state
+        for place, block in enumerate(cell.tolist()):
+            ordered_terms = self.genes[first + _GENES - 1].choices[block[-1]] == "concat"
+            ends = []
+            for side, branch in enumerate((block[:_BRANCH], block[_BRANCH:-1])):
+                if branch[_LAYER] != dead or side == 0:
+                    code = 1 + 2 * int(np.dot(branch[1:], _RADIX[1:])) + (side if ordered_terms else 0)
+                    operators.append(code)
+                    sources.append(frozenset({made[branch[0]]}))
+                    owner.append(-1)
+                    ends.append(len(operators))
+            operators.append(-1 - block[-1])
+            sources.append(frozenset(ends))
+            owner.append(place)
+            made.append(len(operators))
+        order = numbering(Wiring(tuple(operators), (0,) * len(operators), tuple(sources)))
+        places = [owner[node - 1] for node in order if owner[node - 1] >= 0]
+        number = {0: 0} | {place + 1: i for i, place in enumerate(places, start=1)}
+        renumbered = cell[places]
+        for branch in (0, _BRANCH):
+            renumbered[:, branch] = [number[state] for state in renumbered[:, branch].tolist()]
+        return renumbered
+
+    def _sort(self, block: Genotypes, first: int) -> None:
+        """The branches of a sum or product in order, in place."""
+        left, right = block[:, :_BRANCH], block[:, _BRANCH:-1]
+        chosen = np.array(self.genes[first + _GENES - 1].choices)[block[:, -1]]
+        dead = right[:, _LAYER] == len(self.genes[first + _BRANCH + _LAYER].choices) - 1
+        swap = (left @ _RADIX > right @ _RADIX) & ~dead & (chosen != "concat")
         left[swap], right[swap] = right[swap], left[swap]
 
     def _branches(self, point: dict[str, object], side: _Side, block: int) -> tuple[_Branch, _Branch | None, str]:
@@ -227,13 +260,14 @@ class EvolvedSpace(ArchitectureSpace):
             for left, right, combiner in blocks:
                 y = self._branch(net, states[left.source], left, features, memory)
                 if right is not None:
-                    y = _met(net, y, self._branch(net, states[right.source], right, features, memory), combiner)
+                    y = met(net, y, self._branch(net, states[right.source], right, features, memory), combiner)
                 states.append(y)
             read = {branch.source for left, right, _ in blocks for branch in (left, right) if branch}
-            loose = [state for i, state in enumerate(states) if i > 0 and i not in read]
-            x = loose[0]
-            for other in loose[1:]:
-                x = _met(net, x, other, "add")
+            # From narrow to wide, so that the sum is the same in every order of the blocks.
+            loose = sorted((i for i in range(1, count + 1) if i not in read), key=lambda i: net.shape(states[i])[2])
+            x = states[loose[0]]
+            for i in loose[1:]:
+                x = met(net, x, states[i], "add")
             if net.shape(x)[2] != features:
                 x = net.linear(x, features)
         return x
@@ -244,18 +278,18 @@ class EvolvedSpace(ArchitectureSpace):
         (kind, size), width = self._kinds[branch.layer], round(branch.width * features)
         if kind in ("self", "cross"):
             keys = x if kind == "self" or memory is None else memory
-            x = _attention(net, x, keys, heads=size, width=width, bias=self.attention_bias)
+            x = attention(net, x, keys, heads=size, width=width, bias=self.attention_bias)
         elif kind == "glu":
             gate = net.add(Activation("sigmoid"), net.linear(x, width))
             x = net.add(Elementwise("mul"), net.linear(x, width), gate)
         elif kind == "sep":
-            x = net.linear(_along(net, x, net.shape(x)[2], size, depthwise=True), width)
+            x = net.linear(along(net, x, net.shape(x)[2], size, depthwise=True), width)
         elif kind == "dw":
-            x = _along(net, x, net.shape(x)[2], size, depthwise=True)
+            x = along(net, x, net.shape(x)[2], size, depthwise=True)
         elif kind == "dil":
-            x = _along(net, x, width, size, dilation=2)
+            x = along(net, x, width, size, dilation=2)
         elif kind == "conv":
-            x = net.linear(x, width) if size == 1 else _along(net, x, width, size, bias=True)
+            x = net.linear(x, width) if size == 1 else along(net, x, width, size, bias=True)
         function = _ACTIVATIONS[branch.activation]
         return x if function is None else net.add(Activation(function), x)
 
@@ -270,6 +304,8 @@ def _check(where: str, given: Sequence[str], allowed: tuple[str, ...]) -> None:
     for value in given:
         if value not in allowed:
             raise SpecError.unknown(where, value, allowed)
+    if len(set(given)) < len(given):
+        raise SpecError(where, list(given), "a list without repeats")
 
 
 def _word(word: str) -> tuple[str, int]:
@@ -285,47 +321,6 @@ def _word(word: str) -> tuple[str, int]:
     if found is None or (found[1] not in ("self", "cross") and int(found[2]) % 2 == 0):
         raise SpecError("layers", word, "a word as conv3, sep7, dw3, dil3 (odd kernels), self8, cross8, glu, skip")
     return found[1], int(found[2])
-
-
-def _along(
-    net: Builder, x: str, width: int, kernel: int, *, dilation: int = 1, depthwise: bool = False, bias: bool = False
-) -> str:
-    """A convolution along the tokens of (batch, tokens, features)."""
-    batch, tokens, entering = net.shape(x)
-    x = net.add(Reshape((batch, entering, tokens, 1)), net.add(Permute((0, 2, 1)), x))
-    padding, groups = dilation * (kernel // 2), entering if depthwise else 1
-    convolution = Conv2d(width, (kernel, 1), padding=(padding, 0), dilation=(dilation, 1), groups=groups, bias=bias)
-    x = net.add(Reshape((batch, width, tokens)), net.add(convolution, x))
-    return net.add(Permute((0, 2, 1)), x)
-
-
-def _attention(net: Builder, x: str, memory: str, *, heads: int, width: int, bias: bool) -> str:
-    """Queries of `x` over keys and values of `memory`; inside, as many features as `x` has."""
-    batch, tokens, features = net.shape(x)
-
-    def split(source: str) -> str:
-        projected = net.linear(source, features, bias=bias)
-        shape = (batch, net.shape(source)[1], heads, features // heads)
-        return net.add(Permute((0, 2, 1, 3)), net.add(Reshape(shape), projected))
-
-    query, key, value = split(x), split(memory), split(memory)
-    scores = net.add(MatMul(), query, net.add(Permute((0, 1, 3, 2)), key))
-    mixed = net.add(MatMul(), net.add(Softmax(), scores), value)
-    merged = net.add(Reshape((batch, tokens, features)), net.add(Permute((0, 2, 1, 3)), mixed))
-    return net.linear(merged, width, bias=bias)
-
-
-def _met(net: Builder, left: str, right: str, combiner: str) -> str:
-    """Two tensors in one; of a sum or product, features that only one of them has stay as they are."""
-    if combiner == "concat":
-        return net.add(Concat(axis=2), left, right)
-    meet = Elementwise("add" if combiner == "add" else "mul")
-    narrow, wide = sorted((left, right), key=lambda name: net.shape(name)[2])
-    least, most = net.shape(narrow)[2], net.shape(wide)[2]
-    if least == most:
-        return net.add(meet, left, right)
-    first = net.add(meet, net.add(Split(2, 0, least), wide), narrow)
-    return net.add(Concat(axis=2), first, net.add(Split(2, least, most - least), wide))
 
 
 _Count = Annotated[int, Field(ge=1, le=64)]

@@ -82,8 +82,12 @@ class HierarchicalSpace(ArchitectureSpace):
         for operation in operations:
             if operation not in OPERATIONS:
                 raise SpecError.unknown("operations", operation, OPERATIONS)
+        if len(set(operations)) < len(operations):
+            raise SpecError("operations", list(operations), "a list without repeats")
         if len(motifs) != len(nodes) - 1:
-            raise SpecError("motifs", list(motifs), f"{len(nodes) - 1} numbers: one for each of the nodes but the last")
+            raise SpecError(
+                "motifs", list(motifs), f"a list of {len(nodes) - 1}: one number for each level below the cell"
+            )
         self.nodes, self.motifs, self.operations = tuple(nodes), (*motifs, 1), tuple(operations)
         self.join, self.channels, self.cells, self.stages, self.classes = join, channels, cells, stages, classes
         self._pairs = [[(i, j) for j in range(1, count) for i in range(j)] for count in self.nodes]

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-__all__ = ["Wiring", "inserted", "loose_ends", "ordered", "removed", "rewired"]
+__all__ = ["Wiring", "inserted", "loose_ends", "numbering", "ordered", "removed", "rewired"]
 
 _Code = tuple[int, int, tuple[int, ...]]
 """A node as it is compared: stage, colour, and the numbers that it reads, sorted."""
@@ -39,7 +39,12 @@ def loose_ends(wiring: Wiring) -> list[int]:
 
 def ordered(wiring: Wiring) -> Wiring:
     """The wiring under the numbers that all isomorphic ones share, stage by stage."""
-    return _renumbered(wiring, _Orders(wiring).best)
+    return _renumbered(wiring, numbering(wiring))
+
+
+def numbering(wiring: Wiring) -> list[int]:
+    """The nodes in that order, by the numbers that they have now."""
+    return _Orders(wiring).best
 
 
 def inserted(wiring: Wiring, operator: int, stage: int, *, source: int, reader: int | None = None) -> Wiring:

@@ -183,6 +183,8 @@ def test_settings_reach_the_space_and_mistakes_are_one_line() -> None:
         check_fit(space.workload(point), digits)
     with pytest.raises(SpecError, match="conv3"):
         BranchesSpace(operators=("conv33",))
+    with pytest.raises(SpecError, match="without repeats"):
+        BranchesSpace(operators=("max3", "max3"))
     with pytest.raises(SpecError, match="least: 9"):
         BranchesSpace(channels=(4, 4), places=4, least=9)
     with pytest.raises(SpecError, match="layers of a stage: 3"):

@@ -8,6 +8,8 @@ from math import sqrt
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import nn
 
 from codesign.data import load
@@ -235,7 +237,78 @@ def test_what_a_layer_does_not_read_and_the_order_of_terms_change_nothing() -> N
     other[names.index("encoder0.right.norm")] = 1
     other[names.index("encoder0.combiner")] = 2
     assert np.array_equal(*space.canonical(np.stack([lone, other])))
-    assert space.describe(lone).startswith("8: 1x(0 norm conv3 relu; 1 skip; 0 skip) -> 1x(0 skip; ")
+    cell = "0 skip; 0 norm conv3 relu; 2 skip"
+    assert space.describe(lone) == f"8: 1x({cell}) -> 1x({decoder})"
+
+
+def renumbered(space: EvolvedSpace, point: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """The same cells with their blocks in another order, branches of sums and products at times the other way."""
+    chosen = space.decode(point)
+    result = dict(chosen)
+    for side, count in zip(("encoder", "decoder"), space.blocks, strict=True):
+        reads = [{chosen[f"{side}{b}.{branch}.from"] for branch in ("left", "right")} for b in range(count)]
+        number, order = {0: 0}, []
+        while len(order) < count:
+            free = [b for b in range(count) if b not in order and reads[b] <= number.keys()]
+            order.append(free[rng.integers(len(free))])
+            number[order[-1] + 1] = len(order)
+        for new, old in enumerate(order):
+            dead = chosen[f"{side}{old}.right.layer"] == "none"
+            flip = not dead and chosen[f"{side}{old}.combiner"] != "concat" and rng.random() < 0.5
+            result[f"{side}{new}.combiner"] = chosen[f"{side}{old}.combiner"]
+            for branch, other in (("left", "right"), ("right", "left")):
+                for part in ("from", "norm", "layer", "width", "activation"):
+                    value = chosen[f"{side}{old}.{other if flip else branch}.{part}"]
+                    result[f"{side}{new}.{branch}.{part}"] = number[value] if part == "from" else value
+    return space.encode(result)
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), words=st.sampled_from([("skip",), ("skip", "glu"), WORDS]))
+def test_renumbered_blocks_are_the_same_network(seed: int, words: tuple[str, ...]) -> None:
+    """Few words give many cells with symmetries, which have more than one numbering of the same genes."""
+    few = {"width": (1.0,), "activation": ("none",)} if len(words) < 3 else {}
+    space = EvolvedSpace(features=(8,), **{**SMALL, "blocks": (4, 5), "layers": words, **few})
+    rng = np.random.default_rng(seed)
+    points = space.sample(2, rng)
+    others = np.stack([renumbered(space, point, rng) for point in points])
+    canonical = space.canonical(points)
+    assert np.array_equal(space.canonical(others), canonical)
+    assert np.array_equal(space.canonical(canonical), canonical)
+    for point, other in zip(points, canonical, strict=True):
+        one, two = space.workload(point), space.workload(other)
+        assert sorted(row for _, row in one.rows()) == sorted(row for _, row in two.rows())
+
+
+def test_canonical_points_tell_cells_apart() -> None:
+    """All encoder cells of two blocks of skips and gates, sums and concatenations: as many as by hand-made text."""
+    space = EvolvedSpace(
+        blocks=(2, 1), cells=(1,), features=(8,), layers=("skip", "glu"), width=(1.0,), activation=("none",),
+        combiner=("add", "concat"), vocabulary=5,
+    )  # fmt: skip
+    encoder = [i for i, gene in enumerate(space.genes) if gene.name.startswith("encoder0") or "encoder1" in gene.name]
+    sizes = space.cardinalities[encoder]
+    points = np.zeros((int(np.prod(sizes)), space.n_genes), np.int64)
+    points[:, encoder] = np.array(list(np.ndindex(*sizes.tolist())))
+
+    def text(point: np.ndarray) -> str:
+        chosen = space.decode(point)
+        states, read = ["x"], set()
+        for block in range(2):
+            terms = []
+            for branch in ("left", "right"):
+                own = {part: chosen[f"encoder{block}.{branch}.{part}"] for part in ("from", "norm", "layer")}
+                if own["layer"] != "none":
+                    terms.append(f"{own['layer']}{own['norm']}({states[own['from']]})")
+                    read.add(own["from"])
+            combiner = chosen[f"encoder{block}.combiner"] if len(terms) == 2 else ""
+            states.append(f"{combiner}[{', '.join(sorted(terms) if combiner == 'add' else terms)}]")
+        # The first block is one tensor whoever reads it: it has no copy in the text of the second.
+        return " & ".join(sorted(state for i, state in enumerate(states) if i and i not in read))
+
+    canonical = [tuple(point) for point in space.canonical(points)]
+    texts = [text(point) for point in points]
+    assert len(set(zip(canonical, texts, strict=True))) == len(set(canonical)) == len(set(texts))
 
 
 def test_the_size_is_the_product_of_all_decisions() -> None:
@@ -255,7 +328,7 @@ def test_settings_reach_the_space_and_mistakes_are_one_line() -> None:
     workload = space.workload(space.sample(1, np.random.default_rng(0))[0])
     assert workload.input_shapes == ((1, 32), (1, 32))
     assert workload[workload.outputs[0]].shape == (1, 32, 20)
-    for settings, told in (
+    for mistaken, told in (
         ({"layers": ("conv4",)}, "layers: conv4"),
         ({"layers": ("self5", "skip")}, "layers: self5"),
         ({"layers": ("attend8",)}, "layers: attend8"),
@@ -263,7 +336,8 @@ def test_settings_reach_the_space_and_mistakes_are_one_line() -> None:
         ({"features": (64, 128), "vocabulary": 0}, "vocabulary: 0"),
         ({"activation": ("reluu",)}, "relu"),
         ({"combiner": ("sum",)}, "combiner"),
-        ({"layers": ("cross8",)}, "an empty list"),
+        ({"layers": ("cross8",)}, "nothing to cross"),
+        ({"layers": ("glu", "glu")}, "without repeats"),
     ):
         with pytest.raises(SpecError, match=told):
-            EvolvedSpace(**settings)
+            EvolvedSpace(**mistaken)

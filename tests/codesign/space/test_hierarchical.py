@@ -219,6 +219,8 @@ def test_settings_reach_the_space_and_mistakes_are_one_line() -> None:
         check_fit(space.workload(point), digits)
     with pytest.raises(SpecError, match="conv1"):
         HierarchicalSpace(operations=("conv11",))
+    with pytest.raises(SpecError, match="without repeats"):
+        HierarchicalSpace(operations=("max3", "max3"))
     with pytest.raises(SpecError, match="motifs"):
         HierarchicalSpace(nodes=(4, 4, 5), motifs=(6,))
     with pytest.raises(SpecError, match="motifs of a level: 3"):
