@@ -3,9 +3,10 @@
 Nodes are numbered from 1 so that each reads smaller numbers alone; 0 is what enters. A node has an operator and a
 stage, and stages do not fall along an edge. Nodes that nothing reads are loose ends, which feed the output.
 
-The order follows from colour refinement [Weisfeiler and Leman, 1968] and, where colours tie, from a search over the
-orders that keeps the least code and leaves out candidates that a known automorphism maps to one already tried [McKay,
-1981]. Wirings that are equal after a renumbering get the same order, and others do not.
+The order follows from colour refinement [Weisfeiler and Leman, 1968] and, where colours tie, from a search that gives
+each candidate in turn a colour of its own, refines again, keeps the order of least code, and leaves out candidates that
+a known automorphism maps to one already tried [McKay, 1981]. Wirings that are equal after a renumbering become one, and
+others do not.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ from typing import NamedTuple
 
 __all__ = ["Wiring", "inserted", "loose_ends", "numbering", "ordered", "removed", "rewired"]
 
-_Code = tuple[int, int, tuple[int, ...]]
-"""A node as it is compared: stage, colour, and the numbers that it reads, sorted."""
+_Code = tuple[int, int, tuple[int, ...], int]
+"""A node as it is compared: stage, operator, the numbers that it reads, sorted, and its colour."""
 
 
 class Wiring(NamedTuple):
@@ -101,21 +102,22 @@ def _renumbered(wiring: Wiring, order: Sequence[int]) -> Wiring:
     )
 
 
-def _colours(wiring: Wiring) -> list[int]:
-    """A colour of each node that no renumbering changes, refined until it splits no class further."""
-    nodes = range(1, _size(wiring) + 1)
-    readers = [[node for node in nodes if number in wiring.sources[node - 1]] for number in (0, *nodes)]
-    colours = _ranks([(-1, -1), *zip(wiring.stages, wiring.operators, strict=True)])
+def _refined(wiring: Wiring, colours: list[int]) -> list[int]:
+    """Colours by number, refined by those of what a node reads and of what reads it until no class is split further."""
+    numbers = range(_size(wiring) + 1)
+    sources = [frozenset(), *wiring.sources]
+    readers = [[node for node in numbers if number in sources[node]] for number in numbers]
     while True:
-        seen = [
-            (
-                colours[number],
-                tuple(sorted(colours[source] for source in (wiring.sources[number - 1] if number else ()))),
-                tuple(sorted(colours[reader] for reader in readers[number])),
-            )
-            for number in (0, *nodes)
-        ]
-        finer = _ranks(seen)
+        finer = _ranks(
+            [
+                (
+                    colours[number],
+                    tuple(sorted(colours[source] for source in sources[number])),
+                    tuple(sorted(colours[reader] for reader in readers[number])),
+                )
+                for number in numbers
+            ]
+        )
         if len(set(finer)) == len(set(colours)):
             return finer
         colours = finer
@@ -130,14 +132,15 @@ class _Orders:
     """The search for the order of least code; `best` is it."""
 
     def __init__(self, wiring: Wiring) -> None:
-        self._wiring, self._colours = wiring, _colours(wiring)
+        self._wiring = wiring
         self._automorphisms: list[dict[int, int]] = []
         self.best: list[int] = []
         self._least: list[_Code] = []
-        self._extend([], [])
+        kinds = [(-1, -1), *zip(wiring.stages, wiring.operators, strict=True)]
+        self._extend([], [], _refined(wiring, _ranks(kinds)))
 
-    def _extend(self, order: list[int], code: list[_Code]) -> None:
-        """Go on from the first nodes of an order and their code."""
+    def _extend(self, order: list[int], code: list[_Code], colours: list[int]) -> None:
+        """Go on from the first nodes of an order, their code and the colours that these choices left."""
         if self._least and code > self._least[: len(code)]:
             return
         if len(order) == _size(self._wiring):
@@ -146,20 +149,25 @@ class _Orders:
             else:
                 self.best, self._least = order, code
             return
-        step, candidates = self._next(order)
+        step, candidates = self._next(order, colours)
         tried: set[int] = set()
         for node in candidates:
             if not tried & self._orbit(node, order):
-                self._extend([*order, node], [*code, step])
+                apart = colours if len(candidates) == 1 else self._apart(colours, node)
+                self._extend([*order, node], [*code, step], apart)
                 tried.add(node)
 
-    def _next(self, order: list[int]) -> tuple[_Code, list[int]]:
+    def _apart(self, colours: list[int], node: int) -> list[int]:
+        """Colours in which a node has one of its own, refined."""
+        return _refined(self._wiring, [2 * colour - (number == node) for number, colour in enumerate(colours)])
+
+    def _next(self, order: list[int], colours: list[int]) -> tuple[_Code, list[int]]:
         """The least code among nodes whose sources all have numbers, and the nodes that have it."""
         number = {0: 0} | {node: i for i, node in enumerate(order, start=1)}
         found: dict[_Code, list[int]] = {}
-        for node, (stage, given) in enumerate(zip(self._wiring.stages, self._wiring.sources, strict=True), start=1):
+        for node, (operator, stage, given) in enumerate(zip(*self._wiring, strict=True), start=1):
             if node not in number and all(source in number for source in given):
-                code = (stage, self._colours[node], tuple(sorted(number[source] for source in given)))
+                code = (stage, operator, tuple(sorted(number[source] for source in given)), colours[node])
                 found.setdefault(code, []).append(node)
         least = min(found)
         return least, found[least]

@@ -55,6 +55,14 @@ def test_parameters_of_a_fork_by_hand() -> None:
     assert space.workload(point).parameters == stem + first + separable + fitted + second + head
 
 
+def test_layers_of_a_stage_that_read_one_before_it_share_its_projection() -> None:
+    space = BranchesSpace(**SMALL)
+    twins = wiring((0, 0, {0}), (0, 1, {1}), (0, 1, {1}))
+    stem, first = 27 * 4 + norm(4), 9 * 4 * 4 + norm(4)
+    fitted, second = 4 * 6 + norm(6), 2 * (9 * 6 * 6 + norm(6))
+    assert space.workload(space.point_of(twins)).parameters == stem + first + fitted + second + 6 * 5 + 5
+
+
 def test_a_concatenation_passes_a_convolution_and_the_output_does_not() -> None:
     space = BranchesSpace(**{**SMALL, "channels": (4,)}, join="concat")
     loose = wiring((0, 0, {0}), (0, 0, {0, 1}), (0, 0, {0}))  # 2 and 3 feed the output

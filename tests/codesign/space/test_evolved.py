@@ -8,6 +8,7 @@ from math import sqrt
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
@@ -201,6 +202,34 @@ def test_modules_count_and_shape_what_workloads_do() -> None:
         words = [torch.zeros(shape, dtype=torch.long) for shape in workload.input_shapes]
         values = made.run(words)
         assert all(tuple(values[n.name].shape) == n.shape for n in workload if not isinstance(n.operator, Input))
+
+
+@pytest.mark.parametrize("word", ["conv1", "conv3", "sep5", "dw3", "dil3", "glu"])
+def test_layers_give_what_convolutions_of_sequences_do(word: str) -> None:
+    space = EvolvedSpace(
+        blocks=(1, 1), cells=(1,), features=(6,), layers=("skip", word), width=(1.0,), vocabulary=0, source_tokens=9,
+    )  # fmt: skip
+    made = to_module(space.workload(point_of(space, f"0 {word} relu", "0 skip", (1, 1)))).eval()
+    torch.manual_seed(0)
+    x = torch.randn(2, 9, 6)
+    relu = [name for name in made.position if name.startswith("activation")][-1]
+    found = made.run([x, torch.zeros(2, 32, 6)])[relu]
+    kind, size = re.fullmatch(r"([a-z]+)(\d*)", word).groups()  # type: ignore[union-attr]
+    layers = [layer for layer in made.layers.values() if not isinstance(layer, nn.LayerNorm)]
+
+    def along(layer: nn.Module, dilation: int = 1) -> torch.Tensor:
+        weight = layer.weight[..., 0]
+        groups, padding = 6 // weight.shape[1], dilation * (int(size) // 2)
+        return F.conv1d(x.mT, weight, layer.bias, 1, padding, dilation, groups).mT
+
+    expected = {
+        "conv": lambda: layers[0](x) if size == "1" else along(layers[0]),
+        "sep": lambda: layers[1](along(layers[0])),
+        "dw": lambda: along(layers[0]),
+        "dil": lambda: along(layers[0], 2),
+        "glu": lambda: layers[1](x) * torch.sigmoid(layers[0](x)),
+    }[kind]()
+    assert torch.allclose(found, expected.relu(), atol=1e-6)
 
 
 @pytest.mark.parametrize(("combiner", "expected"), [("+", [5.0, 7.0, 3.0, 4.0]), ("*", [4.0, 10.0, 3.0, 4.0])])

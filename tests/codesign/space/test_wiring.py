@@ -100,6 +100,29 @@ def test_many_symmetries_take_no_time() -> None:
     assert ordered(shuffled(twins, np.random.default_rng(0))) == found
 
 
+def rings(*lengths: int) -> Wiring:
+    """Nodes that read what enters, and of each ring as many that read two neighbours each."""
+    outer, first = [], 1
+    for length in lengths:
+        outer += [frozenset({first + i, first + (i + 1) % length}) for i in range(length)]
+        first += length
+    nodes = sum(lengths)
+    return Wiring((0,) * (2 * nodes), (0,) * (2 * nodes), (*[frozenset({0})] * nodes, *outer))
+
+
+def test_rings_that_no_colour_tells_apart_are_told_apart() -> None:
+    """Every node of a ring has the same colour, whatever the length: only the search sees which ring it is in."""
+    found = {
+        lengths: ordered(rings(*lengths)) for lengths in ((6,), (3, 3), (12,), (6, 6), (6, 3, 3), (3, 6, 3), (8, 4))
+    }
+    assert found[6, 3, 3] == found[3, 6, 3]
+    assert len(set(found.values())) == len(found) - 1
+    rng = np.random.default_rng(0)
+    for lengths, one in found.items():
+        for _ in range(10):
+            assert ordered(shuffled(rings(*lengths), rng)) == one
+
+
 @settings(max_examples=200, deadline=None)
 @given(wiring=wirings(), data=st.data())
 def test_taking_out_what_was_put_on_an_edge_changes_nothing(wiring: Wiring, data: st.DataObject) -> None:
@@ -109,6 +132,7 @@ def test_taking_out_what_was_put_on_an_edge_changes_nothing(wiring: Wiring, data
     larger = inserted(wiring, 7, stage, source=source, reader=reader)
     new = larger.operators.index(7) + 1
     assert larger.sources[new - 1] == {source}
+    assert list(larger.stages) == sorted(larger.stages)
     assert removed(larger, new) == wiring
     assert len(loose_ends(larger)) == len(loose_ends(wiring))
 
