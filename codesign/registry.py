@@ -184,13 +184,17 @@ def _loaded(point: EntryPoint, group: str) -> Plugin:
 SPACES = Registry(
     "codesign.spaces",
     {
+        "branches": "codesign.space.branches:PLUGIN",
         "cell": "codesign.space.cell:PLUGIN",
         "chain": "codesign.space.chain:PLUGIN",
         "custom": "codesign.space.custom:PLUGIN",
+        "evolved": "codesign.space.evolved:PLUGIN",
         "fixed": "codesign.space.fixed:PLUGIN",
+        "hierarchical": "codesign.space.hierarchical:PLUGIN",
         "micro": "codesign.space.micro:PLUGIN",
         "mobile": "codesign.space.mobile:PLUGIN",
         "nasbench101": "codesign.space.nasbench101:PLUGIN",
+        "progressive": "codesign.space.progressive:PLUGIN",
         "recurrent": "codesign.space.recurrent:PLUGIN",
         "scaled": "codesign.space.scaled:PLUGIN",
         "transformer": "codesign.space.transformer:PLUGIN",
