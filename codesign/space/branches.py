@@ -26,10 +26,10 @@ from pydantic import Field
 from codesign.registry import Plugin, Settings
 from codesign.space.architecture import ArchitectureSpace
 from codesign.space.base import Gene, Genotypes
-from codesign.space.wiring import Wiring, inserted, loose_ends, ordered, removed, rewired
+from codesign.space.wiring import Wiring, inserted, loose_ends, met, ordered, removed, rewired
 from hwmodels.errors import SpecError
 from hwmodels.workload.graph import Builder, Workload
-from hwmodels.workload.ops import Concat, Elementwise, Pool2d, Precision
+from hwmodels.workload.ops import Pool2d, Precision
 from hwmodels.workload.zoo.mobilenet import classify
 
 if TYPE_CHECKING:
@@ -230,12 +230,12 @@ class BranchesSpace(ArchitectureSpace):
             return fitted[source, stage]
 
         for operator, stage, given in zip(*wiring, strict=True):
-            x = _met(net, [at(source, stage) for source in sorted(given)], self.join)
+            x = met(net, [at(source, stage) for source in sorted(given)], self.join)
             if net.shape(x)[1] != self.channels[stage]:
                 x = net.conv_norm_act(x, self.channels[stage], 1)
             made.append(_OPERATORS[self.operators[operator]](net, x))
         last = len(self.channels) - 1
-        x = _met(net, [at(source, last) for source in loose_ends(wiring)], self.join)
+        x = met(net, [at(source, last) for source in loose_ends(wiring)], self.join)
         return net.finish(classify(net, x, self.classes))
 
 
@@ -243,12 +243,6 @@ def _fitted(net: Builder, x: str, halvings: int, channels: int) -> str:
     """Mean pooling, the last window as it is, and a 1x1 convolution to the channels of a later stage."""
     pooled = net.add(Pool2d("avg", 2**halvings, ceil_mode=True), x)
     return net.conv_norm_act(pooled, channels, 1, activation=None)
-
-
-def _met(net: Builder, tensors: list[str], join: str) -> str:
-    if len(tensors) == 1:
-        return tensors[0]
-    return net.add(Concat(axis=1) if join == "concat" else Elementwise("add"), *tensors)
 
 
 def _convolution(kernel: int) -> Callable[[Builder, str], str]:

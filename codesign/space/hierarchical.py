@@ -28,9 +28,10 @@ from pydantic import Field
 from codesign.registry import Plugin, Settings
 from codesign.space.architecture import ArchitectureSpace
 from codesign.space.base import Gene, Genotypes
+from codesign.space.wiring import met
 from hwmodels.errors import SpecError
 from hwmodels.workload.graph import Builder, Workload
-from hwmodels.workload.ops import Concat, Elementwise, Pool2d, Precision
+from hwmodels.workload.ops import Pool2d, Precision
 from hwmodels.workload.zoo.mobilenet import classify
 
 if TYPE_CHECKING:
@@ -203,7 +204,7 @@ class HierarchicalSpace(ArchitectureSpace):
                     y = self._motif(net, made[source], hierarchy, level - 1, there - 1, channels)
                     terms.setdefault(node, []).append(y)
             if node in terms:
-                made[node] = _met(net, terms[node], self.join)
+                made[node] = met(net, terms[node], self.join)
         output = made[self.nodes[level] - 1]
         return output if level == len(hierarchy) - 1 else net.conv_norm_act(output, net.shape(x)[1], 1)
 
@@ -239,12 +240,6 @@ def _used(hierarchy: Hierarchy) -> Hierarchy:
         kept[0] = [{edge: number[there] for edge, there in motif.items()} for motif in kept[0]]
         kept.insert(0, [below[there - 1] for there in read])
     return kept
-
-
-def _met(net: Builder, tensors: list[str], join: str) -> str:
-    if len(tensors) == 1:
-        return tensors[0]
-    return net.add(Concat(axis=1) if join == "concat" else Elementwise("add"), *tensors)
 
 
 def _separable(net: Builder, x: str, channels: int, *, stride: int = 1) -> str:

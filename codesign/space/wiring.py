@@ -14,7 +14,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-__all__ = ["Wiring", "inserted", "loose_ends", "numbering", "ordered", "removed", "rewired"]
+from hwmodels.workload.graph import Builder
+from hwmodels.workload.ops import Concat, Elementwise
+
+__all__ = ["Wiring", "inserted", "loose_ends", "met", "numbering", "ordered", "removed", "rewired"]
 
 _Code = tuple[int, int, tuple[int, ...], int]
 """A node as it is compared: stage, operator, the numbers that it reads, sorted, and its colour."""
@@ -78,6 +81,13 @@ def rewired(wiring: Wiring, node: int, source: int) -> Wiring | None:
     if not given:
         return None
     return wiring._replace(sources=(*wiring.sources[: node - 1], given, *wiring.sources[node:]))
+
+
+def met(net: Builder, tensors: Sequence[str], join: str) -> str:
+    """What several tensors give that enter one node: their sum, or their channels side by side (`join` "concat")."""
+    if len(tensors) == 1:
+        return tensors[0]
+    return net.add(Concat(axis=1) if join == "concat" else Elementwise("add"), *tensors)
 
 
 def _size(wiring: Wiring) -> int:
