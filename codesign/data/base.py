@@ -71,12 +71,15 @@ class Options(NamedTuple):
     """What a run file says of its data beside the name; None where it says nothing.
 
     root : folder or file. size : height and width in pixels. colour : three channels, or one. label : a column.
+    task : what is asked of it. length : tokens of a window.
     """
 
     root: Path | None = None
     size: int | None = None
     colour: bool | None = None
     label: str | None = None
+    task: str | None = None
+    length: int | None = None
 
 
 @dataclass(frozen=True)
