@@ -172,7 +172,7 @@ def _stationary(
         cell = module.cell  # type: ignore[attr-defined]
         of_input = _affine(f"{node.name}.x", cell.weight_ih_l0, cell.bias_ih_l0, source, bits[0])
         of_state = _affine(f"{node.name}.h", cell.weight_hh_l0, cell.bias_hh_l0, state, bits[0])
-        return (of_input, of_state), partial(_recurrent, of_input, of_state, operator.cell)
+        return (of_input, of_state), partial(_recurrent, of_input, of_state, operator)
     weight, bias = module.weight, module.bias  # type: ignore[attr-defined]
     if isinstance(operator, ops.Conv2d):
         layer = _affine(node.name, weight, bias, source, bits[0], groups=operator.groups)
@@ -226,28 +226,31 @@ def _dynamic_product(left: Quantiser, right: Quantiser, x: Tensor, y: Tensor) ->
 
 
 def _recurrent(
-    of_input: IntegerLayer, of_state: IntegerLayer, cell: str, product_x: Product, product_h: Product, x: Tensor
-) -> Tensor:
-    """LSTM or GRU over (B, T, D), gates in torch's order; the state is rounded at every step."""
+    of_input: IntegerLayer, of_state: IntegerLayer, operator: ops.Recurrent, product_x: Product, product_h: Product,
+    x: Tensor,
+) -> Tensor:  # fmt: skip
+    """LSTM, GRU or Elman cell over (B, T, D), gates in torch's order; the state is rounded at every step."""
     batch, steps, _ = x.shape
     from_input = _linear(of_input, product_x, x)
     hidden = of_state.matrix.rows
     state, memory = x.new_zeros(batch, hidden), x.new_zeros(batch, hidden)
     states = []
-    for step in range(steps):
+    for step in reversed(range(steps)) if operator.backwards else range(steps):
         from_state = _linear(of_state, product_h, state)
         now = from_input[:, step]
-        if cell == "lstm":
+        if operator.cell == "lstm":
             enter, forget, candidate, leave = (now + from_state).chunk(4, dim=1)
             memory = torch.sigmoid(forget) * memory + torch.sigmoid(enter) * torch.tanh(candidate)
             state = torch.sigmoid(leave) * torch.tanh(memory)
+        elif operator.cell == "rnn":
+            state = torch.tanh(now + from_state)
         else:
             (reset_x, update_x, new_x), (reset_h, update_h, new_h) = now.chunk(3, dim=1), from_state.chunk(3, dim=1)
             update = torch.sigmoid(update_x + update_h)
             candidate = torch.tanh(new_x + torch.sigmoid(reset_x + reset_h) * new_h)
             state = (1 - update) * candidate + update * state
         states.append(state)
-    return torch.stack(states, dim=1)
+    return torch.stack(states[::-1] if operator.backwards else states, dim=1)
 
 
 def _round_weights(module: Operation, given: Format) -> None:

@@ -34,10 +34,11 @@ def attentive() -> Workload:
     return net.finish(net.linear(net.add(Select(1), x), 3))
 
 
-def recurrent(cell: str) -> Workload:
+def recurrent(cell: str, *, backwards: bool = False) -> Workload:
+    """The state behind the last step that is read; backwards, that is the first one."""
     net = Builder(cell, (1, 5, 6), precision=WIDE)
-    x = net.add(Recurrent(cell, 7), net.input)  # type: ignore[arg-type]
-    return net.finish(net.linear(net.add(Select(1, -1), x), 3))
+    x = net.add(Recurrent(cell, 7, backwards=backwards), net.input)  # type: ignore[arg-type]
+    return net.finish(net.linear(net.add(Select(1, 0 if backwards else -1), x), 3))
 
 
 NETWORKS = {
@@ -45,6 +46,8 @@ NETWORKS = {
     "attentive": attentive,
     "lstm": lambda: recurrent("lstm"),
     "gru": lambda: recurrent("gru"),
+    "elman": lambda: recurrent("rnn"),
+    "backwards": lambda: recurrent("lstm", backwards=True),
 }
 
 
