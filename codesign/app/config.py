@@ -55,19 +55,20 @@ class DataConfig(Settings):
         "cifar100",
         "digit-sequences",
         "digits",
+        "faces",
         "fashion-mnist",
         "folder",
         "mnist5k",
         "noisy-digits",
         "photographs",
+        "retina",
         "table",
         "text",
+        "tissue",
     ] = Field("digits", description="data set, of a package, published files or own")
     root: Path | None = Field(None, description="its folder or file; what comes with a package needs none")
-    size: int | None = Field(
-        None, ge=1, le=1_024, description="height and width in pixels, of a folder 32, of photographs 48"
-    )
-    colour: bool | None = Field(None, description="of a folder: three channels, or one; three")
+    size: int | None = Field(None, ge=1, le=1_024, description="height and width in pixels; 32, of photographs 48")
+    colour: bool | None = Field(None, description="three channels, or one; three, of the tissue one")
     label: str | None = Field(None, description="of a table: the column that is asked for; label")
     task: Literal["classification", "regression"] | None = Field(
         None, description="of a table: classes or numbers are asked for; classes"

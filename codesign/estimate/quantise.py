@@ -3,7 +3,8 @@
 Every integer product (convolution, transposed or not, linear, matrix product, recurrent step) reads its input through
 a per-tensor quantiser and multiplies integers exactly; bias, normalisation, activation, pooling and the like run in
 float32, as on a digital vector unit. Weights are symmetric with one scale an output of the product; ranges come from a
-fixed part of the training split, never from what is evaluated. [Krishnamoorthi, arXiv:1806.08342; Nagel et al., arXiv:2106.08295]
+fixed part of the training split, never from what is evaluated. [Krishnamoorthi, arXiv:1806.08342; Nagel et al.,
+arXiv:2106.08295]
 
 The format of a layer is what the hardware makes of the one that the network asks for. Widths alone are integers, and
 32 bits are float32 (int32 is simulated as that). Where one operand is a float, each is rounded to its own format (see
