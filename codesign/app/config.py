@@ -58,6 +58,7 @@ class DataConfig(Settings):
         "faces",
         "fashion-mnist",
         "folder",
+        "keywords",
         "mnist5k",
         "noisy-digits",
         "photographs",

