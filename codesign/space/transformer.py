@@ -138,6 +138,9 @@ class TransformerSpace(ArchitectureSpace):
         self.inputs = tuple(shape[1:] for shape in self.workload(some).input_shapes)
 
     def _check(self) -> None:
+        if self.kind == "vision" and len(self._image) not in (2, 3):
+            shown = "x".join(map(str, self._image))
+            raise SpecError("kind", self.kind, f"one that reads {shown}: gpt, llama and bert read words")
         for patch in self.choices.patch if self.kind == "vision" and len(self._image) == 3 else ():
             if self._image[1] % patch or self._image[2] % patch:
                 raise SpecError("patch", patch, f"a divisor of the image, {self._image[1]} x {self._image[2]}")
