@@ -197,7 +197,9 @@ SPACES = Registry(
         "progressive": "codesign.space.progressive:PLUGIN",
         "recurrent": "codesign.space.recurrent:PLUGIN",
         "scaled": "codesign.space.scaled:PLUGIN",
+        "super_resolution": "codesign.space.super_resolution:PLUGIN",
         "transformer": "codesign.space.transformer:PLUGIN",
+        "unet": "codesign.space.unet:PLUGIN",
     },
     key="space",
 )

@@ -76,6 +76,7 @@ _SUFFIXES = (
     ("_hz", "Hz"),
     ("_nm", "nm"),
     ("_ohm", "ohm"),
+    ("_db", "dB"),
     ("_s", "s"),
     ("_j", "J"),
     ("_w", "W"),
@@ -127,6 +128,7 @@ _UNPREFIXED = {
     "nm": {"nm": 1.0, "µm": 1e3},
     "%": {"%": 1.0},
     "bit": {"bit": 1.0, "bits": 1.0},
+    "dB": {"dB": 1.0},
 }
 """Units that take no SI prefix: what is taken in their place."""
 

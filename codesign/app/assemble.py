@@ -50,7 +50,7 @@ def dataset_of(config: DataConfig) -> Dataset:
     """The images of a run."""
     from codesign.data import load
 
-    return load(config.name, config.root, size=config.size, colour=config.colour, label=config.label)
+    return load(config.name, config.root, **config.model_dump(exclude={"name", "root"}))
 
 
 def joint_space(config: RunConfig, data: Dataset) -> JointSpace:

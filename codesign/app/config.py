@@ -50,12 +50,31 @@ class DataConfig(Settings):
     """What to train on."""
 
     name: Literal[
-        "arrays", "cifar10", "cifar100", "digits", "fashion-mnist", "folder", "mnist5k", "noisy-digits", "table"
+        "arrays",
+        "cifar10",
+        "cifar100",
+        "digit-sequences",
+        "digits",
+        "faces",
+        "fashion-mnist",
+        "folder",
+        "keywords",
+        "mnist5k",
+        "noisy-digits",
+        "photographs",
+        "retina",
+        "table",
+        "text",
+        "tissue",
     ] = Field("digits", description="data set, of a package, published files or own")
     root: Path | None = Field(None, description="its folder or file; what comes with a package needs none")
-    size: int | None = Field(None, ge=1, le=1_024, description="of a folder: height and width in pixels; 32")
-    colour: bool | None = Field(None, description="of a folder: three channels, or one; three")
-    label: str | None = Field(None, description="of a table: the column of classes; label")
+    size: int | None = Field(None, ge=1, le=1_024, description="height and width in pixels; 32, of photographs 48")
+    colour: bool | None = Field(None, description="three channels, or one; three, of the tissue one")
+    label: str | None = Field(None, description="of a table: the column that is asked for; label")
+    task: Literal["classification", "regression"] | None = Field(
+        None, description="of a table: classes or numbers are asked for; classes"
+    )
+    length: int | None = Field(None, ge=2, le=65_536, description="of a text: bytes that are read at once; 64")
 
 
 class HardwareConfig(Settings):

@@ -71,7 +71,8 @@ def begin(config: RunConfig, folder: Path) -> Run:
     parts = search_of(config, space, data, blobs, executor=executor)
     limits = limits_of(space.hardware.model, cost_constraints(config, space.hardware.model))
     notes = idle_limits(space, RUNTIMES[config.runtime], limits)
-    blobs.store = RunStore.create(folder, manifest(config, data, space))
+    judged = {"metrics": dict(parts.slow.estimator.metrics)}
+    blobs.store = RunStore.create(folder, {**manifest(config, data, space), **judged})
     return Run(config, space, parts, blobs.store, notes=notes)
 
 

@@ -2,7 +2,7 @@
 
 Splits are stratified by a fixed seed that belongs to the data set and not to the run, so accuracies of different
 runs compare. Training chooses on validation; test is only reported. Images are float32 NCHW, standardised per
-channel with the statistics of the training split.
+channel with the statistics of the training split. What is asked of a network is the data set's `codesign.task`.
 
 Not modelled: augmentation (a recipe's business).
 """
@@ -10,7 +10,7 @@ Not modelled: augmentation (a recipe's business).
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from math import prod
 from pathlib import Path
@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from codesign.task import Classification, Task
 from hwmodels.errors import SpecError
 
 __all__ = [
@@ -57,44 +58,80 @@ _LARGEST_AXIS = 65_536
 
 
 class Part(NamedTuple):
-    """One split: images (B, C, H, W) float32 and labels (B,) int64."""
+    """One split: what is read, (B, ...), and what is to be answered to each item, (B, ...).
 
-    images: F32
-    labels: I64
+    images : (B, C, H, W) or (B, T, F) float32, or tokens (B, T) int64. labels : as the task says; classes (B,) int64.
+    """
+
+    images: npt.NDArray[Any]
+    labels: npt.NDArray[Any]
 
 
 class Options(NamedTuple):
     """What a run file says of its data beside the name; None where it says nothing.
 
     root : folder or file. size : height and width in pixels. colour : three channels, or one. label : a column.
+    task : what is asked of it. length : tokens of a window.
     """
 
     root: Path | None = None
     size: int | None = None
     colour: bool | None = None
     label: str | None = None
+    task: str | None = None
+    length: int | None = None
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """A data set with its three frozen splits."""
+    """A data set with its three frozen splits.
+
+    classes : scores that a network makes: one a class, one a token of a vocabulary, one a channel of an image.
+    task : what is asked; classification where nothing is said.
+    """
 
     name: str
     train: Part
     validation: Part
     test: Part
     classes: int
+    task: Task = field(default=None)  # type: ignore[assignment]
+
+    def __post_init__(self) -> None:
+        if self.task is None:
+            object.__setattr__(self, "task", Classification(self.classes))
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of one item as it is read: (channels, height, width), (steps, features), or (tokens,)."""
+        shape: tuple[int, ...] = self.train.images.shape[1:]
+        return shape
+
+    @property
+    def output_shape(self) -> tuple[int, ...]:
+        """Shape of the answer to one item."""
+        return self.task.output_shape(self.train.labels.shape[1:])
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """Channels, height and width of one image."""
-        _, channels, height, width = self.train.images.shape
+        """Channels, height and width of one image.
+
+        Raises
+        ------
+        SpecError : the items are no images.
+        """
+        if len(self.input_shape) != 3:
+            words = "x".join(map(str, self.input_shape))
+            raise SpecError(f"data: {self.name}", f"items of shape {words}", "images: this network reads no others")
+        channels, height, width = self.input_shape
         return channels, height, width
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 of name, classes and the contents of all three splits, in hexadecimal."""
+        """SHA-256 of name, classes, the contents of all three splits, and a task that is no classification."""
         digest = hashlib.sha256(f"{self.name}:{self.classes}".encode())
+        if not isinstance(self.task, Classification):
+            digest.update(repr(self.task).encode())
         for part in (self.train, self.validation, self.test):
             for array in part:
                 digest.update(f"{array.shape}{array.dtype.str}".encode())

@@ -1,4 +1,4 @@
-"""scikit-learn's digits, 8x8 pixels, plain and noisy: nothing to fetch, trained in seconds.
+"""scikit-learn's digits, 8x8 pixels, plain, noisy and as sequences: nothing to fetch, trained in seconds.
 
 Source: 1,797 images of the test part of [Alpaydin and Kaynak, "Optical recognition of handwritten digits", UCI, 1998].
 """
@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from codesign.data.base import F32, I64, SPLIT_SEED, Dataset, Options, split
+from codesign.data.base import F32, I64, SPLIT_SEED, Dataset, Options, Part, split
 
-__all__ = ["read_digits", "read_noisy_digits"]
+__all__ = ["read_digit_sequences", "read_digits", "read_noisy_digits"]
 
 _NOISE = 0.3  # of noisy-digits; frozen as the seed is
 
@@ -18,6 +18,15 @@ def read_digits(name: str, options: Options) -> Dataset:
     """The digits, 60, 20 and 20 %."""
     images, labels = _digit_images()
     return split(name, images, labels, 10)
+
+
+def read_digit_sequences(name: str, options: Options) -> Dataset:
+    """The digits read line by line, from the top: 8 steps of 8 features, in the parts of the digits."""
+    digits = read_digits(name, options)
+    train, validation, test = (
+        Part(part.images[:, 0], part.labels) for part in (digits.train, digits.validation, digits.test)
+    )
+    return Dataset(name, train, validation, test, digits.classes)
 
 
 def read_noisy_digits(name: str, options: Options) -> Dataset:

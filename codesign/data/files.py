@@ -8,7 +8,7 @@ from pathlib import Path
 
 from hwmodels.errors import SpecError
 
-__all__ = ["content_of", "folder_of", "given_root", "packed"]
+__all__ = ["content_of", "files_by_class", "folder_of", "given_root", "packed"]
 
 _MOST_BYTES = 2**31  # of one file, unpacked
 
@@ -42,6 +42,30 @@ def folder_of(root: Path | None, name: str, customary: str, layouts: dict[str, t
                 return folder, layout
     described = " or ".join(f"{layout}/ with {', '.join(files)}" for layout, files in layouts.items())
     raise SpecError(where, root, f"a folder with {described}")
+
+
+def files_by_class(root: Path, suffixes: tuple[str, ...], what: str) -> dict[str, list[Path]]:
+    """Class -> its files, of a folder with a folder for each class; both by name, without what begins with a dot.
+
+    what : a file of these suffixes, in words.
+
+    Raises
+    ------
+    SpecError : the folder cannot be listed, or something else lies where a class or such a file is expected.
+    """
+    try:
+        folders = [path for path in sorted(root.iterdir()) if not path.name.startswith(".")]
+        found = {}
+        for folder in folders:
+            if not folder.is_dir():
+                raise SpecError(str(folder), "a file", "the folder of a class")
+            found[folder.name] = [path for path in sorted(folder.iterdir()) if not path.name.startswith(".")]
+    except OSError as error:
+        raise SpecError(str(root), error.strerror or error, "a folder that can be read") from None
+    for path in (path for paths in found.values() for path in paths):
+        if path.suffix.lower() not in suffixes or not path.is_file():
+            raise SpecError(str(path), path.suffix or "its name", f"{what}, {', '.join(suffixes)}")
+    return found
 
 
 def content_of(path: Path) -> bytes:

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from codesign.data.base import FEWEST_SPLIT, U8, Dataset, Options, check_labels, check_shape, split
-from codesign.data.files import given_root
+from codesign.data.files import files_by_class, given_root
 from hwmodels.errors import SpecError, shown
 
 __all__ = ["read_folder"]
@@ -39,7 +39,7 @@ def read_folder(name: str, options: Options) -> Dataset:
     root = given_root(name, options.root, "a folder with a folder of PNG or JPEG files for each class")
     size = _SIZE if options.size is None else options.size
     mode = "L" if options.colour is False else "RGB"
-    files = _files(root)
+    files = files_by_class(root, _SUFFIXES, "an image file")
     for one, paths in files.items():
         if len(paths) < FEWEST_SPLIT:
             raise SpecError(str(root / one), f"{len(paths)} images", f"at least {FEWEST_SPLIT}, to be split in three")
@@ -70,28 +70,6 @@ def _read(root: Path, paths: Sequence[Path], mode: str, size: int) -> U8:
         names = ", ".join(map(str, list(broken)[:_SHOWN]))
         raise SpecError(str(root), names + more, "readable as PNG or JPEG", shown(first))
     return images
-
-
-def _files(root: Path) -> dict[str, list[Path]]:
-    """Class -> its files, both by name.
-
-    Raises
-    ------
-    SpecError : the folder cannot be listed, or something else lies where a class or an image is expected.
-    """
-    try:
-        folders = [path for path in sorted(root.iterdir()) if not path.name.startswith(".")]
-        found = {}
-        for folder in folders:
-            if not folder.is_dir():
-                raise SpecError(str(folder), "a file", "the folder of a class")
-            found[folder.name] = [path for path in sorted(folder.iterdir()) if not path.name.startswith(".")]
-    except OSError as error:
-        raise SpecError(str(root), error.strerror or error, "a folder that can be read") from None
-    for path in (path for paths in found.values() for path in paths):
-        if path.suffix.lower() not in _SUFFIXES or not path.is_file():
-            raise SpecError(str(path), path.suffix or "its name", f"an image file, {', '.join(_SUFFIXES)}")
-    return found
 
 
 def _image(path: Path, mode: str, size: int) -> U8:

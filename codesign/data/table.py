@@ -1,21 +1,37 @@
-"""One's own measurements as a CSV table: a column of classes, every other column a number.
+"""One's own measurements as a CSV table: a column that is asked for, every other column a number.
 
 A row is an image of one pixel with a channel a feature, (features, 1, 1): each feature is standardised by itself, and a
 1x1 convolution on it is a dense layer, which the chains and one's own spaces have. 60, 20 and 20 % of each class are
 training, validation and test by the frozen seed.
 
-Not modelled: features that are no numbers, missing values, regression.
+The column holds classes, or with the task `regression` numbers: those are standardised by the training part, and rows
+are split without regard to them.
+
+Not modelled: features that are no numbers, missing values, several columns that are asked for.
 """
 
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from codesign.data.base import FEWEST_SPLIT, Dataset, Options, check_labels, check_shape, split
+from codesign.data.base import (
+    F32,
+    FEWEST_SPLIT,
+    Dataset,
+    Options,
+    Part,
+    check_labels,
+    check_shape,
+    split,
+    standardised,
+    stratified,
+)
 from codesign.data.files import content_of, given_root
+from codesign.task import Regression
 from hwmodels.errors import SpecError
 
 if TYPE_CHECKING:
@@ -31,25 +47,49 @@ def read_table(name: str, options: Options) -> Dataset:
 
     Raises
     ------
-    SpecError : no CSV file, no such column of classes, a value that is no finite number, or too few rows of a class.
+    SpecError : no CSV file, no such column, a value that is no finite number, or too few rows, of a class or in all.
     """
-    path = given_root(name, options.root, "a CSV file with a column of classes")
+    path = given_root(name, options.root, "a CSV file with a column of classes or numbers")
     label = _LABEL if options.label is None else options.label
     frame = _frame(str(path), content_of(path))
     columns = [str(column) for column in frame.columns]
     if label not in columns:
         raise SpecError.unknown(f"{path}: data: label", label, columns)
+    if options.task == "regression":
+        return _with_numbers(name, str(path), frame, label)
     if frame[label].isna().any():
         row = int(np.flatnonzero(frame[label].isna())[0])
         raise SpecError(f"{path}: {label}", f"row {row + 1}", "with a class")
     names, labels = np.unique(frame[label].to_numpy().astype(str), return_inverse=True)
     check_labels(path, labels, len(names), fewest=FEWEST_SPLIT)
+    return split(name, _features(str(path), frame, label), labels.astype(np.int64), len(names))
+
+
+def _with_numbers(name: str, where: str, frame: DataFrame, label: str) -> Dataset:
+    """A table whose asked column holds numbers."""
+    images = _features(where, frame, label)
+    _check_column(where, frame, label)
+    if len(frame) < FEWEST_SPLIT:
+        raise SpecError(where, f"{len(frame)} rows", f"at least {FEWEST_SPLIT}, to be split in three")
+    numbers = frame[label].to_numpy(np.float64)
+    parts = stratified(np.zeros(len(numbers), np.int64), (0.6, 0.2))
+    mean, deviation = float(numbers[parts[0]].mean()), float(numbers[parts[0]].std())
+    if not 0 < deviation < np.inf:
+        raise SpecError(f"{where}: {label}", "one and the same number to train on", "numbers that differ")
+    targets = ((numbers - mean) / deviation).astype(np.float32)
+    train, validation, test = (Part(images[index], targets[index]) for index in parts)
+    made = standardised(name, train, validation, test, classes=1)
+    return replace(made, task=Regression(deviation))
+
+
+def _features(where: str, frame: DataFrame, label: str) -> F32:
+    """Every column but the asked one, as images (B, features, 1, 1)."""
     features = frame.drop(columns=label)
-    check_shape(str(path), (len(features), features.shape[1], 1, 1))
+    check_shape(where, (len(features), features.shape[1], 1, 1))
     for column in features.columns:
-        _check_column(str(path), features, str(column))
-    values = features.to_numpy(np.float64).astype(np.float32)[:, :, None, None]
-    return split(name, values, labels.astype(np.int64), len(names))
+        _check_column(where, features, str(column))
+    numbers: F32 = features.to_numpy(np.float64).astype(np.float32)[:, :, None, None]
+    return numbers
 
 
 def _frame(where: str, content: bytes) -> DataFrame:
@@ -65,7 +105,7 @@ def _frame(where: str, content: bytes) -> DataFrame:
 
 
 def _check_column(where: str, features: DataFrame, column: str) -> None:
-    """Whether every value of a feature is a finite number in float32.
+    """Whether every value of a column is a finite number in float32.
 
     Raises
     ------

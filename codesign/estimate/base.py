@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple, Protocol, runtime_checkable
 
+from codesign.task import Better
 from hwmodels.numerics import Numerics
 from hwmodels.workload.graph import Workload
 
@@ -46,9 +47,9 @@ class Request(NamedTuple):
 class Estimate:
     """How good one network is under one arithmetic. Times do not take part in comparison.
 
-    error : on the validation split, the mean over draws; what a search minimises.
+    error : on the validation split, of the mean over draws; what a search minimises.
     spread : standard deviation of `error` over draws of the hardware's variation; 0 for one draw.
-    metrics : those of the task by name; "accuracy" (validation) and "accuracy_test" are what reports show.
+    metrics : those of the task by name (`codesign.task`), the one that the error follows first.
     fidelity : share of the full training spent.
     key : content key of the training that served it.
     draws : the metric behind `error` for each draw, one entry where nothing is random.
@@ -113,7 +114,7 @@ class Estimator(Protocol):
     """
 
     @property
-    def metrics(self) -> Mapping[str, Literal["less", "more", "neither"]]:
+    def metrics(self) -> Mapping[str, Better]:
         """The task's metrics and which values are better; constraints may be put on them."""
         ...
 

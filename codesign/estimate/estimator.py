@@ -23,11 +23,12 @@ from codesign.estimate.crossbar_network import (
     read_products,
     reading_errors,
 )
-from codesign.estimate.divergence import Diverged, require_finite, share_right
+from codesign.estimate.divergence import Diverged, require_finite
 from codesign.estimate.quantise import FLOAT_BITS, effective_bits, effective_formats, is_float32, quantise
 from codesign.estimate.recipe import Recipe
 from codesign.estimate.train import deterministic, pack, restore, train, training_key, unpack
 from codesign.network.module import Network
+from codesign.task import Better, on_test
 from hwmodels.errors import SpecError
 from hwmodels.numerics import Numerics
 from hwmodels.workload.graph import Workload
@@ -40,9 +41,10 @@ Predict = Callable[[Tensor], Tensor]
 
 
 class _Scored(NamedTuple):
-    """Accuracies of one draw on validation and test, and whether some of it is chance."""
+    """Metrics of one draw on validation and test, and whether some of it is a guess."""
 
-    accuracies: tuple[float, float]
+    validation: dict[str, float]
+    test: dict[str, float]
     diverged: bool
 
 
@@ -62,7 +64,7 @@ class TrainingEstimator:
     Notes
     -----
     Fidelity scales epochs and draws. What is random about draw d in the i-th matrix comes from a generator seeded
-    with (seed, i, d).
+    with (seed, i, d). The error is that of the mean over draws of the task's first metric.
     """
 
     def __init__(
@@ -82,7 +84,11 @@ class TrainingEstimator:
         self.calibration, self.reading = calibration, reading
         self._calibration = torch.from_numpy(dataset.train.images[:calibration])
 
-    metrics: Mapping[str, Literal["less", "more", "neither"]] = {"accuracy": "more", "accuracy_test": "neither"}
+    @property
+    def metrics(self) -> Mapping[str, Better]:
+        """Those of the task on the validation split, and the first of them on the test split."""
+        first = next(iter(self.dataset.task.metrics))
+        return {**self.dataset.task.metrics, on_test(first): "neither"}
 
     def training_key(self, request: Request) -> str:
         """Content key of the training that serves a request."""
@@ -125,14 +131,17 @@ class TrainingEstimator:
         with deterministic(), torch.no_grad():
             network = restore(workload, unpack(payload))
             scored = self._scores(network, numerics, self._draws(numerics, fidelity), seed)
-        scores = np.array([draw.accuracies for draw in scored])
-        return Estimate.of_accuracy(
-            float(scores[:, 0].mean()),
-            float(scores[:, 1].mean()),
-            spread=float(scores[:, 0].std(ddof=1)) if len(scores) > 1 else 0.0,
-            draws=tuple(scores[:, 0].tolist()),
-            fidelity=fidelity,
-            key=key,
+        task, (first, *_) = self.dataset.task, self.dataset.task.metrics
+        metrics = {name: float(np.mean([draw.validation[name] for draw in scored])) for name in task.metrics}
+        metrics[on_test(first)] = float(np.mean([draw.test[first] for draw in scored]))
+        draws = tuple(draw.validation[first] for draw in scored)
+        return Estimate(
+            1.0 - task.goodness(metrics[first]),
+            float(np.std([task.goodness(value) for value in draws], ddof=1)) if len(draws) > 1 else 0.0,
+            metrics,
+            fidelity,
+            key,
+            draws,
             trained=trained,
             seconds=time.perf_counter() - start,
             diverged=any(draw.diverged for draw in scored),
@@ -140,13 +149,12 @@ class TrainingEstimator:
         )
 
     def _scores(self, network: Network, numerics: Numerics, draws: int, seed: int) -> list[_Scored]:
-        """Each draw's accuracies; chance where weights or ranges are not finite."""
+        """Each draw's metrics; those of a guess where weights or ranges are not finite."""
         try:
             require_finite(network.state_dict().values())
             predictors = self._predictors(network, numerics, draws, seed)
         except Diverged:
-            chance = 1.0 / self.dataset.classes
-            return [_Scored((chance, chance), diverged=True)] * draws
+            return [self._score(self._nothing)] * draws
         return [self._score(predict) for predict in predictors]
 
     def _draws(self, numerics: Numerics, fidelity: float) -> int:
@@ -171,11 +179,22 @@ class TrainingEstimator:
         errors = reading_errors(arrays, inputs)
         return [partial(quantised, products=approximate_products(arrays, errors, seed, draw)) for draw in range(draws)]
 
+    def _nothing(self, items: Tensor) -> Tensor:
+        """Answers of a network that has none."""
+        return torch.full((len(items), *self.dataset.output_shape), float("nan"))
+
     def _score(self, predict: Predict) -> _Scored:
-        """Accuracy on validation and on test."""
-        validation, test = self.dataset.validation, self.dataset.test
-        images = torch.from_numpy(np.concatenate([validation.images, test.images]))
-        scores = torch.cat([predict(batch) for batch in torch.split(images, _BATCH)])
-        of_validation, of_test = scores[: len(validation.labels)], scores[len(validation.labels) :]
-        accuracies = share_right(of_validation, validation.labels), share_right(of_test, test.labels)
-        return _Scored(accuracies, diverged=not bool(torch.isfinite(scores).all()))
+        """Metrics on validation and on test, whose items are evaluated one behind the other."""
+        task, validation, test = self.dataset.task, self.dataset.validation, self.dataset.test
+        items = torch.from_numpy(np.concatenate([validation.images, test.images]))
+        targets = np.concatenate([validation.labels, test.labels])
+        sums, finite = [np.zeros(()), np.zeros(())], True
+        for start in range(0, len(items), _BATCH):
+            outputs = predict(items[start : start + _BATCH]).numpy()
+            finite = finite and bool(np.isfinite(outputs).all())
+            edge = min(max(len(validation.labels) - start, 0), len(outputs))
+            for part, (low, high) in enumerate(((0, edge), (edge, len(outputs)))):
+                if low < high:
+                    told = task.tally(outputs[low:high], targets[start + low : start + high])
+                    sums[part] = sums[part] + told
+        return _Scored(task.values(sums[0]), task.values(sums[1]), diverged=not finite)

@@ -15,7 +15,7 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from pydantic import Field
@@ -25,6 +25,7 @@ from codesign.estimate.recipe import Recipe
 from codesign.registry import Plugin, Settings
 from codesign.space.fixed import FixedSpace
 from codesign.strategy.base import Problem
+from codesign.task import Better
 from hwmodels.errors import SpecError
 from hwmodels.numerics import FLOAT
 from hwmodels.workload.graph import Workload
@@ -50,7 +51,6 @@ class OwnWeights:
     target : ``file.py:object`` or ``package.module:object``. draws, calibration : as of the estimator that trains.
     """
 
-    metrics: Mapping[str, Literal["less", "more", "neither"]] = {"accuracy": "more", "accuracy_test": "neither"}
     effort: Effort = "evaluation"
 
     def __init__(self, dataset: Dataset, target: str, *, draws: int, calibration: int = 128) -> None:
@@ -60,6 +60,10 @@ class OwnWeights:
         self._weights = MemoryWeights()
         self._evaluation = TrainingEstimator(dataset, Recipe(), self._weights, draws=draws, calibration=calibration)
         self._digest: dict[str, str] = {}
+
+    @property
+    def metrics(self) -> Mapping[str, Better]:
+        return self._evaluation.metrics
 
     def key(self, request: Request) -> str:
         """Content key: the weights and what `TrainingEstimator` says of the rest."""

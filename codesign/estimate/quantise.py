@@ -1,9 +1,10 @@
 """Post-training quantisation of a trained network: integer products between float tensors, or narrower floats.
 
-Every integer product (convolution, linear, matrix product, recurrent step) reads its input through a per-tensor
-quantiser and multiplies integers exactly; bias, normalisation, activation, pooling and the like run in float32, as on
-a digital vector unit. Weights are symmetric with one scale an output channel; ranges come from a fixed part of the
-training split, never from what is evaluated. [Krishnamoorthi, arXiv:1806.08342; Nagel et al., arXiv:2106.08295]
+Every integer product (convolution, transposed or not, linear, matrix product, recurrent step) reads its input through
+a per-tensor quantiser and multiplies integers exactly; bias, normalisation, activation, pooling and the like run in
+float32, as on a digital vector unit. Weights are symmetric with one scale an output of the product; ranges come from a
+fixed part of the training split, never from what is evaluated. [Krishnamoorthi, arXiv:1806.08342; Nagel et al.,
+arXiv:2106.08295]
 
 The format of a layer is what the hardware makes of the one that the network asks for. Widths alone are integers, and
 32 bits are float32 (int32 is simulated as that). Where one operand is a float, each is rounded to its own format (see
@@ -20,6 +21,7 @@ from functools import lru_cache, partial
 from types import MappingProxyType
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from codesign.estimate.divergence import require_finite
@@ -48,7 +50,7 @@ __all__ = ["FLOAT_BITS", "QuantisedNetwork", "effective_bits", "effective_format
 FLOAT_BITS = 32
 """From this width on a tensor stays in floating point."""
 
-_STATIONARY = (ops.Conv2d, ops.Linear, ops.Recurrent)
+_STATIONARY = (ops.Conv2d, ops.ConvTranspose2d, ops.Linear, ops.Recurrent)
 _EXACT: Mapping[str, Product] = MappingProxyType({})
 
 
@@ -172,11 +174,15 @@ def _stationary(
         cell = module.cell  # type: ignore[attr-defined]
         of_input = _affine(f"{node.name}.x", cell.weight_ih_l0, cell.bias_ih_l0, source, bits[0])
         of_state = _affine(f"{node.name}.h", cell.weight_hh_l0, cell.bias_hh_l0, state, bits[0])
-        return (of_input, of_state), partial(_recurrent, of_input, of_state, operator.cell)
+        return (of_input, of_state), partial(_recurrent, of_input, of_state, operator)
     weight, bias = module.weight, module.bias  # type: ignore[attr-defined]
     if isinstance(operator, ops.Conv2d):
         layer = _affine(node.name, weight, bias, source, bits[0], groups=operator.groups)
         return (layer,), partial(_convolution, layer, operator)
+    if isinstance(operator, ops.ConvTranspose2d):
+        groups = operator.groups
+        spread = _affine(node.name, _spread_rows(weight, groups), None, source, bits[0], groups=groups)
+        return (spread,), partial(_transposed, spread, operator, bias, node.shape[2:])
     layer = _affine(node.name, weight, bias, source, bits[0])
     return (layer,), partial(_linear, layer)
 
@@ -219,6 +225,27 @@ def _convolution(layer: IntegerLayer, operator: ops.Conv2d, product: Product, x:
     return image.permute(1, 0, 4, 2, 3).reshape(x.shape[0], -1, out_h, out_w)
 
 
+def _spread_rows(weight: Tensor, groups: int) -> Tensor:
+    """A transposed kernel (C, N / G, KH, KW) as rows of what one pixel spreads, (N KH KW, C / G), group by group."""
+    parts = weight.reshape(groups, weight.shape[0] // groups, -1)
+    return parts.transpose(1, 2).flatten(0, 1)
+
+
+def _transposed(
+    layer: IntegerLayer, operator: ops.ConvTranspose2d, bias: Tensor | None, size: Sequence[int], product: Product,
+    x: Tensor,
+) -> Tensor:  # fmt: skip
+    """Integer products of every pixel with the kernel; overlapping parts and the bias are added digitally."""
+    batch, channels, height, width = x.shape
+    groups = operator.groups
+    codes = layer.quantiser.integers(x).reshape(batch, groups, channels // groups, height * width)
+    rows = codes.permute(1, 0, 3, 2).reshape(groups, batch * height * width, -1)
+    spread = layer.apply(rows, product).reshape(groups, batch, height * width, -1)
+    columns = spread.permute(1, 0, 3, 2).reshape(batch, -1, height * width)
+    image = F.fold(columns, tuple(size), operator.kernel, operator.dilation, operator.padding, operator.stride)
+    return image if bias is None else image + bias[:, None, None]
+
+
 def _dynamic_product(left: Quantiser, right: Quantiser, x: Tensor, y: Tensor) -> Tensor:
     """Both operands computed: digital, exact in float64."""
     codes_x, codes_y = left.integers(x).double() - left.zero, right.integers(y).double() - right.zero
@@ -226,28 +253,31 @@ def _dynamic_product(left: Quantiser, right: Quantiser, x: Tensor, y: Tensor) ->
 
 
 def _recurrent(
-    of_input: IntegerLayer, of_state: IntegerLayer, cell: str, product_x: Product, product_h: Product, x: Tensor
-) -> Tensor:
-    """LSTM or GRU over (B, T, D), gates in torch's order; the state is rounded at every step."""
+    of_input: IntegerLayer, of_state: IntegerLayer, operator: ops.Recurrent, product_x: Product, product_h: Product,
+    x: Tensor,
+) -> Tensor:  # fmt: skip
+    """LSTM, GRU or Elman cell over (B, T, D), gates in torch's order; the state is rounded at every step."""
     batch, steps, _ = x.shape
     from_input = _linear(of_input, product_x, x)
     hidden = of_state.matrix.rows
     state, memory = x.new_zeros(batch, hidden), x.new_zeros(batch, hidden)
     states = []
-    for step in range(steps):
+    for step in reversed(range(steps)) if operator.backwards else range(steps):
         from_state = _linear(of_state, product_h, state)
         now = from_input[:, step]
-        if cell == "lstm":
+        if operator.cell == "lstm":
             enter, forget, candidate, leave = (now + from_state).chunk(4, dim=1)
             memory = torch.sigmoid(forget) * memory + torch.sigmoid(enter) * torch.tanh(candidate)
             state = torch.sigmoid(leave) * torch.tanh(memory)
+        elif operator.cell == "rnn":
+            state = torch.tanh(now + from_state)
         else:
             (reset_x, update_x, new_x), (reset_h, update_h, new_h) = now.chunk(3, dim=1), from_state.chunk(3, dim=1)
             update = torch.sigmoid(update_x + update_h)
             candidate = torch.tanh(new_x + torch.sigmoid(reset_x + reset_h) * new_h)
             state = (1 - update) * candidate + update * state
         states.append(state)
-    return torch.stack(states, dim=1)
+    return torch.stack(states[::-1] if operator.backwards else states, dim=1)
 
 
 def _round_weights(module: Operation, given: Format) -> None:

@@ -24,10 +24,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from codesign.data import Dataset
+from codesign.estimate.losses import LOSSES
 from codesign.estimate.noise import noisy_operations
 from codesign.estimate.recipe import Recipe
 from codesign.network.module import Network, to_module
@@ -106,7 +106,7 @@ def train(workload: Workload, dataset: Dataset, recipe: Recipe, seed: int, *, fi
 
     Raises
     ------
-    SpecError : the network does not take the images of the data set, or does not return one score a class.
+    SpecError : the network does not take the items of the data set, or does not answer as its task asks.
     """
     check_fit(workload, dataset)
     key = training_key(workload, dataset, recipe, fidelity, seed)
@@ -118,7 +118,7 @@ def train(workload: Workload, dataset: Dataset, recipe: Recipe, seed: int, *, fi
 
 
 def check_fit(workload: Workload, dataset: Dataset) -> None:
-    """Whether a network takes the images of a data set and scores its classes.
+    """Whether a network takes the items of a data set and answers as its task asks.
 
     Raises
     ------
@@ -126,11 +126,12 @@ def check_fit(workload: Workload, dataset: Dataset) -> None:
     """
     where = f"{workload.name} on {dataset.name}"
     shapes = workload.input_shapes
-    if len(shapes) != 1 or shapes[0][1:] != dataset.shape:
-        raise SpecError(f"{where}: inputs", shapes, f"one input of shape (batch, {', '.join(map(str, dataset.shape))})")
+    if len(shapes) != 1 or shapes[0][1:] != dataset.input_shape:
+        wanted = ", ".join(map(str, dataset.input_shape))
+        raise SpecError(f"{where}: inputs", shapes, f"one input of shape (batch, {wanted})")
     scores = workload[workload.outputs[0]].shape
-    if len(scores) != 2 or scores[1] != dataset.classes:
-        raise SpecError(f"{where}: output", scores, f"(batch, {dataset.classes})")
+    if scores[1:] != dataset.output_shape:
+        raise SpecError(f"{where}: output", scores, f"(batch, {', '.join(map(str, dataset.output_shape))})")
 
 
 def _fit(network: Network, dataset: Dataset, recipe: Recipe, epochs: int) -> None:
@@ -138,7 +139,7 @@ def _fit(network: Network, dataset: Dataset, recipe: Recipe, epochs: int) -> Non
     batch = min(recipe.batch_size, len(labels))
     steps_an_epoch = len(labels) // batch
     replace, learned = ({}, nn.ModuleList()) if recipe.noise is None else noisy_operations(network, recipe.noise)
-    output = network.workload.outputs[0]
+    output, loss_of = network.workload.outputs[0], LOSSES[dataset.task.name]
     optimiser = _optimiser(nn.ModuleList([network, learned]), recipe)
     total = epochs * steps_an_epoch
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _rate(step, total, recipe.warmup))
@@ -149,7 +150,7 @@ def _fit(network: Network, dataset: Dataset, recipe: Recipe, epochs: int) -> Non
         for chosen in order[: steps_an_epoch * batch].reshape(-1, batch):
             optimiser.zero_grad(set_to_none=True)
             scores = network.run([images[chosen]], replace=replace, keep=(output,))[output]
-            loss = F.cross_entropy(scores, labels[chosen], label_smoothing=recipe.label_smoothing)
+            loss = loss_of(scores, labels[chosen], recipe)
             torch.autograd.backward(loss)
             optimiser.step()
             schedule.step()

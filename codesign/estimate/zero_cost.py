@@ -67,6 +67,10 @@ class ZeroCost:
     ----------
     dataset : its training split gives images and labels. score : one of `codesign.estimate.scores.SCORES`.
     images : how many are looked at, at least 2 for the statistics of a batch norm.
+
+    Raises
+    ------
+    SpecError : an unknown score, too few images, or data whose task is no classification.
     """
 
     effort: Effort = "evaluation"
@@ -76,6 +80,8 @@ class ZeroCost:
             raise SpecError.unknown("estimator.score", score, get_args(ScoreName))
         if not 2 <= images <= len(dataset.train.labels):
             raise SpecError("estimator.images", images, f"in [2, {len(dataset.train.labels)}], the training images")
+        if dataset.task.name != "classification":
+            raise SpecError("estimator: zero_cost", f"a task of {dataset.task.name}", "classification")
         self.dataset, self.score, self.images = dataset, score, images
 
     @property

@@ -268,6 +268,12 @@ def _attend(operator: ops.Attention, query: Tensor, key: Tensor, value: Tensor, 
     return torch.matmul(torch.softmax(scores, dim=-1), value)
 
 
+def _causal(scores: Tensor) -> Tensor:
+    """Shares of the tokens that a token has read, itself included."""
+    later = scores.new_ones(scores.shape[-2:], dtype=torch.bool).triu(1)
+    return torch.softmax(scores.masked_fill(later, float("-inf")), dim=-1)
+
+
 def _pool(operator: ops.Pool2d, node: Node, inputs: list[ops.Shape]) -> Operation:
     kernel, stride, padding = operator.geometry(inputs[0])
     if operator.mode == "max":
@@ -364,7 +370,7 @@ _BUILDERS: dict[type, Callable[..., Operation]] = {
     ops.Attention: lambda op, node, inputs: partial(_attend, op),
     ops.Elementwise: _elementwise,
     ops.Reduce: _reduce,
-    ops.Softmax: lambda op, node, inputs: partial(torch.softmax, dim=op.axis),
+    ops.Softmax: lambda op, node, inputs: _causal if op.causal else partial(torch.softmax, dim=op.axis),
     ops.Embedding: lambda op, node, inputs: nn.Embedding(op.entries, op.features),
     ops.Zeros: lambda op, node, inputs: partial(torch.zeros, op.shape),
     ops.Constant: lambda op, node, inputs: _Constant(op.shape),

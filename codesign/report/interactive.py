@@ -79,7 +79,7 @@ def accuracy_figure(summary: Summary, *, cost: str) -> go.Figure:
     if summary.least_accuracy > 0:
         figure.add_hline(100 * summary.least_accuracy, line={"dash": "dash", "width": 1, "color": "#8A8A8A"})
     figure.update_layout(height=_TALL)
-    return _finished(figure, axis_label(scale, "lower"), axis_label(per_cent, "higher"), log_x=True)
+    return _finished(figure, axis_label(scale, "lower"), axis_label(per_cent, summary.better), log_x=True)
 
 
 def ledger_figure(ledger: Ledger) -> go.Figure:
@@ -175,7 +175,7 @@ def progress_figure(progress: Progress) -> go.Figure:
             line={"color": ACCENT, "dash": "dash"}, marker={"symbol": "square"},
         )  # fmt: skip
         right = {"overlaying": "y", "side": "right", "showgrid": False, "automargin": True, "tickmode": "auto"}
-        figure.update_layout(yaxis2=right | {"title": {"text": f"best {axis_label(scale, 'higher')}"}})
+        figure.update_layout(yaxis2=right | {"title": {"text": f"best {axis_label(scale, progress.better)}"}})
     figure = _finished(figure, label, "hypervolume (% of box), higher is better")
     figure.update_xaxes(rangemode="tozero")
     return figure
@@ -243,7 +243,8 @@ def _judgement(pair: Pair) -> list[str]:
     """What the network is judged by, in one line, or none."""
     if "accuracy" in pair.objectives:
         return [", ".join(_accuracies(pair))]
-    return [spoken(name, value) for name, value in pair.objectives.items() if name not in pair.costs]
+    judged = [(name, value) for name, value in pair.objectives.items() if name not in pair.costs and value == value]
+    return [spoken(name, value) for name, value in judged]
 
 
 def _accuracies(pair: Pair) -> list[str]:

@@ -98,7 +98,7 @@ def plot_accuracy(summary: Summary, cloud: Cloud, ax: Axes | None = None) -> Axe
         )  # fmt: skip
     if summary.least_accuracy > 0:
         ax.axhline(100 * summary.least_accuracy, color="0.5", lw=0.8, ls="--", label="least accuracy wanted")
-    ax.set(xlabel=axis_label(scale, "lower"), ylabel=axis_label(per_cent, "higher"))
+    ax.set(xlabel=axis_label(scale, "lower"), ylabel=axis_label(per_cent, summary.better))
     _log_scale(ax, x=np.append(cloud.costs[cost], _costs(summary.evaluated, cost)))
     _strips(cloud, ax, scale.apply(cloud.costs[cost]))
     _plain_ticks(ax)
@@ -220,7 +220,7 @@ def plot_progress(progress: Progress, ax: Axes | None = None) -> Axes:
         right = ax.twinx()
         scale = scale_of(progress.judged_by, progress.accuracy)
         right.plot(effort, scale.apply(progress.accuracy), "s--", color=ACCENT, ms=4)
-        right.set_ylabel(f"best {axis_label(scale, 'higher')}", color=ACCENT)
+        right.set_ylabel(f"best {axis_label(scale, progress.better)}", color=ACCENT)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     return ax
 
@@ -243,13 +243,16 @@ def _accurate(summary: Summary) -> tuple[Pair, ...]:
 
 
 def best_so_far(summary: Summary, cost: str) -> F64:
-    """(cost, accuracy) of the pairs that no cheaper one matches in accuracy, by rising cost, (F, 2)."""
-    judged_by = summary.judged_by or "accuracy"
-    points = sorted((pair.value(cost), -pair.value(judged_by)) for pair in _accurate(summary))
+    """(cost, accuracy) of the pairs that no cheaper one matches in accuracy, by rising cost, (F, 2).
+
+    In place of the accuracy stands what the summary is judged by, of which less may be better.
+    """
+    judged_by, sign = summary.judged_by or "accuracy", 1.0 if summary.better == "lower" else -1.0
+    points = sorted((pair.value(cost), sign * pair.value(judged_by)) for pair in _accurate(summary))
     kept: list[tuple[float, float]] = []
-    for value, negative in points:
-        if not kept or -negative > kept[-1][1]:
-            kept.append((value, -negative))
+    for value, minimised in points:
+        if not kept or minimised < sign * kept[-1][1]:
+            kept.append((value, sign * minimised))
     return np.array(kept, np.float64).reshape(-1, 2)
 
 
@@ -294,7 +297,7 @@ def _evaluated(summary: Summary, ax: Axes, across: Scale, up: Scale, x: str, y: 
     )  # fmt: skip
     if coloured and (figure := ax.get_figure()) is not None:
         split = "validation " if judged_by == "accuracy" else ""
-        figure.colorbar(drawn, ax=ax, label=f"{split}{axis_label(scale, 'higher')}")
+        figure.colorbar(drawn, ax=ax, label=f"{split}{axis_label(scale, summary.better)}")
     ax.scatter(
         across.apply(_costs(summary.front, x)), up.apply(_costs(summary.front, y)), s=60, facecolors="none",
         edgecolors=ACCENT, linewidths=1.2, zorder=4, label="front (all objectives)",

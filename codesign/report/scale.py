@@ -1,7 +1,7 @@
 """One SI prefix for a whole column or axis, chosen from its values, and the label that goes with it.
 
 The prefix is that of the median magnitude, so most values print as 1 to 999. Areas keep mm² and fractions named
-`accuracy`, `error` or `spread` are shown in per cent.
+`accuracy`, `error`, `miou` or `spread` are shown in per cent.
 """
 
 from __future__ import annotations
@@ -16,14 +16,27 @@ from hwmodels.units import PREFIX_SCALES, split_unit
 
 __all__ = ["Scale", "axis_label", "digits3", "scale_of", "shared_scale", "spoken", "title"]
 
-_PER_CENT = ("accuracy", "accuracy_high", "accuracy_low", "accuracy_test", "error", "published_top1", "spread")
+_PER_CENT = (
+    "accuracy", "accuracy_high", "accuracy_low", "accuracy_test", "accuracy_top5", "error", "miou", "miou_test",
+    "pixel_accuracy", "published_top1", "spread",
+)  # fmt: skip
 _TITLES = {
+    "accuracy_top5": "top-5 accuracy",
+    "miou": "mIoU",
+    "miou_test": "test mIoU",
+    "perplexity_test": "test perplexity",
+    "psnr": "PSNR",
+    "psnr_db": "PSNR",
+    "psnr_test": "test PSNR",
+    "r2": "R2",
+    "r2_test": "test R2",
+    "rmse": "RMSE",
     "accuracy_test": "test accuracy",
     "accuracy_low": "95 % from",
     "accuracy_high": "95 % to",
     "published_top1": "published top-1",
 }
-_FIXED_UNITS = ("mm²", "bit")
+_FIXED_UNITS = ("mm²", "bit", "dB")
 
 
 class Scale(NamedTuple):

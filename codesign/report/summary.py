@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 __all__ = ["REFERENCE_MARGIN", "Pair", "Progress", "Summary", "config_of", "open_store", "space_of", "summarise"]
 
 F64 = npt.NDArray[np.float64]
+Direction = Literal["higher", "lower"]
 REFERENCE_MARGIN = 1.1
 
 
@@ -50,7 +51,8 @@ class Pair:
     architecture : its description. hardware : knob -> value, of the searched knobs.
     objectives : the cost objectives, then what the networks are judged by: accuracy (validation) with the ends of its
     95 % interval, accuracy_test and spread (fractions), NaN where the number of images is not known, and where one draw
-    has no spread; or the metrics of an estimator that has no accuracy, which may be none.
+    has no spread, then what else they are judged by; or the metrics of an estimator that has no accuracy, which may be
+    none, with the spread of the error where there are draws.
     costs : every stored cost. on_front : no evaluated pair that meets the constraints dominates it.
     """
 
@@ -78,13 +80,14 @@ class Pair:
 class Progress(NamedTuple):
     """State after each generation, (T,) each: trainings so far, best accuracy (NaN before the first), hypervolume.
 
-    judged_by : what stands for the accuracy, None where nothing does (it is 1 then).
+    judged_by : what stands for the accuracy, None where nothing does (it is 1 then). better : which of its values are.
     """
 
     trainings: npt.NDArray[np.int64]
     accuracy: F64
     hypervolume: F64
     judged_by: str | None = "accuracy"
+    better: Direction = "higher"
 
     @property
     def effort(self) -> tuple[npt.NDArray[np.int64], str]:
@@ -101,8 +104,8 @@ class Summary:
     evaluated : pairs with an accuracy, in the order of evaluation. front : those on the front, by falling accuracy.
     knee : position in `front`, None where it is empty. reference : objective -> reference value of the hypervolume.
     shortfall : sentences that say how far off the nearest pairs are, where the front is empty.
-    judged_by : the metric that is better the larger it is and stands for the error: accuracy, or what the estimator has
-    in its place; None where pairs are compared by their costs alone. cost : what the search itself took.
+    judged_by : the metric that stands for the error: accuracy, or what the estimator has in its place; None where pairs
+    are compared by their costs alone. better : which values of it are. cost : what the search itself took.
     """
 
     ledger: Ledger
@@ -117,6 +120,7 @@ class Summary:
     shortfall: tuple[str, ...] = ()
     judged_by: str | None = "accuracy"
     cost: SearchCost | None = None
+    better: Direction = "higher"
 
     @property
     def knee_pair(self) -> Pair | None:
@@ -192,6 +196,7 @@ def summarise(source: RunStore | Path, *, space: JointSpace | None = None) -> Su
     reference = _reference(archive)
     shown = [1.0 / value if goal.more else value for goal, value in zip(archive.goals, reference[1:], strict=True)]
     on_front = {(member.genotype, member.fidelity) for member in front}
+    better = _better(store, archive)
     return Summary(
         ledger=Ledger.total(ledgers),
         generations=ledgers,
@@ -204,10 +209,11 @@ def summarise(source: RunStore | Path, *, space: JointSpace | None = None) -> Su
         front=tuple(_pair(member, archive, on_front=True) for member in front),
         knee=knee(archive.points(front)) if front else None,
         reference=_named_reference(archive, shown),
-        progress=_progress(archive, ledgers, reference),
+        progress=_progress(archive, ledgers, reference)._replace(better=better),
         shortfall=() if front or not ledgers else _shortfall(store, config, space, archive),
         judged_by=_judged_by(archive),
         cost=search_cost(store, Ledger.total(ledgers), config.host),
+        better=better,
     )
 
 
@@ -223,6 +229,12 @@ def _judged_by(archive: Archive) -> str | None:
         metrics = member.estimate.metrics
         return "accuracy" if "accuracy" in metrics else next(iter(metrics), None)
     return "accuracy"
+
+
+def _better(store: RunStore, archive: Archive) -> Direction:
+    """Which values of the metric that judges are better, as its estimator said when the run began."""
+    metrics = checked_manifest(store).get("metrics", {})
+    return "lower" if metrics.get(_judged_by(archive)) == "less" else "higher"
 
 
 def _shortfall(store: RunStore, config: RunConfig, space: JointSpace, archive: Archive) -> tuple[str, ...]:
@@ -293,15 +305,18 @@ def _pair(member: Member, archive: Archive, *, on_front: bool) -> Pair:
 
 
 def _judged(estimate: Estimate) -> dict[str, float]:
+    spread = estimate.spread if len(estimate.draws) != 1 else np.nan
     if "accuracy" not in estimate.metrics:
-        return dict(estimate.metrics)
+        return {**estimate.metrics, "spread": spread} if estimate.draws else dict(estimate.metrics)
+    further = {name: value for name, value in estimate.metrics.items() if name not in ("accuracy", "accuracy_test")}
     low, high = wilson(estimate.accuracy, estimate.images)
     return {
         "accuracy": estimate.accuracy,
         "accuracy_low": low,
         "accuracy_high": high,
         "accuracy_test": estimate.accuracy_test,
-        "spread": estimate.spread if len(estimate.draws) != 1 else np.nan,
+        "spread": spread,
+        **further,
     }
 
 
@@ -325,11 +340,12 @@ def _progress(archive: Archive, ledgers: Sequence[Ledger], reference: F64) -> Pr
     points = _positive_points(archive, members) / reference
     judged_by = _judged_by(archive)
     values = np.array([member.estimate.metrics.get(judged_by or "", 1.0 - member.estimate.error) for member in members])
+    error = np.array([member.estimate.error for member in members])
     accuracy, volume = np.full(len(ledgers), np.nan), np.zeros(len(ledgers))
     for generation in range(len(ledgers)):
         known = points[told <= generation]
         if len(known):
-            accuracy[generation] = values[told <= generation].max()
+            accuracy[generation] = values[told <= generation][error[told <= generation].argmin()]
             volume[generation] = hypervolume(known[non_dominated(known)], np.ones(points.shape[1]))
     trainings = np.cumsum([ledger.trained for ledger in ledgers], dtype=np.int64)
     return Progress(trainings, accuracy, volume, judged_by)

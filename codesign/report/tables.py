@@ -134,7 +134,7 @@ def pareto_table(summary: Summary) -> Table:
     front = summary.front
     names = list(front[0].objectives) if front else []
     values: dict[str, Sequence[Any]] = {"#": list(range(1, len(front) + 1))}
-    values |= {name: [pair.objectives[name] for pair in front] for name in names}
+    values |= {name: [pair.objectives.get(name, math.nan) for pair in front] for name in names}
     values |= {name: [pair.hardware[name] for pair in front] for name in (front[0].hardware if front else ())}
     values["architecture"] = [pair.architecture for pair in front]
     where = f"; the knee is row {summary.knee + 1}" if summary.knee is not None else ""
@@ -147,8 +147,8 @@ def pareto_table(summary: Summary) -> Table:
 def reading_table(summary: Summary) -> Table:
     """The front as people read it, on a page or a terminal: the table of the files in fewer columns.
 
-    The interval stands beside its accuracy, knobs that all pairs share are told in the caption, and a column without a
-    value is left out.
+    The interval stands beside its accuracy, and knobs that all pairs share are told in the caption. A column without a
+    value is left out, and so is the accuracy among five classes, which is in the files.
     """
     whole = pareto_table(summary)
     names = ["#", *(summary.front[0].objectives if summary.front else ())]
@@ -160,7 +160,7 @@ def reading_table(summary: Summary) -> Table:
             cells = zip(column.cells, low, high, strict=True)
             told = tuple(cell if none == "–" else f"{cell} ({none} to {most})" for cell, none, most in cells)
             kept.append(column._replace(header=f"{column.header}, 95 % interval", cells=told))
-        elif column in (named.get("accuracy_low"), named.get("accuracy_high")) or set(column.cells) == {"–"}:
+        elif column in [named.get(name) for name in _IN_FILES] or set(column.cells) == {"–"}:
             continue
         elif column not in named.values() and len(summary.front) > 1 and len(set(column.cells)) == 1:
             shared.append(f"{column.header} {column.cells[0]}")
@@ -168,6 +168,10 @@ def reading_table(summary: Summary) -> Table:
             kept.append(column)
     caption = whole.caption + (f" All have {', '.join(shared)}." if shared else "")
     return Table(tuple(kept), caption, whole.highlighted)
+
+
+_IN_FILES = ("accuracy_low", "accuracy_high", "accuracy_top5")
+"""Columns that people do not read."""
 
 
 def ledger_table(summary: Summary) -> Table:

@@ -1,8 +1,11 @@
-"""Transformers: encoders over image patches or words, and decoders of the kinds of GPT and Llama.
+"""Transformers: encoders over image patches, sequences or words, and decoders of the kinds of GPT and Llama.
 
 Features and depth are decisions of the whole network, heads and the width of the feed-forward network those of each
 layer, or of all layers at once; of a Llama also how many heads share keys and values. A decoder reads `tokens` over a
 cache of `past` ones. Layers behind the depth are not used: the canonical genotype has them at their first choice.
+
+The kind `decoder` can be trained on a text: learned vectors of tokens and places, blocks that normalise first, and a
+causal softmax. Those of GPT and Llama, whose places are a second input or constants, are costed alone.
 
 The scale of the scores has no layer in a cost model, and none in what is trained here. Not modelled: dropout,
 stochastic depth, mixtures of experts, relative positions.
@@ -28,7 +31,18 @@ from codesign.space.base import Gene, Genotypes
 from codesign.space.fragments import Fragment, FragmentChain
 from hwmodels.errors import SpecError
 from hwmodels.workload.graph import Builder, Workload
-from hwmodels.workload.ops import Activation, Concat, Conv2d, Norm, Permute, Precision, Reduce, Reshape, Select
+from hwmodels.workload.ops import (
+    Activation,
+    Concat,
+    Conv2d,
+    Embedding,
+    Norm,
+    Permute,
+    Precision,
+    Reduce,
+    Reshape,
+    Select,
+)
 from hwmodels.workload.rewrite import Semantics
 from hwmodels.workload.table import LayerTable
 from hwmodels.workload.zoo.transformer import Transformer, block, embed, head
@@ -39,7 +53,9 @@ if TYPE_CHECKING:
 __all__ = ["PLUGIN", "Choices", "TransformerSettings", "TransformerSpace"]
 
 I64 = npt.NDArray[np.int64]
-Kind = Literal["vision", "bert", "gpt", "llama"]
+Kind = Literal["vision", "decoder", "bert", "gpt", "llama"]
+_OURS = ("vision", "decoder")
+"""Kinds that are written here; the others are the zoo's."""
 
 _LANGUAGE = {
     "bert": Transformer(
@@ -76,7 +92,8 @@ class TransformerSpace(ArchitectureSpace):
 
     Parameters
     ----------
-    kind : `vision` reads images of `input_shape`, the others `tokens` words of a `vocabulary`.
+    kind : `vision` reads images of `input_shape`, or a sequence (steps, features), each step as a patch; the others
+        read `tokens` words of a `vocabulary`.
     positions : learned position vectors of words; 0 for rotary ones, and as many as there are tokens where None.
     class_token : a vision encoder answers from a token of its own, and not from the mean over all of them.
 
@@ -90,7 +107,7 @@ class TransformerSpace(ArchitectureSpace):
         kind: Kind,
         choices: Choices,
         *,
-        input_shape: tuple[int, int, int] = (3, 32, 32),
+        input_shape: tuple[int, ...] = (3, 32, 32),
         classes: int = 10,
         tokens: int = 128,
         past: int = 0,
@@ -101,8 +118,9 @@ class TransformerSpace(ArchitectureSpace):
         precision: Precision | None = None,
     ) -> None:
         # What a kind does not have is no decision of it.
-        choices = replace(choices, patch=choices.patch if kind == "vision" else choices.patch[:1])
-        choices = replace(choices, kv_heads=(0,) if kind in ("vision", "bert") else choices.kv_heads)
+        has_patches = kind == "vision" and len(input_shape) == 3
+        choices = replace(choices, patch=choices.patch if has_patches else choices.patch[:1])
+        choices = replace(choices, kv_heads=(0,) if kind in (*_OURS, "bert") else choices.kv_heads)
         self.kind, self.choices, self.classes, self.class_token = kind, choices, classes, class_token
         self.tokens, self.past, self.vocabulary = tokens, past, vocabulary
         learned = 0 if kind == "llama" else past + tokens if positions is None else positions
@@ -120,11 +138,14 @@ class TransformerSpace(ArchitectureSpace):
         self.inputs = tuple(shape[1:] for shape in self.workload(some).input_shapes)
 
     def _check(self) -> None:
-        for patch in self.choices.patch if self.kind == "vision" else ():
+        if self.kind == "vision" and len(self._image) not in (2, 3):
+            shown = "x".join(map(str, self._image))
+            raise SpecError("kind", self.kind, f"one that reads {shown}: gpt, llama and bert read words")
+        for patch in self.choices.patch if self.kind == "vision" and len(self._image) == 3 else ():
             if self._image[1] % patch or self._image[2] % patch:
                 raise SpecError("patch", patch, f"a divisor of the image, {self._image[1]} x {self._image[2]}")
-        if self.past and self.kind in ("vision", "bert"):
-            raise SpecError("past", self.past, "0 for an encoder, which keeps nothing")
+        if self.past and self.kind in (*_OURS, "bert"):
+            raise SpecError("past", self.past, f"0 for {self.kind}, which keeps nothing")
         if self.positions and self.past + self.tokens > self.positions:
             raise SpecError("tokens", self.past + self.tokens, f"<= {self.positions}, the learned positions")
 
@@ -192,29 +213,41 @@ class TransformerSpace(ArchitectureSpace):
 
     def _first(self, net: Builder, x: str, features: int, patch: int) -> str:
         """Words or patches as vectors, with their positions."""
-        if self.kind != "vision":
+        if self.kind not in _OURS:
             return embed(net, self._shape(features))
+        if self.kind == "decoder":
+            words = net.add(Embedding(self.vocabulary, features), x)
+            return net.residual(words, net.constant((1, self.tokens, features)))
+        if len(self._image) == 2:
+            x, places = net.linear(x, features), self._image[0]
+            return self._placed(net, x, places, features)
         x = net.add(Conv2d.square(features, patch, stride=patch, padding=0, bias=True), x)
         batch, _, height, width = net.shape(x)
         x = net.add(Permute((0, 2, 1)), net.add(Reshape((batch, features, height * width)), x))
+        return self._placed(net, x, height * width, features)
+
+    def _placed(self, net: Builder, x: str, places: int, features: int) -> str:
+        """Patches behind the class token, where there is one, with the vectors of their places."""
         if self.class_token:
             x = net.add(Concat(axis=1), net.constant((1, 1, features)), x)
-        return net.residual(x, net.constant((1, height * width + self.class_token, features)))
+        return net.residual(x, net.constant((1, places + self.class_token, features)))
 
     def _layer(self, net: Builder, x: str, heads: int, hidden: int, groups: int) -> str:
         """A block, or what enters where it is not used."""
         if heads == _UNUSED:
             return x
         features = net.shape(x)[2]
-        if self.kind != "vision":
+        if self.kind not in _OURS:
             return block(net, self._shape(features, heads, hidden, groups), x, self.past, 0)
-        x = net.residual(x, net.attention(net.add(Norm("layer"), x), heads))
+        x = net.residual(x, net.attention(net.add(Norm("layer"), x), heads, causal=self.kind == "decoder"))
         y = net.add(Activation("gelu"), net.linear(net.add(Norm("layer"), x), hidden))
         return net.residual(x, net.linear(y, features))
 
     def _last(self, net: Builder, x: str) -> str:
         """Scores of the classes, or of the words."""
         features = net.shape(x)[2]
+        if self.kind == "decoder":
+            return net.linear(net.add(Norm("layer"), x), self.vocabulary)
         if self.kind == "vision":
             x = net.add(Norm("layer"), x)
             pooled = net.add(Select(axis=1), x) if self.class_token else net.add(Reduce((1,)), x)
@@ -261,7 +294,7 @@ _Sizes = Annotated[list[Annotated[int, Field(ge=1, le=65_536)]], Field(min_lengt
 class TransformerSettings(Settings):
     """Transformers of one kind, layer by layer."""
 
-    kind: Kind = Field("vision", description="encoder over image patches or words, or a decoder")
+    kind: Kind = Field("vision", description="encoder over patches, steps or words, or a decoder")
     features: _Sizes = Field([64, 96, 128], description="choices of the model's width")
     depth: Annotated[list[Annotated[int, Field(ge=1, le=256)]], Field(min_length=1, max_length=64)] = Field(
         [2, 3, 4], description="choices of the number of layers"
@@ -275,7 +308,7 @@ class TransformerSettings(Settings):
     )
     patch: _Sizes = Field([4], description="choices of the patch's side in pixels, for vision")
     shared: bool = Field(False, description="heads and ratio are one decision for all layers")
-    tokens: int = Field(128, ge=1, le=10**7, description="words that are read, for the other kinds")
+    tokens: int = Field(128, ge=1, le=10**7, description="words that are read, for the kinds of words")
     past: int = Field(0, ge=0, le=10**7, description="words in the cache of a decoder")
     vocabulary: int = Field(256, ge=1, le=10**8, description="words that there are")
     class_token: bool = Field(False, description="vision answers from a token of its own")
@@ -285,7 +318,11 @@ def _make(settings: TransformerSettings, data: Dataset) -> TransformerSpace:
     names = ("features", "depth", "heads", "ratio", "kv_heads", "patch")
     choices = Choices(**{name: tuple(getattr(settings, name)) for name in names}, shared=settings.shared)
     rest = settings.model_dump(include={"tokens", "past", "vocabulary", "class_token"})
-    return TransformerSpace(settings.kind, choices, input_shape=data.shape, classes=data.classes, **rest)
+    if settings.kind == "decoder":  # it reads the text of the run
+        rest |= {"tokens": data.input_shape[0], "vocabulary": data.classes}
+    return TransformerSpace(settings.kind, choices, input_shape=data.input_shape, classes=data.classes, **rest)
 
 
-PLUGIN = Plugin(TransformerSettings, _make, "transformers: ViT, BERT, GPT and Llama, with heads and widths a layer")
+PLUGIN = Plugin(
+    TransformerSettings, _make, "transformers: ViT, decoders, BERT, GPT and Llama, with heads and widths a layer"
+)

@@ -313,7 +313,7 @@ class Builder:
         x = self.add(Activation(gate), x)
         return self.add(Elementwise("mul"), source, x)
 
-    def attention(self, source: str, heads: int, *, bias: bool = True) -> str:
+    def attention(self, source: str, heads: int, *, bias: bool = True, causal: bool = False) -> str:
         """Multi-head self-attention over (batch, tokens, features), projections included."""
         batch, tokens, features = self.shape(source)
         if features % heads:
@@ -324,6 +324,6 @@ class Builder:
             for _ in range(3)
         )
         scores = self.add(MatMul(), query, self.add(Permute((0, 1, 3, 2)), key))
-        mixed = self.add(MatMul(), self.add(Softmax(), scores), value)
+        mixed = self.add(MatMul(), self.add(Softmax(causal=causal), scores), value)
         merged = self.add(Reshape((batch, tokens, features)), self.add(Permute((0, 2, 1, 3)), mixed))
         return self.linear(merged, features, bias=bias)

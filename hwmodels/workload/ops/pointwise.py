@@ -216,9 +216,13 @@ class Elementwise:
 
 @dataclass(frozen=True, slots=True)
 class Softmax:
-    """Softmax over one axis: maximum, subtract, exponential, sum, divide."""
+    """Softmax over one axis: maximum, subtract, exponential, sum, divide.
+
+    `causal` leaves out what comes later: of scores (..., tokens, tokens) those above the diagonal, which count as work.
+    """
 
     axis: int = -1
+    causal: bool = field(default=False, metadata=JOINED)
     is_view: ClassVar[bool] = False
 
     def infer(self, *inputs: Shape) -> Shape:

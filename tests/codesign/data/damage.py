@@ -9,10 +9,10 @@ from codesign.data import load
 from hwmodels.errors import SpecError
 
 
-def refusal(name: str, root: Path, *, size: int | None = None, label: str | None = None) -> str:
+def refusal(name: str, root: Path, **keys: int | str | None) -> str:
     """What is said of the files; nothing where they are read."""
     try:
-        load(name, root, size=size, label=label)
+        load(name, root, **keys)  # type: ignore[arg-type]
     except SpecError as error:
         return str(error)
     return ""

@@ -8,6 +8,7 @@ import pytest
 
 from codesign.data import load
 from codesign.registry import SPACES
+from codesign.task import Regression
 from hwmodels.errors import SpecError
 from tests.codesign.data.damage import damaged, refusal
 
@@ -97,3 +98,41 @@ def test_damaged_tables_are_one_line_or_read(tmp_path: Path) -> None:
         told = refusal("table", path, label="kind")
         assert "\n" not in told
         assert not told or "own.csv" in told
+
+
+def numbers(count: int = 30) -> list[str]:
+    """A number that follows from a feature, in a unit of its own."""
+    generator = np.random.default_rng(1)
+    values = generator.normal(size=(count, 2))
+    return ["a,b,mass_g", *(f"{a:.6f},{b:.6f},{5000 + 300 * a:.6f}" for a, b in values)]
+
+
+def test_numbers_are_asked_for_in_standard_units(tmp_path: Path) -> None:
+    dataset = load("table", written(tmp_path, numbers()), label="mass_g", task="regression")
+    assert (dataset.shape, dataset.output_shape) == ((2, 1, 1), (1,))
+    assert [len(part.labels) for part in (dataset.train, dataset.validation, dataset.test)] == [18, 6, 6]
+    assert isinstance(dataset.task, Regression)
+    np.testing.assert_allclose([dataset.train.labels.mean(), dataset.train.labels.std()], [0, 1], atol=1e-6)
+    for part in (dataset.train, dataset.validation, dataset.test):
+        np.testing.assert_allclose(part.images[:, 0, 0, 0], part.labels, atol=1e-5)
+    exact = dataset.task.values(dataset.task.tally(dataset.test.labels[:, None] + np.float32(1), dataset.test.labels))
+    assert exact["rmse"] == pytest.approx(dataset.task.deviation)
+    assert 150 < dataset.task.deviation < 600
+    assert load("table", written(tmp_path, numbers()), label="mass_g", task="regression").fingerprint == (
+        dataset.fingerprint
+    )
+
+
+@pytest.mark.parametrize(
+    ("lines", "words"),
+    [
+        (rows(), r"kind, row 1: no is not a finite number"),
+        (["a,y", "1,2", "2,3", "3,4"], "3 rows is not at least 4"),
+        (["a,y", *["1,2"] * 8], "one and the same number to train on is not numbers that differ"),
+        (["a,y", "1,2", "2,", "3,4", "4,5"], "y, row 2: nan is not a finite number"),
+    ],
+)
+def test_what_is_no_number_to_be_asked_for_is_one_line(tmp_path: Path, lines: list[str], words: str) -> None:
+    label = lines[0].rpartition(",")[2]
+    with pytest.raises(SpecError, match=words):
+        load("table", written(tmp_path, lines), label=label, task="regression")

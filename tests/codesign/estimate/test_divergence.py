@@ -12,7 +12,7 @@ import torch
 import codesign
 from codesign.data import load
 from codesign.estimate.base import Estimate, MemoryWeights, Request
-from codesign.estimate.divergence import Diverged, require_finite, share_right
+from codesign.estimate.divergence import Diverged, require_finite
 from codesign.estimate.estimator import TrainingEstimator
 from codesign.estimate.recipe import Recipe
 from codesign.estimate.tradeoff import image_network
@@ -75,11 +75,6 @@ def test_a_training_at_an_absurd_rate_ends_with_chance() -> None:
     recipe = Recipe(epochs=2, batch_size=64, optimiser="sgd", learning_rate=1e30)
     found = TrainingEstimator(DIGITS, recipe, MemoryWeights(), draws=1)(NETWORK, CROSSBAR)
     assert (found.diverged, found.accuracy) == (True, pytest.approx(0.1))
-
-
-def test_an_image_without_scores_is_a_guess() -> None:
-    scores = torch.tensor([[math.nan, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0]])
-    assert share_right(scores, np.array([0, 1, 0])) == pytest.approx((0.25 + 1 + 0) / 3)
 
 
 def test_whole_numbers_are_finite() -> None:

@@ -14,7 +14,7 @@ from hwmodels.errors import SpecError
 from hwmodels.numerics import FLOAT, Numerics
 from hwmodels.workload.formats import precision_named
 from hwmodels.workload.graph import Builder, Workload
-from hwmodels.workload.ops import Embedding, MatMul, Permute, Precision, Recurrent, Select
+from hwmodels.workload.ops import ConvTranspose2d, Embedding, MatMul, Permute, Precision, Recurrent, Select
 from hwmodels.workload.precision import with_precision
 
 WIDE = Precision(32, 32, 32)
@@ -34,10 +34,11 @@ def attentive() -> Workload:
     return net.finish(net.linear(net.add(Select(1), x), 3))
 
 
-def recurrent(cell: str) -> Workload:
+def recurrent(cell: str, *, backwards: bool = False) -> Workload:
+    """The state behind the last step that is read; backwards, that is the first one."""
     net = Builder(cell, (1, 5, 6), precision=WIDE)
-    x = net.add(Recurrent(cell, 7), net.input)  # type: ignore[arg-type]
-    return net.finish(net.linear(net.add(Select(1, -1), x), 3))
+    x = net.add(Recurrent(cell, 7, backwards=backwards), net.input)  # type: ignore[arg-type]
+    return net.finish(net.linear(net.add(Select(1, 0 if backwards else -1), x), 3))
 
 
 NETWORKS = {
@@ -45,6 +46,8 @@ NETWORKS = {
     "attentive": attentive,
     "lstm": lambda: recurrent("lstm"),
     "gru": lambda: recurrent("gru"),
+    "elman": lambda: recurrent("rnn"),
+    "backwards": lambda: recurrent("lstm", backwards=True),
 }
 
 
@@ -229,3 +232,25 @@ def test_products_of_computed_operands_round_both_inputs() -> None:
     values = torch.randn(2, 3, 4, generator=torch.Generator().manual_seed(0))
     rounded = values.half().float()
     assert torch.equal(quantise(network, FLOAT, values)(values), rounded @ rounded.transpose(1, 2))
+
+
+@pytest.mark.parametrize("groups", [1, 2])
+def test_a_transposed_convolution_is_its_integer_products_spread(groups: int) -> None:
+    """Its codes times its integer kernel, put where torch's own layer puts them."""
+    net = Builder("spread", (1, 4, 5, 3), precision=WIDE)
+    up = ConvTranspose2d(6, (3, 2), (2, 1), (1, 0), (1, 0), (1, 1), groups)
+    network = to_module(net.finish(net.add(up, net.input))).eval()
+    torch.manual_seed(2)
+    images = torch.randn(8, 4, 5, 3)
+    found = quantise(network, Numerics(8, 8), images)
+    (layer,) = found.layers.values()
+    codes = layer.quantiser.integers(images).double() - layer.quantiser.zero
+    spread = (layer.matrix.values * layer.scale).transpose(1, 2)  # (G, N KH KW / G, C / G)
+    kernel = spread.reshape(groups, 6 // groups, 3, 2, 4 // groups).permute(0, 4, 1, 2, 3).reshape(4, 6 // groups, 3, 2)
+    module = network.layers["1"]
+    expected = torch.nn.functional.conv_transpose2d(
+        codes, kernel, module.bias.double(), (2, 1), (1, 0), (1, 0), groups
+    )  # fmt: skip
+    assert torch.allclose(found(images).double(), expected, atol=1e-5)
+    with torch.no_grad():
+        assert torch.allclose(found(images), network(images), atol=0.05)
