@@ -217,6 +217,7 @@ ESTIMATORS = Registry(
         "none": "codesign.estimate.cost_only:PLUGIN",
         "own_weights": "codesign.estimate.own_weights:PLUGIN",
         "published": "codesign.estimate.published:PLUGIN",
+        "supernet": "codesign.estimate.supernet:PLUGIN",
         "table": "codesign.estimate.table:PLUGIN",
         "training": "codesign.estimate.training:PLUGIN",
         "zero_cost": "codesign.estimate.zero_cost:PLUGIN",

@@ -27,7 +27,7 @@ import numpy as np
 
 from codesign.app.assemble import dataset_of, joint_space, problem_of
 from codesign.app.config import RunConfig, parse_config
-from codesign.estimate.base import Estimate, MemoryWeights, Request, Trainer
+from codesign.estimate.base import Estimate, MemoryWeights, Request, Trainer, effort_of
 from codesign.executor.serial import in_this_process
 from codesign.report.summary import open_store, summarise
 from codesign.run_rows import EvaluatedPair
@@ -200,8 +200,10 @@ def _meaning(config: RunConfig, pair: EvaluatedPair) -> _Meaning:
     data = dataset_of(config.data)
     space = joint_space(config, data)
     estimator = config.estimator.make(problem_of(config, space, data, RunBlobs()))
-    if not isinstance(estimator, Trainer):
-        raise SpecError("estimator", config.estimator.name, "one that trains: there are no weights to export")
+    if effort_of(estimator) != "training" or not isinstance(estimator, Trainer):
+        raise SpecError(
+            "estimator", config.estimator.name, "one that trains each network: there are no weights of its own"
+        )
     genotype = np.array([pair.genotype], np.int64)
     if genotype.shape[1] != space.n_genes or not space.valid(genotype).all():
         raise SpecError("genotype", list(pair.genotype), "a point of the space of the configuration")

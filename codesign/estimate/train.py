@@ -35,7 +35,19 @@ from hwmodels.errors import SpecError
 from hwmodels.workload import ops
 from hwmodels.workload.graph import Input, Workload
 
-__all__ = ["check_fit", "deterministic", "pack", "restore", "structure", "train", "training_key", "unpack"]
+__all__ = [
+    "State",
+    "check_fit",
+    "deterministic",
+    "optimiser_of",
+    "pack",
+    "rate",
+    "restore",
+    "structure",
+    "train",
+    "training_key",
+    "unpack",
+]
 
 State = Mapping[str, npt.NDArray[Any]]
 """Parameters and running statistics by the name that `Network.state_dict` gives them."""
@@ -140,9 +152,9 @@ def _fit(network: Network, dataset: Dataset, recipe: Recipe, epochs: int) -> Non
     steps_an_epoch = len(labels) // batch
     replace, learned = ({}, nn.ModuleList()) if recipe.noise is None else noisy_operations(network, recipe.noise)
     output, loss_of = network.workload.outputs[0], LOSSES[dataset.task.name]
-    optimiser = _optimiser(nn.ModuleList([network, learned]), recipe)
+    optimiser = optimiser_of(nn.ModuleList([network, learned]), recipe)
     total = epochs * steps_an_epoch
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _rate(step, total, recipe.warmup))
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: rate(step, total, recipe.warmup))
     network.train()
     for _ in range(epochs):
         order = torch.randperm(len(labels))
@@ -159,7 +171,7 @@ def _fit(network: Network, dataset: Dataset, recipe: Recipe, epochs: int) -> Non
     network.eval()
 
 
-def _rate(step: int, total: int, warmup: float) -> float:
+def rate(step: int, total: int, warmup: float) -> float:
     """Share of the peak rate: linear to it over the warm-up, then half a cosine down to zero."""
     rise = warmup * total
     if step < rise:
@@ -167,7 +179,8 @@ def _rate(step: int, total: int, warmup: float) -> float:
     return 0.5 * (1 + math.cos(math.pi * (step - rise) / max(total - rise, 1)))
 
 
-def _optimiser(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+def optimiser_of(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    """The recipe's optimiser; vectors are not decayed."""
     matrices = [p for p in network.parameters() if p.dim() > 1]
     vectors = [p for p in network.parameters() if p.dim() <= 1]
     groups = [

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from codesign.estimate.estimator import TrainingEstimator
     from codesign.strategy.base import Problem
 
-__all__ = ["PLUGIN", "TrainingSettings"]
+__all__ = ["PLUGIN", "TrainingSettings", "check_networks"]
 
 
 class TrainingSettings(Settings):
@@ -31,7 +31,7 @@ def _make(settings: TrainingSettings, problem: Problem) -> TrainingEstimator:
 
     if problem.data is None:
         raise SpecError("estimator", "training", "there for a search without images")
-    _check_networks(problem)
+    check_networks(problem)
     return TrainingEstimator(problem.data, settings.recipe, CarriedWeights(), draws=settings.draws)
 
 
@@ -39,7 +39,7 @@ _CHECKED = 64
 """Networks of a space that are looked at before anything is written: all of a small one, else one of it."""
 
 
-def _check_networks(problem: Problem) -> None:
+def check_networks(problem: Problem) -> None:
     """Networks that do not take the images of the run are refused before it begins, not at their training.
 
     Raises

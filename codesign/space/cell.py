@@ -10,6 +10,7 @@ files that list `ops` per edge 0>1, 0>2, 1>2, 0>3, 1>3, 2>3.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -22,7 +23,7 @@ from codesign.space.architecture import ArchitectureSpace
 from codesign.space.base import Gene, Genotypes
 from codesign.space.lowering import BatchGraph, Tensor
 from hwmodels.errors import SpecError
-from hwmodels.workload.graph import Workload
+from hwmodels.workload.graph import Builder, Workload
 from hwmodels.workload.ops import Pool2d, Precision
 from hwmodels.workload.rewrite import Semantics
 from hwmodels.workload.table import LayerTable
@@ -148,10 +149,18 @@ class CellSpace(ArchitectureSpace):
     # One network as a graph.
 
     def workload(self, genotype: npt.NDArray[np.integer]) -> Workload:
+        net, output = self._written(genotype)
+        return net.finish(output)
+
+    def places(self, genotype: npt.NDArray[np.integer]) -> Mapping[str, str]:
+        """An edge has weights of its own for each operation, as in one-shot search [Bender et al., ICML 2018]."""
+        return self._written(genotype)[0].places
+
+    def _written(self, genotype: npt.NDArray[np.integer]) -> tuple[Builder, str]:
         chosen = [self.genes[0].choices[int(i)] for i in genotype]
         net = self.builder("cell-" + "".join(map(str, genotype)))
-        return net.finish(
-            nasbench201(net, chosen, channels=self.channels, cells=self.cells, stages=self.stages, classes=self.classes)
+        return net, nasbench201(
+            net, chosen, channels=self.channels, cells=self.cells, stages=self.stages, classes=self.classes
         )
 
     # Many networks as a table.

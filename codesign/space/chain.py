@@ -7,7 +7,7 @@ first stage reads the image.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
@@ -18,7 +18,7 @@ from codesign.registry import Plugin, Settings
 from codesign.space.architecture import ArchitectureSpace
 from codesign.space.base import Gene, Genotypes
 from hwmodels.errors import SpecError
-from hwmodels.workload.graph import Workload
+from hwmodels.workload.graph import Builder, Workload
 from hwmodels.workload.ops import Pool2d, Precision
 from hwmodels.workload.rewrite import Semantics
 from hwmodels.workload.table import LayerTable
@@ -77,6 +77,29 @@ class ChainSpace(ArchitectureSpace):
         return " ".join(words)
 
     def workload(self, genotype: npt.NDArray[np.integer]) -> Workload:
+        net, output = self._written(genotype)
+        return net.finish(output)
+
+    def places(self, genotype: npt.NDArray[np.integer]) -> Mapping[str, str]:
+        """A layer of a stage is one layer, whatever its width and kernel."""
+        return self._written(genotype)[0].places
+
+    def phases(self) -> Sequence[Sequence[tuple[int, ...]]]:
+        """The largest network, then smaller kernels, fewer layers, and fewer channels; strides and bits are free."""
+        opened = {"kernel": 1, "depth": 2, "width": 3}
+        return [
+            [
+                tuple(
+                    i
+                    for i, choice in enumerate(gene.choices)
+                    if opened.get(gene.name.rstrip("0123456789"), 0) <= phase or choice == max(gene.choices)
+                )
+                for gene in self.genes
+            ]
+            for phase in range(len(opened) + 1)
+        ]
+
+    def _written(self, genotype: npt.NDArray[np.integer]) -> tuple[Builder, str]:
         point = self.decode(genotype)
         net = self.builder("chain-" + "".join(map(str, genotype)))
         x = net.input
@@ -84,9 +107,10 @@ class ChainSpace(ArchitectureSpace):
             kernel, width, depth, stride, bits = (point[f"{name}{stage}"] for name in _DECISIONS)
             net.precision = Precision(bits, bits, self.precision.accumulator_bits)
             for layer in range(depth):
-                x = net.conv_norm_act(x, width, kernel, stride=stride if layer == 0 else 1)
+                with net.within(f"stage {stage}", f"layer {layer}"):
+                    x = net.conv_norm_act(x, width, kernel, stride=stride if layer == 0 else 1)
         net.precision = self.precision
-        return net.finish(net.linear(net.flatten(net.add(Pool2d("avg"), x)), self.classes))
+        return net, net.linear(net.flatten(net.add(Pool2d("avg"), x)), self.classes)
 
     def lower_distinct(self, genotypes: Genotypes, semantics: Semantics) -> LayerTable:
         net = self.batch_graph(len(genotypes), semantics)

@@ -13,7 +13,7 @@ Not modelled: dropout, stochastic depth, padding "same" of other frameworks.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -175,6 +175,34 @@ class MobileSpace(ArchitectureSpace):
     # One network as a graph.
 
     def workload(self, genotype: npt.NDArray[np.integer]) -> Workload:
+        net, output = self._written(genotype)
+        return net.finish(output)
+
+    def places(self, genotype: npt.NDArray[np.integer]) -> Mapping[str, str]:
+        """A slot is one block, whatever its kernel and expansion, as in Once-for-All; groups have weights apart."""
+        return self._written(genotype)[0].places
+
+    def phases(self) -> Sequence[Sequence[tuple[int, ...]]]:
+        """The largest network, then smaller kernels, fewer blocks, fewer channels [Cai et al., ICLR 2020, figure 3].
+
+        Resolutions are free from the start. Words without a block count as fewer blocks.
+        """
+        return [[self._open(gene, phase) for gene in self.genes] for phase in range(4)]
+
+    def _open(self, gene: Gene, phase: int) -> tuple[int, ...]:
+        """Choices of a gene that are open in a phase: 1 kernels, 2 numbers of blocks, 3 all."""
+        every = range(len(gene.choices))
+        if phase == 3 or gene.name == "resolution" or (gene.name.startswith("depth") and phase == 2):
+            return tuple(every)
+        if not gene.name.startswith("block"):
+            return tuple(i for i in every if gene.choices[i] == max(gene.choices))
+        blocks = {i: block for i in every if (block := block_of(gene.choices[i])) is not None}
+        widest = max(block.expansion for block in blocks.values())
+        largest = max(block.kernel for block in blocks.values() if block.expansion == widest)
+        kept = [i for i, b in blocks.items() if b.expansion == widest and (phase > 0 or b.kernel == largest)]
+        return tuple(sorted(kept + ([i for i in every if i not in blocks] if phase == 2 else [])))
+
+    def _written(self, genotype: npt.NDArray[np.integer]) -> tuple[Builder, str]:
         point = np.asarray(genotype, np.int64)[None]
         net, width = self.builder("mobile-" + "".join(map(str, genotype))), float(self._value(point, "width")[0])
         x = self._stem(net, net.input, width, int(self._value(point, "resolution")[0]))
@@ -182,7 +210,7 @@ class MobileSpace(ArchitectureSpace):
             channels = int(self._channels(point, i)[0])
             for slot in range(int(self._depth(point, i)[0])):
                 x = self._slot(i, slot, net, x, int(self._word(point, i, slot)[0]), channels)
-        return net.finish(self._tail(net, x, width))
+        return net, self._tail(net, x, width)
 
     def _stem(self, net: Builder, x: str, width: float, resolution: int) -> str:
         skeleton = self.skeleton
@@ -201,7 +229,9 @@ class MobileSpace(ArchitectureSpace):
         stage, block = self.skeleton.stages[i], None if word == _UNUSED else self._blocks[i][word]
         if block is None:
             return x
-        return _block(net, x, block, channels, stage.activation, self.skeleton, stride=stage.stride if slot == 0 else 1)
+        stride = stage.stride if slot == 0 else 1
+        with net.within(f"stage {i}", f"slot {slot}", *([f"{block.groups} groups"] if block.groups > 1 else [])):
+            return _block(net, x, block, channels, stage.activation, self.skeleton, stride=stride)
 
     def _tail(self, net: Builder, x: str, width: float) -> str:
         skeleton = self.skeleton
@@ -288,13 +318,17 @@ def _block(
     channels = net.shape(x)[1]
     hidden, y = _hidden(channels, block), x
     if hidden != channels or skeleton.always_expand:
-        y = net.conv_norm_act(y, hidden, 1, groups=block.groups, activation=activation)
+        with net.within("expand"):
+            y = net.conv_norm_act(y, hidden, 1, groups=block.groups, activation=activation)
     if block.groups > 1:
         y = net.add(Rearrange(SHUFFLE, net.shape(y)), y)
-    y = net.conv_norm_act(y, hidden, block.kernel, stride=stride, groups=hidden, activation=activation)
+    with net.within("depthwise"):
+        y = net.conv_norm_act(y, hidden, block.kernel, stride=stride, groups=hidden, activation=activation)
     if block.squeeze:
-        y = net.squeeze_excite(y, _squeezed(channels, hidden, skeleton), gate=_gate(skeleton))
-    y = net.conv_norm_act(y, out, 1, groups=block.groups, activation=None)
+        with net.within("gate"):
+            y = net.squeeze_excite(y, _squeezed(channels, hidden, skeleton), gate=_gate(skeleton))
+    with net.within("project"):
+        y = net.conv_norm_act(y, out, 1, groups=block.groups, activation=None)
     return net.residual(x, y) if skip and stride == 1 and channels == out else y
 
 

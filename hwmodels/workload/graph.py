@@ -9,6 +9,7 @@ do not fit).
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -229,13 +230,20 @@ class Builder:
     >>> x = net.add(Pool2d("avg"), x)
     >>> net.finish(net.linear(net.flatten(x), 10)).parameters
     634
+
+    Attributes
+    ----------
+    places : where each operator stands, by name: the path of `within`, its kind, and its number among those there.
     """
 
     def __init__(self, name: str, input_shape: Shape, *, precision: Precision | None = None) -> None:
         self.name = name
         self.precision = precision or Precision()
+        self.places: dict[str, str] = {}
         self._nodes: dict[str, Node] = {}
         self._counter: dict[str, int] = {}
+        self._path: tuple[str, ...] = ()
+        self._placed: dict[str, int] = {}
         self.input = self.source(input_shape, name="input")
 
     def source(self, shape: Shape, *, name: str) -> str:
@@ -256,7 +264,31 @@ class Builder:
         except (ValueError, IndexError, ArithmeticError) as error:
             raise SpecError(f"{self.name}: {name}", error, "a valid layer") from None
         self._nodes[name] = Node(name, operator, inputs, shape, self.precision)
+        self._place(name, operator)
         return name
+
+    @contextmanager
+    def within(self, *path: str) -> Iterator[None]:
+        """What is added inside stands below this path, counted anew for each path.
+
+        Networks of one space that differ elsewhere so have the same places here, and may share weights by them.
+
+        >>> net = Builder("tiny", (1, 3, 8, 8))
+        >>> with net.within("stage 0", "3x3"):
+        ...     name = net.conv_norm_act(net.input, 4, 3)
+        >>> list(net.places.values())
+        ['stage 0/3x3/conv2d1', 'stage 0/3x3/norm1', 'stage 0/3x3/activation1']
+        """
+        outer, self._path = self._path, (*self._path, *path)
+        try:
+            yield
+        finally:
+            self._path = outer
+
+    def _place(self, name: str, operator: Operator) -> None:
+        place = "/".join((*self._path, type(operator).__name__.lower()))
+        self._placed[place] = self._placed.get(place, 0) + 1
+        self.places[name] = f"{place}{self._placed[place]}"
 
     def shape(self, name: str) -> Shape:
         return self._nodes[name].shape

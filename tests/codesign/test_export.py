@@ -103,7 +103,7 @@ def test_what_cannot_be_exported_is_one_line(run, exported: Path, searched: Path
     assert (code, err.count("\n")) == (2, 1)
     code, _, err = run("export", tmp_path / "nothing", "-o", tmp_path / "new")
     assert (code, err.count("\n")) == (2, 1)
-    (exported / "state.pt").write_bytes(b"no weights")
+    (exported / "state.pt").write_bytes(b"there are no weights")
     with pytest.raises(SpecError, match="state_dict"):
         score_export(exported)
     (exported / "pair.json").write_text("{}")
@@ -121,4 +121,4 @@ def test_a_run_without_trainings_has_nothing_to_export(run, tmp_path: Path) -> N
     assert code == 0, err
     code, _, err = run("export", tmp_path / "run", "-o", tmp_path / "found")
     assert (code, err.count("\n"), (tmp_path / "found").exists()) == (2, 1, False)
-    assert "no weights" in err
+    assert "there are no weights" in err

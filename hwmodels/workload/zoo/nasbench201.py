@@ -54,9 +54,11 @@ def nasbench201(
     x = net.conv_norm_act(net.input, channels, 3, activation=None)
     for stage in range(stages):
         if stage > 0:
-            x = _reduction(net, x)
-        for _ in range(cells):
-            x = _cell(net, x, operations)
+            with net.within(f"stage {stage}"):
+                x = _reduction(net, x)
+        for cell in range(cells):
+            with net.within(f"stage {stage}", f"cell {cell}"):
+                x = _cell(net, x, operations)
     return classify(net, net.add(Activation("relu"), net.add(Norm("batch"), x)), classes)
 
 
@@ -78,7 +80,8 @@ def _cell(net: Builder, x: str, operations: Sequence[str]) -> str:
             elif operation == "avg_pool_3x3":
                 terms.append(net.add(CELL_POOL, nodes[source]))
             else:
-                terms.append(_relu_conv_norm(net, nodes[source], channels, 1 if "1x1" in operation else 3))
+                with net.within(f"{source}>{node}", operation):
+                    terms.append(_relu_conv_norm(net, nodes[source], channels, 1 if "1x1" in operation else 3))
         total = terms[0] if terms else net.add(Zeros(net.shape(x)))
         for term in terms[1:]:
             total = net.residual(total, term)
