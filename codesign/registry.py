@@ -210,6 +210,7 @@ ESTIMATORS = Registry(
     {
         "none": "codesign.estimate.cost_only:PLUGIN",
         "own_weights": "codesign.estimate.own_weights:PLUGIN",
+        "predictor": "codesign.estimate.predictor:PLUGIN",
         "published": "codesign.estimate.published:PLUGIN",
         "table": "codesign.estimate.table:PLUGIN",
         "training": "codesign.estimate.training:PLUGIN",

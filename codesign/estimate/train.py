@@ -15,7 +15,7 @@ import hashlib
 import io
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
 from functools import lru_cache
@@ -35,10 +35,13 @@ from hwmodels.errors import SpecError
 from hwmodels.workload import ops
 from hwmodels.workload.graph import Input, Workload
 
-__all__ = ["check_fit", "deterministic", "pack", "restore", "structure", "train", "training_key", "unpack"]
+__all__ = ["Watch", "check_fit", "deterministic", "pack", "restore", "structure", "train", "training_key", "unpack"]
 
 State = Mapping[str, npt.NDArray[Any]]
 """Parameters and running statistics by the name that `Network.state_dict` gives them."""
+
+Watch = Callable[[int, Network], bool]
+"""(epochs done, network in evaluation mode) -> whether the training ends here; it draws no random numbers."""
 
 
 def structure(workload: Workload) -> list[Any]:
@@ -101,8 +104,20 @@ def deterministic() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-def train(workload: Workload, dataset: Dataset, recipe: Recipe, seed: int, *, fidelity: float = 1.0) -> State:
+def train(
+    workload: Workload,
+    dataset: Dataset,
+    recipe: Recipe,
+    seed: int,
+    *,
+    fidelity: float = 1.0,
+    watch: Watch | None = None,
+) -> State:
     """Train on the training split and return the weights; equal arguments give equal bits.
+
+    Parameters
+    ----------
+    watch : called after each epoch, with the network in evaluation mode; the training ends where it says so.
 
     Raises
     ------
@@ -113,7 +128,7 @@ def train(workload: Workload, dataset: Dataset, recipe: Recipe, seed: int, *, fi
     with deterministic():
         torch.manual_seed(int(key[:15], 16))
         network = to_module(workload)
-        _fit(network, dataset, recipe, recipe.epochs_at(fidelity))
+        _fit(network, dataset, recipe, recipe.epochs_at(fidelity), watch)
     return {name: tensor.detach().numpy() for name, tensor in network.state_dict().items()}
 
 
@@ -133,7 +148,7 @@ def check_fit(workload: Workload, dataset: Dataset) -> None:
         raise SpecError(f"{where}: output", scores, f"(batch, {dataset.classes})")
 
 
-def _fit(network: Network, dataset: Dataset, recipe: Recipe, epochs: int) -> None:
+def _fit(network: Network, dataset: Dataset, recipe: Recipe, epochs: int, watch: Watch | None) -> None:
     images, labels = (torch.from_numpy(array) for array in dataset.train)
     batch = min(recipe.batch_size, len(labels))
     steps_an_epoch = len(labels) // batch
@@ -143,7 +158,7 @@ def _fit(network: Network, dataset: Dataset, recipe: Recipe, epochs: int) -> Non
     total = epochs * steps_an_epoch
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _rate(step, total, recipe.warmup))
     network.train()
-    for _ in range(epochs):
+    for epoch in range(epochs):
         order = torch.randperm(len(labels))
         # The incomplete last batch is left out: its statistics would be noisier, and its images return next epoch.
         for chosen in order[: steps_an_epoch * batch].reshape(-1, batch):
@@ -155,7 +170,18 @@ def _fit(network: Network, dataset: Dataset, recipe: Recipe, epochs: int) -> Non
             schedule.step()
         if torch.isnan(loss):  # no step brings such weights back
             break
+        if watch is not None and _ended(watch, epoch + 1, network):
+            break
     network.eval()
+
+
+def _ended(watch: Watch, epochs: int, network: Network) -> bool:
+    """What the watcher says of a network after some epochs; the network is left in training mode."""
+    network.eval()
+    with torch.no_grad():
+        ended = watch(epochs, network)
+    network.train()
+    return ended
 
 
 def _rate(step: int, total: int, warmup: float) -> float:

@@ -1,0 +1,143 @@
+"""Models of an error over features, each with a mean and a standard deviation, fitted to a few dozen trainings.
+
+    gaussian_process  squared exponential of one length, with noise; all three by maximal marginal likelihood
+                      [Rasmussen and Williams, Gaussian Processes for Machine Learning, MIT Press 2006, ch. 2, 5]
+    forest            300 trees on bootstrap samples; deviation over the trees [Hutter et al., Artif. Intell. 206, 2014]
+    boosting          10 boosted ensembles on bootstrap samples; deviation over them
+    mlp               5 networks of 2 x 32 units from other starts; deviation over them [deep ensembles,
+                      Lakshminarayanan et al., NeurIPS'17]
+
+Errors are fitted through the power transform of Yeo and Johnson [Biometrika 87 (2000)], which the fitted errors choose:
+errors crowd at the good end and are spread out at the bad one. So a prediction is the median of the error, and its
+deviation half the way between the errors at one deviation to either side. A model fits on one thread and draws its
+randomness from its seed: equal fits predict equal bits.
+
+Not modelled: noise that differs between networks; correlation between the predictions of two networks.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["REGRESSORS", "Predicted", "RegressorName", "fit"]
+
+F64 = npt.NDArray[np.float64]
+
+RegressorName = Literal["boosting", "forest", "gaussian_process", "mlp"]
+
+_TREES, _BOOSTED, _NETWORKS = 300, 10, 5
+_REACH = 1.0  # deviations beyond the fitted errors up to which a prediction goes; ASSUMED, plausible 0.5 to 2
+
+
+class Predicted(NamedTuple):
+    """Errors that a model expects, (N,), and the standard deviation of each, (N,)."""
+
+    error: F64
+    deviation: F64
+
+
+_Model = Callable[[F64], Predicted]
+
+
+def fit(name: RegressorName, features: F64, errors: F64, *, seed: int) -> _Model:
+    """A model fitted to the errors (N,) of networks with features (N, D): features (M, D) -> what it predicts.
+
+    >>> x = np.linspace(-1, 1, 20)[:, None]
+    >>> model = fit("gaussian_process", x, 0.3 + 0.1 * x[:, 0], seed=0)
+    >>> np.round(model(np.array([[0.5]])).error, 2)
+    array([0.35])
+    """
+    from sklearn.preprocessing import PowerTransformer
+
+    if features.shape[1] == 0 or np.ptp(errors) == 0:  # nothing tells the networks apart
+        middle, deviation = float(np.median(errors)), float(errors.std())
+        return lambda asked: Predicted(np.full(len(asked), middle), np.full(len(asked), deviation))
+    with _reproducible():
+        power = PowerTransformer().fit(errors[:, None])
+        targets: F64 = power.transform(errors[:, None])[:, 0]
+        model = REGRESSORS[name](features, targets, seed)
+    low, high = targets.min() - _REACH, targets.max() + _REACH
+
+    def back(values: F64) -> F64:
+        """Errors of transformed values; beyond what the transform reaches, the worst that was fitted."""
+        found: F64 = power.inverse_transform(np.clip(values, low, high)[:, None])[:, 0]
+        return np.where(np.isfinite(found), found, errors.max())
+
+    def predict(asked: F64) -> Predicted:
+        with _reproducible():
+            mean, deviation = model(asked)
+            return Predicted(back(mean), (back(mean + deviation) - back(mean - deviation)) / 2)
+
+    return predict
+
+
+@contextmanager
+def _reproducible() -> Iterator[None]:
+    """One thread of linear algebra; a fit that stops at its limit of steps is a fit."""
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+    with threadpool_limits(1), warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        yield
+
+
+def _gaussian_process(x: F64, y: F64, seed: int) -> _Model:
+    from sklearn.gaussian_process import GaussianProcessRegressor
+    from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
+
+    kernel = ConstantKernel(1.0) * RBF(1.0) + WhiteKernel(0.1)  # where the likelihood is climbed from
+    model = GaussianProcessRegressor(kernel, random_state=seed).fit(x, y)
+    return lambda asked: Predicted(*model.predict(asked, return_std=True))
+
+
+def _forest(x: F64, y: F64, seed: int) -> _Model:
+    from sklearn.ensemble import RandomForestRegressor
+
+    model = RandomForestRegressor(_TREES, max_features=1 / 3, random_state=seed).fit(x, y)
+    trees = [tree.tree_ for tree in model.estimators_]  # without the checks of each call: 300 a prediction
+    return lambda asked: _over([tree.predict(asked.astype(np.float32))[:, 0] for tree in trees])
+
+
+def _boosting(x: F64, y: F64, seed: int) -> _Model:
+    from sklearn.ensemble import GradientBoostingRegressor
+
+    settings: dict[str, Any] = {"n_estimators": 100, "learning_rate": 0.05, "max_depth": 3, "subsample": 0.7}
+    rng = np.random.default_rng(seed)
+    drawn = [rng.integers(len(x), size=len(x)) for _ in range(_BOOSTED)]
+    models = [
+        GradientBoostingRegressor(**settings, random_state=seed + i).fit(x[rows], y[rows])
+        for i, rows in enumerate(drawn)
+    ]
+    return lambda asked: _over([model.predict(asked) for model in models])
+
+
+def _mlp(x: F64, y: F64, seed: int) -> _Model:
+    from sklearn.neural_network import MLPRegressor
+
+    scale = np.sqrt(x.shape[1] / max(float((x**2).sum(axis=1).mean()), 1e-12))  # inputs of unit variance on the whole
+    models = [
+        MLPRegressor(hidden_layer_sizes=(32, 32), solver="lbfgs", alpha=1.0, max_iter=300, random_state=seed + i)
+        .fit(scale * x, y)
+        for i in range(_NETWORKS)
+    ]  # fmt: skip
+    return lambda asked: _over([model.predict(scale * asked) for model in models])
+
+
+def _over(predictions: list[F64]) -> Predicted:
+    stacked = np.stack(predictions)
+    return Predicted(stacked.mean(axis=0), stacked.std(axis=0, ddof=1))
+
+
+REGRESSORS: Mapping[RegressorName, Callable[[F64, F64, int], _Model]] = {
+    "boosting": _boosting,
+    "forest": _forest,
+    "gaussian_process": _gaussian_process,
+    "mlp": _mlp,
+}
+"""(features (N, D), transformed errors (N,), seed) -> a model of transformed errors."""
