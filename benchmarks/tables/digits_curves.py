@@ -1,6 +1,6 @@
-"""Learning curves of our own: validation error after every epoch of 120 trainings on noisy digits.
+"""Learning curves of our own: validation error after every epoch of 300 trainings on noisy digits.
 
-    python benchmarks/tables/digits_curves.py [--networks 120]
+    python benchmarks/tables/digits_curves.py [--networks 300]
 
 Writes `benchmarks/results/digits_curves.csv`, a row a training: its kind and network, then the share told wrong of the
 599 validation images after each epoch, float32. Networks alternate between the cells of `digits-cells` and chains of
@@ -74,7 +74,7 @@ def curve_of(workload: Workload, dataset: Dataset) -> list[float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--networks", type=int, default=120)
+    parser.add_argument("--networks", type=int, default=300)
     options = parser.parse_args()
     dataset = load(DIGITS_CELLS.dataset)
     there = list(csv.reader(RESULT.open())) if RESULT.exists() else []

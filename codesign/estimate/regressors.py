@@ -3,9 +3,11 @@
     gaussian_process  squared exponential of one length, with noise; all three by maximal marginal likelihood
                       [Rasmussen and Williams, Gaussian Processes for Machine Learning, MIT Press 2006, ch. 2, 5]
     forest            300 trees on bootstrap samples; deviation over the trees [Hutter et al., Artif. Intell. 206, 2014]
-    boosting          10 boosted ensembles on bootstrap samples; deviation over them
-    mlp               5 networks of 2 x 32 units from other starts; deviation over them [deep ensembles,
-                      Lakshminarayanan et al., NeurIPS'17]
+    boosting          10 boosted ensembles on bootstrap samples
+    mlp               5 networks of 2 x 32 units, each from a start of its own on four fifths of the trainings
+
+The members of the last two differ by less than they miss [as deep ensembles do, Lakshminarayanan et al., NeurIPS'17]:
+what they miss of trainings that they have not seen is added to the deviation.
 
 Errors are fitted through the power transform of Yeo and Johnson [Biometrika 87 (2000)], which the fitted errors choose:
 errors crowd at the good end and are spread out at the bad one. So a prediction is the median of the error, and its
@@ -18,7 +20,7 @@ Not modelled: noise that differs between networks; correlation between the predi
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal, NamedTuple
 
@@ -28,6 +30,7 @@ import numpy.typing as npt
 __all__ = ["REGRESSORS", "Predicted", "RegressorName", "fit"]
 
 F64 = npt.NDArray[np.float64]
+I64 = npt.NDArray[np.int64]
 
 RegressorName = Literal["boosting", "forest", "gaussian_process", "mlp"]
 
@@ -62,12 +65,19 @@ def fit(name: RegressorName, features: F64, errors: F64, *, seed: int) -> _Model
         power = PowerTransformer().fit(errors[:, None])
         targets: F64 = power.transform(errors[:, None])[:, 0]
         model = REGRESSORS[name](features, targets, seed)
-    low, high = targets.min() - _REACH, targets.max() + _REACH
+
+    def errors_of(values: F64) -> F64:
+        found: F64 = power.inverse_transform(values[:, None])[:, 0]
+        return found
+
+    # A power transform may end before the reach does: what is fitted is always within it.
+    ends = np.array([targets.min(), targets.max()])
+    wider = ends + np.array([-_REACH, _REACH])
+    with np.errstate(all="ignore"):
+        low, high = np.where(np.isfinite(errors_of(wider)), wider, ends)
 
     def back(values: F64) -> F64:
-        """Errors of transformed values; beyond what the transform reaches, the worst that was fitted."""
-        found: F64 = power.inverse_transform(np.clip(values, low, high)[:, None])[:, 0]
-        return np.where(np.isfinite(found), found, errors.max())
+        return errors_of(np.clip(values, low, high))
 
     def predict(asked: F64) -> Predicted:
         with _reproducible():
@@ -114,19 +124,41 @@ def _boosting(x: F64, y: F64, seed: int) -> _Model:
         GradientBoostingRegressor(**settings, random_state=seed + i).fit(x[rows], y[rows])
         for i, rows in enumerate(drawn)
     ]
-    return lambda asked: _over([model.predict(asked) for model in models])
+    left = [np.setdiff1d(np.arange(len(x)), rows) for rows in drawn]
+    return _ensemble([model.predict for model in models], left, x, y)
 
 
 def _mlp(x: F64, y: F64, seed: int) -> _Model:
     from sklearn.neural_network import MLPRegressor
 
     scale = np.sqrt(x.shape[1] / max(float((x**2).sum(axis=1).mean()), 1e-12))  # inputs of unit variance on the whole
-    models = [
-        MLPRegressor(hidden_layer_sizes=(32, 32), solver="lbfgs", alpha=1.0, max_iter=300, random_state=seed + i)
-        .fit(scale * x, y)
-        for i in range(_NETWORKS)
-    ]  # fmt: skip
-    return lambda asked: _over([model.predict(scale * asked) for model in models])
+    left = np.array_split(np.random.default_rng(seed).permutation(len(x)), _NETWORKS)
+    models = []
+    for i, rows in enumerate(left):
+        model = MLPRegressor(
+            hidden_layer_sizes=(32, 32), solver="lbfgs", alpha=1.0, max_iter=300, random_state=seed + i
+        )
+        models.append(model.fit(scale * np.delete(x, rows, axis=0), np.delete(y, rows)))
+    members = [model.predict for model in models]
+    scaled = _ensemble(members, left, scale * x, y)
+    return lambda asked: scaled(scale * asked)
+
+
+def _ensemble(members: Sequence[Callable[[F64], F64]], left: Sequence[I64], x: F64, y: F64) -> _Model:
+    """The mean of members, with a deviation from two parts: between them, and of what they all miss.
+
+    left : the rows that each member did not see. What all miss is the mean square of their errors there, less what the
+    members differ by, which is in it too.
+    """
+    misses = np.concatenate([member(x[rows]) - y[rows] for member, rows in zip(members, left, strict=True)])
+    between = _over([member(x) for member in members]).deviation
+    missed = max(float((misses**2).mean() - (between**2).mean()), 0.0)
+
+    def predict(asked: F64) -> Predicted:
+        mean, deviation = _over([member(asked) for member in members])
+        return Predicted(mean, np.sqrt(deviation**2 + missed))
+
+    return predict
 
 
 def _over(predictions: list[F64]) -> Predicted:
