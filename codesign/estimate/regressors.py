@@ -73,7 +73,7 @@ def fit(name: RegressorName, features: F64, errors: F64, *, seed: int) -> _Model
     # A power transform may end before the reach does: what is fitted is always within it.
     ends = np.array([targets.min(), targets.max()])
     wider = ends + np.array([-_REACH, _REACH])
-    with np.errstate(all="ignore"):
+    with _reproducible():
         low, high = np.where(np.isfinite(errors_of(wider)), wider, ends)
 
     def back(values: F64) -> F64:
@@ -89,7 +89,7 @@ def fit(name: RegressorName, features: F64, errors: F64, *, seed: int) -> _Model
 
 @contextmanager
 def _reproducible() -> Iterator[None]:
-    """One thread of linear algebra; a fit that stops at its limit of steps is a fit."""
+    """One thread of linear algebra, and no word of a fit that ends at its limit of steps or a transform that ends."""
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
     with threadpool_limits(1), warnings.catch_warnings(), np.errstate(all="ignore"):

@@ -30,6 +30,7 @@ from torch import Tensor, nn
 from codesign.data import Dataset
 from codesign.estimate.noise import noisy_operations
 from codesign.estimate.recipe import Recipe
+from codesign.estimate.stopping import CURVE, Followed
 from codesign.network.module import Network, to_module
 from hwmodels.errors import SpecError
 from hwmodels.workload import ops
@@ -73,8 +74,7 @@ def _fields(operator: Any) -> dict[str, Any]:
 def training_key(workload: Workload, dataset: Dataset, recipe: Recipe, fidelity: float, seed: int) -> str:
     """Content key of one training, in hexadecimal."""
     # A recipe without noise has the key, and so the weights, that it had before there was any.
-    settings = recipe.model_dump(exclude_none=recipe.noise is None)
-    rest = [dataset.fingerprint, settings, recipe.epochs_at(fidelity), seed]
+    rest = [dataset.fingerprint, recipe.content(), recipe.epochs_at(fidelity), seed]
     content = f"[{_structure_text(workload)}, {json.dumps(rest, sort_keys=True)[1:]}"
     return hashlib.sha256(content.encode()).hexdigest()
 
@@ -117,7 +117,8 @@ def train(
 
     Parameters
     ----------
-    watch : called after each epoch, with the network in evaluation mode; the training ends where it says so.
+    watch : called after each epoch, with the network in evaluation mode; the training ends where it says so. It takes
+        the place of `recipe.stopping`.
 
     Raises
     ------
@@ -127,9 +128,11 @@ def train(
     key = training_key(workload, dataset, recipe, fidelity, seed)
     with deterministic():
         torch.manual_seed(int(key[:15], 16))
-        network = to_module(workload)
-        _fit(network, dataset, recipe, recipe.epochs_at(fidelity), watch)
-    return {name: tensor.detach().numpy() for name, tensor in network.state_dict().items()}
+        network, epochs = to_module(workload), recipe.epochs_at(fidelity)
+        followed = None if recipe.stopping is None else Followed(recipe.stopping, dataset, epochs)
+        _fit(network, dataset, recipe, epochs, watch or followed)
+    state = {name: tensor.detach().numpy() for name, tensor in network.state_dict().items()}
+    return state if followed is None else {**state, CURVE: np.array(followed.errors)}
 
 
 def check_fit(workload: Workload, dataset: Dataset) -> None:
@@ -222,5 +225,6 @@ def restore(workload: Workload, state: State) -> Network:
     """The network of `workload` with trained weights, in evaluation mode."""
     with torch.random.fork_rng(devices=[]):  # building draws initial weights that are overwritten at once
         network = to_module(workload)
-    network.load_state_dict({name: Tensor(torch.from_numpy(np.array(value))) for name, value in state.items()})
+    weights = {name: value for name, value in state.items() if name != CURVE}
+    network.load_state_dict({name: Tensor(torch.from_numpy(np.array(value))) for name, value in weights.items()})
     return network.eval()
