@@ -212,7 +212,7 @@ ESTIMATORS = Registry(
         "own_weights": "codesign.estimate.own_weights:PLUGIN",
         "predictor": "codesign.estimate.predictor:PLUGIN",
         "published": "codesign.estimate.published:PLUGIN",
-        "table": "codesign.estimate.table:PLUGIN",
+        "table": "codesign.estimate.tabular:PLUGIN",
         "training": "codesign.estimate.training:PLUGIN",
         "zero_cost": "codesign.estimate.zero_cost:PLUGIN",
     },

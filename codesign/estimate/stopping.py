@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from codesign.data import Dataset
     from codesign.network.module import Network
 
-__all__ = ["CURVE", "EarlyStopping", "Followed", "told_by"]
+__all__ = ["CURVE", "EarlyStopping", "Followed", "hopeless", "told_by"]
 
 F64 = npt.NDArray[np.float64]
 
@@ -61,16 +61,18 @@ class Followed:
         """Whether the training ends here."""
         scores = torch.cat([network(batch) for batch in torch.split(self._images, _BATCH)])
         self.errors.append(1.0 - share_right(scores, self._labels))
-        return self.is_hopeless()
+        return hopeless(self.errors, self.epochs, self.stopping)
 
-    def is_hopeless(self) -> bool:
-        """Whether a tenth is just over and the chance to beat the error is small; never before, nor after the last."""
-        done = len(self.errors)
-        tenths, before = done * TENTHS // self.epochs, (done - 1) * TENTHS // self.epochs
-        if tenths == before or done >= self.epochs:
-            return False
-        posterior = shipped_prior().posterior(self.errors, self.epochs)
-        return posterior.chance_below(self.stopping.error) < self.stopping.chance
+
+def hopeless(errors: Sequence[float], epochs: int, stopping: Stopping) -> bool:
+    """Whether a training of `epochs` ends after these errors: a tenth is just over, and the chance to reach is small.
+
+    It never ends before the first tenth is over; after the last epoch it has ended already.
+    """
+    done = len(errors)
+    if done >= epochs or done * TENTHS // epochs == (done - 1) * TENTHS // epochs:
+        return False
+    return shipped_prior().posterior(errors, epochs).chance_below(stopping.error) < stopping.chance
 
 
 def told_by(errors: F64, epochs: int) -> dict[str, float]:
