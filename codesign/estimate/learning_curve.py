@@ -2,9 +2,10 @@
 
 A learning curve is a vector z of arcsin(sqrt(error)), whose noise is the same at every error that is counted on images
 [Anscombe, Biometrika 35 (1948)]: the mean over each tenth of the training, the last epoch alone for the last tenth.
-Curves of networks that were trained to the end are draws of one normal distribution, whose mean and covariance are
-unknown and have the conjugate (normal-inverse-Wishart) prior; so a new curve has Student's distribution [Murphy,
-Machine Learning, MIT Press 2012, section 4.6.3], with N curves of K tenths and S their scatter matrix:
+Curves of one group, as of one data set and number of epochs, are draws of one normal distribution, whose mean and
+covariance are unknown and have the conjugate (normal-inverse-Wishart) prior; so a new curve of the group has Student's
+distribution [Murphy, Machine Learning, MIT Press 2012, section 4.6.3], with N curves of K tenths and S their scatter
+matrix:
 
     z ~ t(nu, m, (S + nu0 p I) (N + 1) / (N nu)),    nu0 = K + 2,  nu = nu0 + N - K + 1
 
@@ -13,12 +14,13 @@ and what is left of it, given the tenths o that were seen, has it again:
     z_K | z_o ~ t(nu + |o|, m_K + C_Ko C_oo^-1 (z_o - m_o), (nu + d) / (nu + |o|) (C_KK - C_Ko C_oo^-1 C_oK))
 
 with d = (z_o - m_o)' C_oo^-1 (z_o - m_o): a curve unlike those before widens it. Curves are not normal, so the scale is
-multiplied, for each number of tenths, by what 90 % of the learned curves need, each predicted by all others.
+multiplied, for each number of tenths, by what 90 % of the group's curves need, each predicted by all others. Which
+group a curve is of, nobody says but the curve: all are equally likely before, and after o in proportion to the density
+of z_o in each. The posterior is their mixture.
 
 A posterior holds for curves like those that taught it. The shipped ones are of 400 cells and chains, on noisy digits
 with 40 epochs and on clean ones with 8, 16 and 32, under a rate that falls to zero (`benchmarks/tables/
-digits_curves.py`); coverage on held-out ones stands in `benchmarks/results/learning_curves.md`. Parametric families of
-curves with independent noise [Domhan et al., IJCAI'15] were tried first: their 90 % intervals held for 75 to 80 %.
+digits_curves.py`); coverage on held-out ones stands in `benchmarks/results/learning_curves.md`.
 
 Not modelled: the schedule of the rate, which is in the curves; errors that are no share in [0, 1].
 """
@@ -26,7 +28,7 @@ Not modelled: the schedule of the rate, which is in the curves; errors that are 
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from importlib.resources import files
 from math import asin, pi, sin, sqrt
@@ -35,41 +37,59 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["TENTHS", "CurvePrior", "Posterior", "RecordedCurve", "learned", "recorded_curves", "shipped_prior"]
+__all__ = [
+    "TENTHS",
+    "CurvePrior",
+    "Group",
+    "Posterior",
+    "RecordedCurve",
+    "grouped",
+    "learned",
+    "recorded_curves",
+    "shipped_prior",
+]
 
 F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
 
 TENTHS = 10
 _COVERED = 0.9
+_APART = 1e-9  # around ends that rounding has moved
 _RIDGE = 1e-4  # p, prior variance of z; ASSUMED, plausible 1e-5 to 1e-3: an error counted on 2,500 images
 
 
 class Posterior(NamedTuple):
-    """Student's distribution of arcsin(sqrt(error)) after the last epoch."""
+    """A mixture of Student's distributions of arcsin(sqrt(error)) after the last epoch, one a group, (G,) each."""
 
-    location: float
-    scale: float
-    freedom: float
+    location: F64
+    scale: F64
+    freedom: F64
+    weight: F64
 
     def quantile(self, share: float) -> float:
         """The error that it is below with a probability of `share`."""
+        from scipy.optimize import brentq
         from scipy.stats import t
 
-        angle = self.location + self.scale * float(t.ppf(share, self.freedom))
+        ends = self.location + self.scale * t.ppf(share, self.freedom)
+        low, high = float(ends.min()), float(ends.max())  # the mixture's lies between those of its parts
+        angle = low if low == high else float(brentq(lambda z: self._below(z) - share, low - _APART, high + _APART))
         return sin(min(max(angle, 0.0), pi / 2)) ** 2
 
     def chance_below(self, error: float) -> float:
-        """The probability of an error below this one, in (0, 1]."""
+        """The probability of an error below this one."""
+        return self._below(asin(sqrt(min(error, 1.0))))
+
+    def _below(self, angle: float) -> float:
         from scipy.stats import t
 
-        return float(t.cdf((asin(sqrt(min(error, 1.0))) - self.location) / self.scale, self.freedom))
+        return float(self.weight @ t.cdf((angle - self.location) / self.scale, self.freedom))
 
 
-class CurvePrior(NamedTuple):
-    """What curves have taught: Student's distribution of z in all tenths, and factors of its scale.
+class Group(NamedTuple):
+    """What curves of one kind have taught: Student's distribution of z in all tenths, and factors of its scale.
 
-    mean : (K,). scale : (K, K). freedom : degrees of freedom. stretch : (K,) by tenths seen.
+    mean : (K,). scale : (K, K). freedom : degrees of freedom. stretch : (K + 1,) by tenths seen.
     """
 
     mean: F64
@@ -77,27 +97,42 @@ class CurvePrior(NamedTuple):
     freedom: float
     stretch: F64
 
+
+class CurvePrior(NamedTuple):
+    """Groups of curves, of which a new curve may be any."""
+
+    groups: tuple[Group, ...]
+
     def posterior(self, errors: Sequence[float] | F64, epochs: int) -> Posterior:
         """The error after `epochs`, from the errors after the first ones, (n,) with n <= epochs.
 
         Before the first tenth is over it is the prior.
         """
         seen, values = _tenths(np.asarray(errors, np.float64), epochs)
-        found = _conditional(self.mean, self.scale, self.freedom, seen, values)
-        return found._replace(scale=found.scale * float(self.stretch[len(errors) * TENTHS // epochs]))
+        seen, values = seen[seen < TENTHS - 1], values[seen < TENTHS - 1]  # what is asked about tells nothing of itself
+        found = [_conditional(group.mean, group.scale, group.freedom, seen, values) for group in self.groups]
+        density = np.array([_log_density(group, seen, values) for group in self.groups])
+        weight = np.exp(density - density.max())
+        stretch = np.array([group.stretch[len(errors) * TENTHS // epochs] for group in self.groups])
+        location, scale, freedom = np.array(found).T
+        return Posterior(location, scale * stretch, freedom, weight / weight.sum())
 
 
-def learned(curves: Sequence[F64]) -> CurvePrior:
-    """The prior that whole curves teach, each the errors after every epoch of a training, however many."""
-    rows = np.stack([_whole(curve) for curve in curves])
+def learned(groups: Sequence[Sequence[F64]]) -> CurvePrior:
+    """The prior that whole curves teach, group by group; each has the errors after every epoch of a training."""
+    return CurvePrior(tuple(_group(np.stack([_whole(curve) for curve in curves])) for curves in groups))
+
+
+def _group(rows: F64) -> Group:
+    """What curves (N, K) teach."""
     stretch = np.ones(TENTHS + 1)
     for count in range(TENTHS):
         seen, misses = np.arange(count), []
         for i, row in enumerate(rows):
-            found = _conditional(*_student(np.delete(rows, i, axis=0)), seen, row[:count])
-            misses.append(abs(row[-1] - found.location) / found.scale)
-        stretch[count] = float(np.quantile(misses, _COVERED)) / _half_width(found.freedom)
-    return CurvePrior(*_student(rows), stretch)
+            location, scale, freedom = _conditional(*_student(np.delete(rows, i, axis=0)), seen, row[:count])
+            misses.append(abs(row[-1] - location) / scale)
+        stretch[count] = float(np.quantile(misses, _COVERED)) / _half_width(freedom)
+    return Group(*_student(rows), stretch)
 
 
 def _whole(curve: F64) -> F64:
@@ -134,15 +169,23 @@ def _student(rows: F64) -> tuple[F64, F64, float]:
     return mean, scatter * (count + 1) / (count * freedom), freedom
 
 
-def _conditional(mean: F64, scale: F64, freedom: float, seen: I64, values: F64) -> Posterior:
-    """The last tenth, given some of the others; a curve that is whole is known up to the ridge."""
-    seen, values = seen[seen < TENTHS - 1], values[seen < TENTHS - 1]
+def _conditional(mean: F64, scale: F64, freedom: float, seen: I64, values: F64) -> tuple[float, float, float]:
+    """Location, scale and freedom of the last tenth, given some before it."""
     across = scale[seen, -1]
     away = values - mean[seen]
     solved = np.linalg.solve(scale[np.ix_(seen, seen)], np.column_stack([across, away]))
     left = scale[-1, -1] - across @ solved[:, 0]
     spread = left * (freedom + away @ solved[:, 1]) / (freedom + len(seen))
-    return Posterior(float(mean[-1] + across @ solved[:, 1]), float(np.sqrt(spread)), freedom + len(seen))
+    return float(mean[-1] + across @ solved[:, 1]), float(np.sqrt(spread)), freedom + len(seen)
+
+
+def _log_density(group: Group, seen: I64, values: F64) -> float:
+    """Of tenths that were seen, in a group."""
+    from scipy.stats import multivariate_t
+
+    if len(seen) == 0:
+        return 0.0
+    return float(multivariate_t.logpdf(values, group.mean[seen], group.scale[np.ix_(seen, seen)], group.freedom))
 
 
 class RecordedCurve(NamedTuple):
@@ -176,4 +219,12 @@ def shipped_prior() -> CurvePrior:
     >>> later.quantile(0.95) - later.quantile(0.05) < (first.quantile(0.95) - first.quantile(0.05)) / 2
     True
     """
-    return learned([curve.errors for curve in recorded_curves() if not curve.held_out])
+    return learned(grouped(curve for curve in recorded_curves() if not curve.held_out))
+
+
+def grouped(curves: Iterable[RecordedCurve]) -> list[list[F64]]:
+    """Errors of curves, those of one data set and number of epochs together."""
+    found: dict[tuple[str, int], list[F64]] = {}
+    for curve in curves:
+        found.setdefault((curve.data, len(curve.errors)), []).append(curve.errors)
+    return list(found.values())

@@ -129,7 +129,8 @@ def train(
     with deterministic():
         torch.manual_seed(int(key[:15], 16))
         network, epochs = to_module(workload), recipe.epochs_at(fidelity)
-        followed = None if recipe.stopping is None else Followed(recipe.stopping, dataset, epochs)
+        stopping = recipe.stopping if watch is None else None
+        followed = None if stopping is None else Followed(stopping, dataset, epochs)
         _fit(network, dataset, recipe, epochs, watch or followed)
     state = {name: tensor.detach().numpy() for name, tensor in network.state_dict().items()}
     return state if followed is None else {**state, CURVE: np.array(followed.errors)}
