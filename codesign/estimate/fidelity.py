@@ -36,6 +36,7 @@ import torch.nn.functional as F
 
 from codesign.data.base import Dataset, Part
 from codesign.estimate.base import CarriedWeights, Estimate, Request
+from codesign.estimate.ensemble import Outputs
 from codesign.estimate.estimator import TrainingEstimator
 from codesign.estimate.recipe import Axis, Recipe
 from hwmodels.errors import SpecError
@@ -90,6 +91,10 @@ class ScaledFidelity:
         for position, request in enumerate(requests):
             ((_, estimate),) = self._level(request.fidelity).estimate([self._scaled(request)])
             yield position, replace(estimate, fidelity=request.fidelity)
+
+    def outputs(self, request: Request) -> Outputs:
+        """As of the estimator of the level, on the images of its resolution."""
+        return self._level(request.fidelity).outputs(self._scaled(request))
 
     def check(self, workload: Workload) -> None:
         """Whether a network can be reduced, tried at a quarter of the cost.

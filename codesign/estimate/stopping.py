@@ -27,6 +27,7 @@ import torch
 
 from codesign.estimate.base import Estimate, Estimator, Request, Weights
 from codesign.estimate.divergence import share_right
+from codesign.estimate.ensemble import Outputs
 from codesign.estimate.learning_curve import TENTHS, shipped_prior
 from codesign.estimate.recipe import Stopping
 
@@ -94,6 +95,8 @@ class _Trains(Estimator, Protocol):
 
     def training_key(self, request: Request) -> str: ...
 
+    def outputs(self, request: Request) -> Outputs: ...
+
 
 class EarlyStopping:
     """A trainer whose estimates say what was predicted when their training ended.
@@ -118,6 +121,10 @@ class EarlyStopping:
     def key(self, request: Request) -> str:
         content = ["early stopping", self.inner.key(request), self.epochs_at(request.fidelity)]
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()
+
+    def outputs(self, request: Request) -> Outputs:
+        """Of the network as it stood when its training ended."""
+        return self.inner.outputs(request)
 
     def estimate(self, requests: Sequence[Request]) -> Iterator[tuple[int, Estimate]]:
         from codesign.estimate.train import unpack

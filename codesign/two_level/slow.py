@@ -137,7 +137,7 @@ class SlowLevel:
         asked: dict[str, dict[str, Request]] = {}
         networks: dict[tuple[int, ...], Workload] = {}
         for known in wanted:
-            request = self._request(known, networks)
+            request = self.request(known, networks)
             key = self.estimator.key(request)
             estimate = store.estimate(key)
             if estimate is not None:
@@ -156,8 +156,12 @@ class SlowLevel:
             for known in classes[part.key]:
                 yield known, part
 
-    def _request(self, known: AccuracyClass, networks: dict[tuple[int, ...], Workload]) -> Request:
-        """What is trained and run is the network without its dead branches."""
+    def request(self, known: AccuracyClass, networks: dict[tuple[int, ...], Workload] | None = None) -> Request:
+        """What a class asks the estimator; what is trained and run is the network without its dead branches.
+
+        networks : those that are made already, by genotype; one that is not joins them.
+        """
+        networks = {} if networks is None else networks
         genotype = known.architecture
         if genotype not in networks:
             networks[genotype] = prune_dead_branches(self.space.workload(np.array(genotype, np.int64)))
