@@ -20,10 +20,10 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import rankdata
 
-from codesign.data import load
+from codesign.data import Dataset, load
 from codesign.estimate.base import CarriedWeights, Request
 from codesign.estimate.estimator import TrainingEstimator
-from codesign.estimate.fidelity import ScaledFidelity, narrowed, reduced_data
+from codesign.estimate.fidelity import ScaledFidelity
 from codesign.estimate.recipe import Axis
 from codesign.estimate.table import DIGITS_CELLS, digits_cells
 from hwmodels.numerics import FLOAT
@@ -54,12 +54,7 @@ def trained(axes: Sequence[Axis], requests: Sequence[Request]) -> Column:
     if axes:
         scaled = ScaledFidelity(data, recipe, CarriedWeights(), axes=axes, draws=1)
         estimator: ScaledFidelity | TrainingEstimator = scaled
-        epochs, share = scaled.epochs_at(FIDELITY), FIDELITY ** (1 / len(axes))
-        reduced = reduced_data(data, share, axes)
-        channels = share**0.5 if "width" in axes else 1.0
-        small = [narrowed(one.workload, reduced.train.images.shape[1:], channels) for one in requests]
-        macs = sum(one.macs for one in small) / sum(one.workload.macs for one in requests)
-        cost = epochs / recipe.epochs * len(reduced.train.labels) / len(data.train.labels) * macs
+        cost = float(np.mean([cost_of(scaled, one._replace(fidelity=FIDELITY), data) for one in requests]))
     else:
         estimator, cost = TrainingEstimator(data, recipe, CarriedWeights(), draws=1), 1.0
     start, found = time.perf_counter(), []
@@ -70,6 +65,14 @@ def trained(axes: Sequence[Axis], requests: Sequence[Request]) -> Column:
     seconds = (time.perf_counter() - start) / len(requests)
     print(axes, f"{seconds:.2f} s a network", flush=True)
     return Column(" and ".join(axes) or "a full training", np.array(found), cost, seconds)
+
+
+def cost_of(scaled: ScaledFidelity, request: Request, data: Dataset) -> float:
+    """Epochs x images x MACs of a reduced training over those of the full one."""
+    level, asked = scaled.scaled(request)
+    epochs = scaled.epochs_at(FIDELITY) / DIGITS_CELLS.recipe.epochs
+    images = len(level.dataset.train.labels) / len(data.train.labels)
+    return epochs * images * asked.workload.macs / request.workload.macs
 
 
 def spearman(a: F64, b: F64) -> float:

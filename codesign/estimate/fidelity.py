@@ -10,7 +10,9 @@ costs in proportion to it:
                 excepted: the cost of a layer grows with the product of its inputs and outputs
 
 A network of lower resolution or width is trained and evaluated as such, on validation images of its resolution, under
-the same arithmetic. Rank correlations of each axis at equal cost stand in `benchmarks/results/fidelity.md`::
+the same arithmetic. Branches that halve an image in two ways may not meet again at every size: the resolution is the
+nearest one that a network can take, of two equally near the lower one. Rank correlations of each axis stand in
+`benchmarks/results/fidelity.md`::
 
     estimator: {name: training, fidelity: [epochs, data]}
     slow: {fidelity: 0.25}
@@ -42,9 +44,9 @@ from codesign.estimate.recipe import Axis, Recipe
 from hwmodels.errors import SpecError
 from hwmodels.numerics import FLOAT
 from hwmodels.workload.graph import Input, Node, Workload
-from hwmodels.workload.ops import Conv2d, Linear, Operator, Reshape, Shape
+from hwmodels.workload.ops import Conv2d, Elementwise, Linear, Operator, Reshape, Shape
 
-__all__ = ["ScaledFidelity", "narrowed", "reduced_data"]
+__all__ = ["ScaledFidelity", "fitting", "narrowed", "reduced_data"]
 
 _TRIED = 0.25
 _SUBSET_SEED = 20261130  # of the images that stay; frozen: changing it changes every such accuracy
@@ -67,34 +69,37 @@ class ScaledFidelity:
             raise SpecError("estimator.fidelity", "resolution", f"an axis of {dataset.name}: it scales labelled images")
         self.dataset, self.recipe, self.weights = dataset, recipe, weights
         self.axes, self.draws = tuple(axes), draws
-        self._levels: dict[float, TrainingEstimator] = {}
+        self._levels: dict[tuple[float, Shape], TrainingEstimator] = {}
 
     @property
     def metrics(self) -> Mapping[str, Literal["less", "more", "neither"]]:
-        return self._level(1.0).metrics
+        return self._level(1.0, self.dataset.shape).metrics
 
     def epochs_at(self, fidelity: float) -> int:
         """Epochs that a fidelity buys."""
         return self.recipe.epochs_at(self._share(fidelity) if "epochs" in self.axes else 1.0)
 
     def training_key(self, request: Request) -> str:
-        return self._level(request.fidelity).training_key(self._scaled(request))
+        level, scaled = self.scaled(request)
+        return level.training_key(scaled)
 
     def key(self, request: Request) -> str:
         """The key of the reduced training's estimate, with the fidelity that it is told under."""
-        inner = self._level(request.fidelity).key(self._scaled(request))
+        level, scaled = self.scaled(request)
         if request.fidelity == 1:
-            return inner
-        return hashlib.sha256(json.dumps([inner, self.axes, request.fidelity]).encode()).hexdigest()
+            return level.key(scaled)
+        return hashlib.sha256(json.dumps([level.key(scaled), self.axes, request.fidelity]).encode()).hexdigest()
 
     def estimate(self, requests: Sequence[Request]) -> Iterator[tuple[int, Estimate]]:
         for position, request in enumerate(requests):
-            ((_, estimate),) = self._level(request.fidelity).estimate([self._scaled(request)])
+            level, scaled = self.scaled(request)
+            ((_, estimate),) = level.estimate([scaled])
             yield position, replace(estimate, fidelity=request.fidelity)
 
     def outputs(self, request: Request) -> Outputs:
         """As of the estimator of the level, on the images of its resolution."""
-        return self._level(request.fidelity).outputs(self._scaled(request))
+        level, scaled = self.scaled(request)
+        return level.outputs(scaled)
 
     def check(self, workload: Workload) -> None:
         """Whether a network can be reduced, tried at a quarter of the cost.
@@ -105,8 +110,27 @@ class ScaledFidelity:
         """
         from codesign.estimate.train import check_fit
 
-        request = Request((), workload, FLOAT, _TRIED, 0)
-        check_fit(self._scaled(request).workload, self._level(_TRIED).dataset)
+        level, scaled = self.scaled(Request((), workload, FLOAT, _TRIED, 0))
+        check_fit(scaled.workload, level.dataset)
+
+    def scaled(self, request: Request) -> tuple[TrainingEstimator, Request]:
+        """The estimator with the data of a request, and what it is asked: the network, and its epochs and draws.
+
+        Raises
+        ------
+        SpecError : a network that cannot be reduced.
+        """
+        share, workload = self._share(request.fidelity), request.workload
+        image: Shape = self.dataset.shape
+        if request.fidelity == 1:
+            return self._level(1.0, image), request
+        if "resolution" in self.axes:
+            image = fitting(workload, image, sqrt(share))
+        channels = sqrt(share) if "width" in self.axes else 1.0
+        fidelity = share if "epochs" in self.axes else 1.0
+        return self._level(request.fidelity, image), request._replace(
+            workload=narrowed(workload, image, channels), fidelity=fidelity
+        )
 
     def _share(self, fidelity: float) -> float:
         """What each axis is scaled by."""
@@ -114,22 +138,13 @@ class ScaledFidelity:
             raise SpecError("fidelity", fidelity, "in (0, 1]")
         return float(fidelity ** (1 / len(self.axes)))
 
-    def _level(self, fidelity: float) -> TrainingEstimator:
-        """The estimator of a fidelity, with its data; epochs are those of the recipe, already scaled."""
-        if fidelity not in self._levels:
-            share = self._share(fidelity)
-            data = reduced_data(self.dataset, share, self.axes) if fidelity < 1 else self.dataset
-            self._levels[fidelity] = TrainingEstimator(data, self.recipe, self.weights, draws=self.draws)
-        return self._levels[fidelity]
-
-    def _scaled(self, request: Request) -> Request:
-        """The request as the estimator of its level is asked: its network, and what its epochs and draws are."""
-        if request.fidelity == 1:
-            return request
-        share, workload = self._share(request.fidelity), request.workload
-        channels = sqrt(share) if "width" in self.axes else 1.0
-        workload = narrowed(workload, self._level(request.fidelity).dataset.train.images.shape[1:], channels)
-        return request._replace(workload=workload, fidelity=share if "epochs" in self.axes else 1.0)
+    def _level(self, fidelity: float, image: Shape) -> TrainingEstimator:
+        """The estimator of a fidelity on images of a shape; epochs are those of the recipe, already scaled."""
+        if (fidelity, image) not in self._levels:
+            share = self._share(fidelity) if "data" in self.axes else 1.0
+            data = reduced_data(self.dataset, share, image[1:])
+            self._levels[fidelity, image] = TrainingEstimator(data, self.recipe, self.weights, draws=self.draws)
+        return self._levels[fidelity, image]
 
     def __getstate__(self) -> dict[str, Any]:
         """Settings and data alone."""
@@ -139,26 +154,46 @@ class ScaledFidelity:
         self.__init__(**state)  # type: ignore[misc]
 
 
-def reduced_data(dataset: Dataset, share: float, axes: Sequence[Axis]) -> Dataset:
-    """A data set at a share of the cost of its images: fewer to train on, or all of them of fewer pixels.
+def reduced_data(dataset: Dataset, share: float, size: tuple[int, ...]) -> Dataset:
+    """A data set with a share of its training images, and all images of a height and width.
 
-    Splits stay what they are, and the images that stay are the same for every network.
+    Splits stay what they are, and the images that stay are the same for every network. Nothing to reduce is no change.
     """
     train, validation, test = dataset.train, dataset.validation, dataset.test
-    if "data" in axes:
+    if share < 1:
         count = max(1, round(share * len(train.labels)))
         stay = np.sort(np.random.default_rng(_SUBSET_SEED).permutation(len(train.labels))[:count])
         train = Part(train.images[stay], train.labels[stay])
-    if "resolution" in axes:
-        height, width = train.images.shape[2:]
-        size = (max(1, round(height * sqrt(share))), max(1, round(width * sqrt(share))))
+    if size != dataset.shape[1:]:
         train, validation, test = (_of_size(part, size) for part in (train, validation, test))
-    return replace(dataset, train=train, validation=validation, test=test)
+    return dataset if train is dataset.train else replace(dataset, train=train, validation=validation, test=test)
 
 
-def _of_size(part: Part, size: tuple[int, int]) -> Part:
-    images = F.adaptive_avg_pool2d(torch.from_numpy(part.images), size)
+def _of_size(part: Part, size: tuple[int, ...]) -> Part:
+    images = F.adaptive_avg_pool2d(torch.from_numpy(part.images), list(size))  # type: ignore[arg-type]
     return Part(images.numpy(), part.labels)
+
+
+@lru_cache(maxsize=1024)
+def fitting(workload: Workload, image: Shape, scale: float) -> Shape:
+    """The shape of images that a network takes whose height and width are nearest to `scale` times those of its own.
+
+    Raises
+    ------
+    SpecError : a network that takes no smaller images.
+    """
+    channels, height, width = image
+    wanted = max(1, round(height * scale))
+    shapes = [(channels, rows, max(1, round(width * rows / height))) for rows in range(1, height)]
+    refused: SpecError | None = None
+    for shape in sorted(shapes, key=lambda one: (abs(one[1] - wanted), one[1])):
+        try:
+            narrowed(workload, shape, 1.0)
+        except SpecError as error:
+            refused = refused or error
+            continue
+        return image if height - wanted < abs(shape[1] - wanted) else shape
+    raise refused or SpecError(workload.name, f"images of {height} rows", "ones that a fidelity of resolution reduces")
 
 
 @lru_cache(maxsize=256)
@@ -184,6 +219,8 @@ def narrowed(workload: Workload, image: Shape, scale: float) -> Workload:
             operator = _narrow(operator, old, sources, scale)
         try:
             shape = operator.infer(*sources)
+            if isinstance(operator, Elementwise) and len(set(sources)) > len(set(old)):
+                raise ValueError(f"shapes {sources} were one")  # they may broadcast, which is another network
         except (ValueError, IndexError, ArithmeticError) as error:
             where = f"{workload.name}: {node.name}"
             raise SpecError(where, str(error), "a layer that a fidelity of resolution or width can reduce") from None

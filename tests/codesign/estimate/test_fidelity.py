@@ -18,7 +18,7 @@ from codesign.app.run import begin
 from codesign.data import load
 from codesign.estimate.base import CarriedWeights, Estimator, Request
 from codesign.estimate.estimator import TrainingEstimator
-from codesign.estimate.fidelity import ScaledFidelity, narrowed, reduced_data
+from codesign.estimate.fidelity import ScaledFidelity, fitting, narrowed, reduced_data
 from codesign.estimate.recipe import Axis, Recipe
 from codesign.report.summary import summarise
 from codesign.space.architecture import ArchitectureSpace
@@ -65,7 +65,7 @@ SPACES: dict[str, ArchitectureSpace] = {
 def test_a_narrowed_network_keeps_its_output_and_costs_no_more(name: str, seed: int, size: int, scale: float) -> None:
     space = SPACES[name]
     network = prune_dead_branches(space.workload(space.sample(1, np.random.default_rng(seed))[0]))
-    small = narrowed(network, (1, size, size), scale)
+    small = narrowed(network, fitting(network, (1, 8, 8), size / 8), scale)
     assert [node.name for node in small] == [node.name for node in network]
     assert small[small.outputs[0]].shape == network[network.outputs[0]].shape
     assert small.macs <= network.macs
@@ -103,18 +103,37 @@ def test_a_network_that_states_its_sizes_is_refused() -> None:
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(("scale", "rows"), [(0.1, 1), (0.5, 4), (0.7, 6), (0.9, 7), (0.95, 8)])
+def test_a_chain_takes_the_size_asked_for(scale: float, rows: int) -> None:
+    network = chain_requests()[-1].workload
+    assert fitting(network, (1, 8, 8), scale) == (1, rows, rows)
+
+
+@pytest.mark.parametrize(("scale", "rows"), [(0.3, 4), (0.6, 4), (0.75, 4), (0.8, 4), (0.9, 8), (0.95, 8)])
+def test_branches_that_halve_an_image_in_two_ways_meet_again(scale: float, rows: int) -> None:
+    """Halved twice by stride, which rounds up, and by pooling, which rounds down: of 8 rows or fewer 8 and 4 fit.
+
+    At 3 and 6 rows the branches would broadcast against each other.
+    """
+    space = CellSpace(channels=4, cells=1, stages=3, input_shape=(1, 8, 8))
+    network = space.workload(np.full(space.n_genes, 3))
+    assert fitting(network, (1, 8, 8), scale) == (1, rows, rows)
+    narrowed(network, (1, rows, rows), 1.0)
+
+
 def test_data_shrink_as_stated() -> None:
     data = load("digits")
-    fewer = reduced_data(data, 0.25, ["data"])
+    fewer = reduced_data(data, 0.25, (8, 8))
     assert len(fewer.train.labels) == round(0.25 * len(data.train.labels))
     assert fewer.validation is data.validation
     known = {image.tobytes() for image in data.train.images}
     assert all(image.tobytes() in known for image in fewer.train.images)
-    coarse = reduced_data(data, 0.25, ["resolution"])
+    coarse = reduced_data(data, 1.0, (4, 4))
     assert coarse.shape == (1, 4, 4)
     first = data.train.images[0, 0].reshape(4, 2, 4, 2).mean(axis=(1, 3))
     assert coarse.train.images[0, 0] == pytest.approx(first, abs=1e-6)
     assert len({one.fingerprint for one in (data, fewer, coarse)}) == 3
+    assert reduced_data(data, 1.0, (8, 8)) is data
 
 
 @pytest.mark.parametrize("axes", [("epochs",), ("data",), ("resolution",), ("width",), ("data", "epochs")])
@@ -122,7 +141,7 @@ def test_each_axis_takes_its_root_of_the_cost(axes: tuple[Axis, ...]) -> None:
     estimator, request = scaled(*axes, recipe=Recipe(epochs=100)), chain_requests()[-1]._replace(fidelity=0.25)
     share = 0.25 ** (1 / len(axes))
     assert estimator.epochs_at(0.25) == (round(100 * share) if "epochs" in axes else 100)
-    level, inside = estimator._level(0.25), estimator._scaled(request)
+    level, inside = estimator.scaled(request)
     images = len(level.dataset.train.labels) / len(load("digits").train.labels)
     assert images == pytest.approx(share if "data" in axes else 1.0, abs=0.01)
     assert level.dataset.shape[1] == (round(8 * sqrt(share)) if "resolution" in axes else 8)
@@ -187,4 +206,4 @@ def test_wrong_axes_are_refused_before_the_run(tmp_path: Path, changed: dict[str
 
 def test_an_equal_fidelity_of_one_is_exact() -> None:
     request = Request((), separable(), FLOAT, 1.0, 0)
-    assert scaled("width")._scaled(request) is request
+    assert scaled("width").scaled(request)[1] is request
