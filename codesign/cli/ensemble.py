@@ -36,13 +36,14 @@ def _print_steps(found: Found) -> None:
     from codesign.report.scale import spoken, title
     from hwmodels.units import split_unit
 
-    objectives = list(found.costs[0])
+    objectives, first = list(found.costs[0]), found.parts[0].hardware
+    knobs = [name for name in first if len({str(part.hardware[name]) for part in found.parts}) > 1]
     rows = [
         (
             "*" if count == found.size else "",
             str(count),
             part.network,
-            ", ".join(f"{name} = {value}" for name, value in part.hardware.items()) or "-",
+            ", ".join(f"{name}={part.hardware[name]}" for name in knobs) or "-",
             *(f"{100 * value:.1f} %" for value in (part.accuracy, part.accuracy_test)),
             *(f"{100 * value:.1f} %" for value in (step.accuracy, step.accuracy_test)),
             *pretty(costs, objectives),
