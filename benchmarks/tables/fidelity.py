@@ -40,7 +40,7 @@ AXES: tuple[tuple[Axis, ...], ...] = (
 
 
 class Column(NamedTuple):
-    """What one way to train says of the networks, (N,), the share of the full cost, and seconds a network."""
+    """What one way to train says of the networks, (N,), the share of the full cost, and CPU-seconds a network."""
 
     name: str
     accuracy: F64
@@ -57,12 +57,12 @@ def trained(axes: Sequence[Axis], requests: Sequence[Request]) -> Column:
         cost = float(np.mean([cost_of(scaled, one._replace(fidelity=FIDELITY), data) for one in requests]))
     else:
         estimator, cost = TrainingEstimator(data, recipe, CarriedWeights(), draws=1), 1.0
-    start, found = time.perf_counter(), []
+    start, found = time.process_time(), []
     for request in requests:
         estimator.weights.bring("", None)  # type: ignore[attr-defined]
         asked = request._replace(fidelity=FIDELITY if axes else 1.0)
         found += [estimate.accuracy for _, estimate in estimator.estimate([asked])]
-    seconds = (time.perf_counter() - start) / len(requests)
+    seconds = (time.process_time() - start) / len(requests)
     print(axes, f"{seconds:.2f} s a network", flush=True)
     return Column(" and ".join(axes) or "a full training", np.array(found), cost, seconds)
 
@@ -110,10 +110,10 @@ def main() -> None:
             f"Written by `python benchmarks/tables/fidelity.py`: {len(rows)} networks of `{table.name}`, trained once "
             f"at a third of the cost along each axis and ranked against the table's float32 validation accuracy (full "
             f"training, mean of {DIGITS_CELLS.seeds} seeds; {100 * truth.min():.1f} to {100 * truth.max():.1f} %). "
-            "Cost is epochs x images x MACs over those of full training. Times are of a shared host, an order of "
-            "magnitude and no more: networks this small spend most of a step on overheads, which width and resolution "
-            "do not reduce.\n",
-            "| what is scaled | Spearman [95 %] | cost | seconds a network |",
+            "Cost is epochs x images x MACs over those of full training, the mean over networks. The resolution is the "
+            "nearest that a network takes: 4 of 8 pixels. CPU-seconds are of a shared host: networks this small spend "
+            "most of a step on overheads, which width and resolution do not reduce.\n",
+            "| what is scaled | Spearman [95 %] | cost | CPU-seconds a network |",
             "| --- | --- | --- | --- |",
             *lines,
             line_of(full, truth),

@@ -261,7 +261,7 @@ def drawn_requests(problem: Problem, count: int) -> tuple[Request, ...]:
 
 
 def measured_by(folder: Path, problem: Problem) -> Measured:
-    """What a run has measured at full fidelity.
+    """What a run has measured at full fidelity, without what diverged.
 
     Raises
     ------
@@ -280,7 +280,7 @@ def measured_by(folder: Path, problem: Problem) -> Measured:
     for _, pair, estimate in store.pairs():
         network = space.canonical(np.array([pair.genotype[: space.n_genes]], np.int64))[0]
         known = (tuple(network.tolist()), pair.numerics)
-        if pair.fidelity < 1 or estimate.diverged or not estimate.metrics.get("measured", 1.0) or known in seen:
+        if estimate.fidelity < 1 or estimate.diverged or not estimate.metrics.get("measured", 1.0) or known in seen:
             continue
         seen.add(known)
         workload = prune_dead_branches(space.workload(network))
@@ -289,7 +289,7 @@ def measured_by(folder: Path, problem: Problem) -> Measured:
         metrics.update(estimate.metrics)
     store.close()
     if not metrics:
-        raise SpecError(where, "a run in which nothing judges the networks", "one with trainings")
+        raise SpecError(where, "a run in which nothing is judged at full fidelity", "one with trainings")
     return Measured(tuple(requests), np.array(errors), dict.fromkeys(sorted(metrics), "neither"))
 
 

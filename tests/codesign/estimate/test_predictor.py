@@ -12,13 +12,14 @@ import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.preprocessing import PowerTransformer
 
 from codesign.app.config import parse_config
 from codesign.app.run import begin, reopen
 from codesign.estimate.base import Estimator, Request
 from codesign.estimate.network_features import Columns, features_of
 from codesign.estimate.predictor import Drawn, Measured, Predictor
-from codesign.estimate.regressors import REGRESSORS, RegressorName, fit
+from codesign.estimate.regressors import REGRESSORS, Predicted, RegressorName, fit
 from codesign.estimate.table import digits_cells
 from codesign.report.summary import summarise
 from codesign.space.chain import ChainSpace
@@ -150,6 +151,22 @@ def test_predictions_are_finite_whatever_was_fitted(name: RegressorName, seed: i
     assert np.isfinite(found.error).all()
     assert np.isfinite(found.deviation).all()
     assert (found.deviation >= 0).all()
+
+
+def test_predictions_come_back_through_the_transform_with_half_the_way_between_both_sides(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of a model that says where it stands in transformed errors, by the transform itself."""
+    errors = np.random.default_rng(0).gamma(2.0, 0.1, size=30)
+    mean, deviation = np.array([-0.3, 0.2]), np.array([0.1, 0.4])
+    monkeypatch.setitem(REGRESSORS, "forest", lambda x, y, seed: lambda asked: Predicted(mean, deviation))  # type: ignore[arg-type]
+    found = fit("forest", np.arange(30.0)[:, None], errors, seed=0)(np.zeros((2, 1)))
+    power = PowerTransformer().fit(errors[:, None])
+    low, middle, high = (
+        power.inverse_transform(at[:, None])[:, 0] for at in (mean - deviation, mean, mean + deviation)
+    )
+    assert found.error == pytest.approx(middle)
+    assert found.deviation == pytest.approx((high - low) / 2)
 
 
 def test_equal_errors_predict_themselves() -> None:
@@ -300,6 +317,16 @@ def test_a_run_over_other_networks_is_refused(tmp_path: Path) -> None:
     content["estimator"] = {"name": "predictor", "fitted_on": str(tmp_path / "run")}
     content["architecture"]["width"] = [2, 4]
     with pytest.raises(SpecError, match="other networks"):
+        begin(parse_config(content), tmp_path / "other")
+
+
+def test_a_run_of_short_trainings_alone_is_refused(tmp_path: Path) -> None:
+    """Its pairs have the full fidelity of the run, which is half a training."""
+    content = yaml.safe_load(RUN) | {"estimator": TRAINED, "generations": 1}
+    content["slow"] = {"trainings": 8, "classes": 1, "fidelity": 0.5}
+    begin(parse_config(content), tmp_path / "run").go()
+    content["estimator"] = {"name": "predictor", "fitted_on": str(tmp_path / "run")}
+    with pytest.raises(SpecError, match="nothing is judged at full fidelity"):
         begin(parse_config(content), tmp_path / "other")
 
 
