@@ -21,7 +21,7 @@ import numpy as np
 import torch
 
 from codesign.data import Dataset, load
-from codesign.estimate.divergence import share_right
+from codesign.estimate.ensemble import accuracy_of
 from codesign.estimate.recipe import Recipe
 from codesign.estimate.table import DIGITS_CELLS
 from codesign.estimate.train import train
@@ -80,7 +80,7 @@ def curve_of(training: Drawn, dataset: Dataset) -> list[int]:
     wrong: list[int] = []
 
     def note(epochs: int, network: Network) -> bool:
-        wrong.append(round((1.0 - share_right(network(images), labels)) * len(labels)))
+        wrong.append(round((1.0 - accuracy_of(network(images).numpy()[None], labels)) * len(labels)))
         return False
 
     train(training.workload, dataset, training.recipe, 0, watch=note)

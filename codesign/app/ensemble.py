@@ -21,9 +21,8 @@ import numpy as np
 
 from codesign.app.assemble import dataset_of, joint_space, problem_of, task_limits
 from codesign.app.config import RunConfig, parse_config
-from codesign.data import Dataset
 from codesign.estimate.base import Trainer
-from codesign.estimate.ensemble import Ensemble, Outputs, Scores, best_of, nested
+from codesign.estimate.ensemble import Ensemble, Outputs, Scores, best_of, has_classes, nested
 from codesign.executor.serial import in_this_process
 from codesign.objectives import Objective
 from codesign.space.joint import JointSpace
@@ -91,11 +90,18 @@ def ensemble_of(run: Path, *, most: int) -> Found:
         executor = manifest.get("executor")
         in_this_process(portable=not isinstance(executor, Mapping) or bool(executor.get("portable", True)))
         data = dataset_of(config.data)
-        _check_labels(data)
+        if not has_classes(data.train.labels):
+            raise SpecError(
+                f"data: {data.name}", "a task without classes", "a classification, whose scores are averaged"
+            )
         space = joint_space(config, data)
         archive = _archive(store, config, space)
         library = _library(archive)
-        outputs = _outputs(store, config, data, archive, library)
+        estimator = config.estimator.make(problem_of(config, space, data, RunBlobs()))
+        if not isinstance(estimator, Trainer) or not isinstance(estimator, Scores):
+            raise SpecError("estimator", config.estimator.name, "one that trains: there are no networks to average")
+        slow = SlowLevel(space.architecture, estimator, fidelity=config.slow.fidelity, seed=config.seed)  # type: ignore[arg-type]
+        outputs = [_outputs(store, slow, archive, member) for member in library]
     finally:
         store.close()
     steps = nested(outputs, data.validation.labels, data.test.labels, most=most)
@@ -108,12 +114,6 @@ def ensemble_of(run: Path, *, most: int) -> Found:
         tuple(costs),
         len(best_of(steps).members),
     )
-
-
-def _check_labels(data: Dataset) -> None:
-    labels = data.train.labels
-    if labels.ndim != 1 or labels.dtype.kind not in "iu":
-        raise SpecError(f"data: {data.name}", "a task without classes", "a classification: probabilities are averaged")
 
 
 def _archive(store: RunStore, config: RunConfig, space: JointSpace) -> Archive:
@@ -146,33 +146,25 @@ def _library(archive: Archive) -> list[Member]:
     return list(cheapest.values())
 
 
-def _outputs(
-    store: RunStore, config: RunConfig, data: Dataset, archive: Archive, library: Sequence[Member]
-) -> list[Outputs]:
-    """What each network of the library says of the images.
+def _outputs(store: RunStore, slow: SlowLevel, archive: Archive, member: Member) -> Outputs:
+    """What a network of the library says of the images.
 
     Raises
     ------
-    SpecError : an estimator that does not train, another version's keys, or weights that are missing.
+    SpecError : another version's keys, or weights that are missing.
     """
-    space = archive.space
-    estimator = config.estimator.make(problem_of(config, space, data, RunBlobs()))
-    if not isinstance(estimator, Trainer) or not isinstance(estimator, Scores):
-        raise SpecError("estimator", config.estimator.name, "one that trains: there are no networks to average")
-    slow = SlowLevel(space.architecture, estimator, fidelity=config.slow.fidelity, seed=config.seed)  # type: ignore[arg-type]
-    found = []
-    for member in library:
-        request = slow.request(archive.class_of(member))
-        if slow.estimator.key(request) != member.key:
-            where = str(store.folder)
-            raise SpecError(where, "trained by another version", "of this version: its accuracies are of other keys")
-        key = estimator.training_key(request)
-        payload = store.get(key)
-        if payload is None:
-            raise SpecError(str(store.folder / "run.sqlite"), "without the weights of its pairs", "whole")
-        estimator.weights.bring(key, payload)
-        found.append(estimator.outputs(request))
-    return found
+    estimator: Any = slow.estimator
+    request = slow.request(archive.class_of(member))
+    if estimator.key(request) != member.key:
+        where = str(store.folder)
+        raise SpecError(where, "trained by another version", "of this version: its accuracies are of other keys")
+    key = estimator.training_key(request)
+    payload = store.get(key)
+    if payload is None:
+        raise SpecError(str(store.folder / "run.sqlite"), "without the weights of its pairs", "whole")
+    estimator.weights.bring(key, payload)
+    outputs: Outputs = estimator.outputs(request)
+    return outputs
 
 
 def _summed(goals: Sequence[Objective], members: Sequence[Member]) -> dict[str, float]:

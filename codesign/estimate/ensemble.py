@@ -16,14 +16,14 @@ Not modelled: members that count more than once (their section 2.1); tasks that 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 
 from codesign.estimate.base import Request
 
-__all__ = ["Ensemble", "Outputs", "Scores", "best_of", "nested"]
+__all__ = ["Ensemble", "Outputs", "Scores", "accuracy_of", "best_of", "has_classes", "nested"]
 
 F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
@@ -73,12 +73,12 @@ def nested(library: Sequence[Outputs], validation: I64, test: I64, *, most: int)
     members: tuple[int, ...] = ()
     for _ in range(min(most, len(told))):
         left = [i for i in range(len(told)) if i not in members]
-        accuracies = [_accuracy(sums[0] + _spread(told[i].validation, draws), validation) for i in left]
+        accuracies = [accuracy_of(sums[0] + _spread(told[i].validation, draws), validation) for i in left]
         best = int(np.argmax(accuracies))
         chosen = told[left[best]]
         sums = sums[0] + _spread(chosen.validation, draws), sums[1] + _spread(chosen.test, draws)
         members = (*members, left[best])
-        found.append(Ensemble(members, accuracies[best], _accuracy(sums[1], test)))
+        found.append(Ensemble(members, accuracies[best], accuracy_of(sums[1], test)))
     return found
 
 
@@ -99,10 +99,18 @@ def _spread(values: F64, draws: int) -> F64:
     return values[np.arange(draws) % len(values)]
 
 
-def _accuracy(sums: F64, labels: I64) -> float:
-    """The mean share told right over draws (D, B, K); the mean of probabilities has the largest where their sum has.
+def accuracy_of(scores: F64, labels: I64) -> float:
+    """The mean over draws of the share of images told right by the largest of their scores, (D, B, K).
 
-    Images without finite probabilities are guesses, as in `codesign.estimate.divergence.share_right`.
+    The largest mean of probabilities is where their sum is largest. An image without finite scores is a guess.
+
+    >>> accuracy_of(np.array([[[0.1, 0.9], [np.nan, 0.2]]]), np.array([1, 0]))
+    0.75
     """
-    right = (sums.argmax(axis=2) == labels).astype(np.float64)
-    return float(np.where(np.isfinite(sums).all(axis=2), right, 1.0 / sums.shape[2]).mean(axis=1).mean())
+    right = (scores.argmax(axis=2) == labels).astype(np.float64)
+    return float(np.where(np.isfinite(scores).all(axis=2), right, 1.0 / scores.shape[2]).mean(axis=1).mean())
+
+
+def has_classes(labels: npt.NDArray[Any]) -> bool:
+    """Whether labels are those of a classification: one class an item."""
+    return labels.ndim == 1 and labels.dtype.kind in "iu"

@@ -73,7 +73,7 @@ class ScaledFidelity:
 
     @property
     def metrics(self) -> Mapping[str, Literal["less", "more", "neither"]]:
-        return self._level(1.0, self.dataset.shape).metrics
+        return self._level(1.0, self._image).metrics
 
     def epochs_at(self, fidelity: float) -> int:
         """Epochs that a fidelity buys."""
@@ -121,7 +121,7 @@ class ScaledFidelity:
         SpecError : a network that cannot be reduced.
         """
         share, workload = self._share(request.fidelity), request.workload
-        image: Shape = self.dataset.shape
+        image = self._image
         if request.fidelity == 1:
             return self._level(1.0, image), request
         if "resolution" in self.axes:
@@ -137,6 +137,12 @@ class ScaledFidelity:
         if not 0 < fidelity <= 1:
             raise SpecError("fidelity", fidelity, "in (0, 1]")
         return float(fidelity ** (1 / len(self.axes)))
+
+    @property
+    def _image(self) -> Shape:
+        """The shape of one item."""
+        shape: Shape = self.dataset.train.images.shape[1:]
+        return shape
 
     def _level(self, fidelity: float, image: Shape) -> TrainingEstimator:
         """The estimator of a fidelity on images of a shape; epochs are those of the recipe, already scaled."""
@@ -164,7 +170,7 @@ def reduced_data(dataset: Dataset, share: float, size: tuple[int, ...]) -> Datas
         count = max(1, round(share * len(train.labels)))
         stay = np.sort(np.random.default_rng(_SUBSET_SEED).permutation(len(train.labels))[:count])
         train = Part(train.images[stay], train.labels[stay])
-    if size != dataset.shape[1:]:
+    if size != train.images.shape[2:]:
         train, validation, test = (_of_size(part, size) for part in (train, validation, test))
     return dataset if train is dataset.train else replace(dataset, train=train, validation=validation, test=test)
 

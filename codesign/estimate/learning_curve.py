@@ -215,7 +215,7 @@ def shipped_prior() -> CurvePrior:
 
     >>> prior = shipped_prior()
     >>> first = prior.posterior([0.9], 40)  # a first epoch says nothing yet
-    >>> later = prior.posterior([0.9, 0.7, 0.5, 0.4, 0.35, 0.33, 0.3, 0.3, 0.28, 0.27, 0.27, 0.26], 40)
+    >>> later = prior.posterior([0.9, 0.7, 0.5, 0.4, 0.35, 0.33, 0.3, 0.3, 0.28, 0.27, 0.27, *([0.26] * 9)], 40)
     >>> later.quantile(0.95) - later.quantile(0.05) < (first.quantile(0.95) - first.quantile(0.05)) / 2
     True
     """

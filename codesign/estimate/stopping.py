@@ -10,7 +10,8 @@ The network that is left has been trained for fewer epochs, and its estimate is 
 say after how many epochs it ended and which error was predicted for the last one, with the ends of its 90 % interval;
 a training that ran to the end has its own last error there. Nothing depends on a clock or on other trainings.
 
-Not modelled: curves unlike those that taught the posterior, as under another schedule or on much easier data.
+Not modelled: tasks that are no classification, whose errors the posterior has never seen (refused); curves unlike those
+that taught it, as under another schedule or on much easier data.
 """
 
 from __future__ import annotations
@@ -26,8 +27,7 @@ import numpy.typing as npt
 import torch
 
 from codesign.estimate.base import Estimate, Estimator, Request, Weights
-from codesign.estimate.divergence import share_right
-from codesign.estimate.ensemble import Outputs
+from codesign.estimate.ensemble import Outputs, accuracy_of
 from codesign.estimate.learning_curve import TENTHS, shipped_prior
 from codesign.estimate.recipe import Stopping
 
@@ -61,7 +61,7 @@ class Followed:
     def __call__(self, epochs: int, network: Network) -> bool:
         """Whether the training ends here."""
         scores = torch.cat([network(batch) for batch in torch.split(self._images, _BATCH)])
-        self.errors.append(1.0 - share_right(scores, self._labels))
+        self.errors.append(1.0 - accuracy_of(scores.numpy()[None], self._labels))
         return hopeless(self.errors, self.epochs, self.stopping)
 
 

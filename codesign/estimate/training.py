@@ -11,6 +11,7 @@ import numpy as np
 from pydantic import Field
 
 from codesign.estimate.base import CarriedWeights
+from codesign.estimate.ensemble import has_classes
 from codesign.estimate.recipe import Axis, Recipe
 from codesign.registry import Plugin, Settings
 from hwmodels.errors import SpecError
@@ -40,6 +41,8 @@ def _make(settings: TrainingSettings, problem: Problem) -> TrainingEstimator | S
 
     if problem.data is None:
         raise SpecError("estimator", "training", "there for a search without images")
+    if settings.recipe.stopping is not None and not has_classes(problem.data.train.labels):
+        raise SpecError("estimator.recipe.stopping", problem.data.name, "a classification: it knows no other curves")
     trained: TrainingEstimator | ScaledFidelity = TrainingEstimator(
         problem.data, settings.recipe, CarriedWeights(), draws=settings.draws
     )
