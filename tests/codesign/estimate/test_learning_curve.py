@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pytest
+import torch
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -181,6 +182,11 @@ def test_a_training_ends_by_its_own_curve() -> None:
     data, network = load("digits"), chain_requests()[0].workload
     whole = train(network, data, RECIPE.model_copy(update={"stopping": Stopping(error=0.999, chance=1e-12)}), 0)
     assert len(whole[CURVE]) == 10  # everything is better
+    images, labels = data.validation
+    with torch.no_grad():
+        told = restore(network, whole)(torch.from_numpy(images)).argmax(dim=1).numpy()
+    assert whole[CURVE][-1] == pytest.approx((told != labels).mean(), abs=1.5 / len(labels))  # batches may round apart
+    assert whole[CURVE][-1] < whole[CURVE][0]
     short = train(network, data, RECIPE.model_copy(update={"stopping": Stopping(error=1e-9, chance=0.5)}), 0)
     ended = len(short[CURVE])
     assert ended < 10
