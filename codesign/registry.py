@@ -216,9 +216,10 @@ ESTIMATORS = Registry(
     {
         "none": "codesign.estimate.cost_only:PLUGIN",
         "own_weights": "codesign.estimate.own_weights:PLUGIN",
+        "predictor": "codesign.estimate.predictor:PLUGIN",
         "published": "codesign.estimate.published:PLUGIN",
         "supernet": "codesign.estimate.supernet:PLUGIN",
-        "table": "codesign.estimate.table:PLUGIN",
+        "table": "codesign.estimate.tabular:PLUGIN",
         "training": "codesign.estimate.training:PLUGIN",
         "zero_cost": "codesign.estimate.zero_cost:PLUGIN",
     },

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -82,6 +83,9 @@ def search(
     output: Output,
     overrides: Assignments = None,
     seed: Annotated[int | None, typer.Option(help="Replaces the seed of the configuration.", min=0)] = None,
+    reference: Annotated[
+        Path | None, typer.Option(help="Folder of reference files, for a published table; short for estimator.path.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Run the two-level co-design loop."""
@@ -89,6 +93,8 @@ def search(
     from codesign.app.run import begin
 
     assignments = [*(overrides or ()), *([f"seed={seed}"] if seed is not None else [])]
+    if reference is not None:
+        assignments.append(f"estimator.path={json.dumps(str(reference))}")
     _run(begin(load_config(config, assignments), output), as_json=as_json)
 
 

@@ -24,6 +24,7 @@ from codesign.estimate.crossbar_network import (
     reading_errors,
 )
 from codesign.estimate.divergence import Diverged, require_finite
+from codesign.estimate.ensemble import Outputs
 from codesign.estimate.quantise import FLOAT_BITS, effective_bits, effective_formats, is_float32, quantise
 from codesign.estimate.recipe import Recipe
 from codesign.estimate.train import deterministic, pack, restore, train, training_key, unpack
@@ -118,6 +119,27 @@ class TrainingEstimator:
     def __call__(self, workload: Workload, numerics: Numerics, fidelity: float = 1.0, seed: int = 0) -> Estimate:
         """The estimate of one network at hand, at a fidelity in (0, 1]."""
         return self._estimate(Request((), workload, numerics, fidelity, seed))
+
+    def outputs(self, request: Request) -> Outputs:
+        """Scores of a trained network on validation and test under the numerics of a request, draw by draw.
+
+        Raises
+        ------
+        SpecError : the store does not hold its weights. Diverged : there is no such network, its weights are none.
+        """
+        payload = self.weights.get(self.training_key(request))
+        if payload is None:
+            raise SpecError(f"{request.workload.name}: weights", "nothing", "in the store")
+        validation, test = self.dataset.validation, self.dataset.test
+        images = torch.from_numpy(np.concatenate([validation.images, test.images]))
+        with deterministic(), torch.no_grad():
+            network = restore(request.workload, unpack(payload))
+            require_finite(network.state_dict().values())
+            draws = self._draws(request.numerics, request.fidelity)
+            predictors = self._predictors(network, request.numerics, draws, request.seed)
+            scores = [torch.cat([predict(batch) for batch in torch.split(images, _BATCH)]) for predict in predictors]
+        told = np.stack([one.numpy() for one in scores]).astype(np.float64)
+        return Outputs(told[:, : len(validation.labels)], told[:, len(validation.labels) :])
 
     def _estimate(self, request: Request) -> Estimate:
         start = time.perf_counter()

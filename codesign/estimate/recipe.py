@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from hwmodels.errors import SpecError
 
-__all__ = ["NoiseRecipe", "Recipe"]
+__all__ = ["Axis", "NoiseRecipe", "Recipe", "Stopping"]
+
+Axis = Literal["data", "epochs", "resolution", "width"]
+"""What a fidelity below 1 scales (`codesign.estimate.fidelity`)."""
 
 
 class NoiseRecipe(BaseModel):
@@ -19,6 +22,17 @@ class NoiseRecipe(BaseModel):
     weight_sigma: float = Field(0.05, ge=0, le=1, description="deviation, relative to the largest weight of an output")
     adc_bits: int | None = Field(None, ge=2, le=14, description="rounding of partial sums; none where it is not given")
     active_rows: int = Field(128, ge=1, le=1024, description="rows of a partial sum")
+
+
+class Stopping(BaseModel):
+    """When a training ends before its last epoch (`codesign.estimate.stopping`)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    error: float = Field(
+        gt=0, description="what a training is to beat on the validation split, in float", examples=[0.1]
+    )
+    chance: float = Field(0.05, gt=0, lt=1, description="of beating it, below which the training ends")
 
 
 class Recipe(BaseModel):
@@ -40,6 +54,14 @@ class Recipe(BaseModel):
     label_smoothing: float = Field(0.05, ge=0, lt=1, description="share of a label that goes to all classes")
     warmup: float = Field(0.1, ge=0, lt=1, description="share of the steps")
     noise: NoiseRecipe | None = Field(None, description="noise-aware training; none trains in plain floating point")
+    stopping: Stopping | None = Field(None, description="early stopping; none trains to the last epoch")
+
+    def content(self) -> dict[str, Any]:
+        """What the key of a training holds of it; a setting that joined later counts where it is not at its default."""
+        settings = self.model_dump(exclude_none=self.noise is None)
+        if self.stopping is None:
+            settings.pop("stopping", None)
+        return settings
 
     def epochs_at(self, fidelity: float) -> int:
         """Epochs that a fidelity in (0, 1] buys: at least one."""

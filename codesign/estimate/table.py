@@ -15,31 +15,25 @@ from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field
 
 from codesign.estimate.base import Estimate, Request
 from codesign.estimate.recipe import Recipe
-from codesign.registry import Plugin, Settings
 from codesign.space.base import Genotypes
 from codesign.space.cell import CellSpace
+from codesign.task import Better
 from hwmodels.array_file import read_arrays
 from hwmodels.errors import SpecError
 from hwmodels.numerics import FLOAT, Numerics, lossless_adc_bits
 from hwmodels.workload.ops import Precision
 
-if TYPE_CHECKING:
-    from codesign.strategy.base import Problem
-
 __all__ = [
     "DIGITS_CELLS",
-    "PLUGIN",
     "AccuracyTable",
     "TableDefinition",
-    "TableSettings",
     "digits_cells",
     "read_nasbench201",
     "write_table",
@@ -185,7 +179,7 @@ class AccuracyTable:
         )
 
     @property
-    def metrics(self) -> Mapping[str, Literal["less", "more", "neither"]]:
+    def metrics(self) -> Mapping[str, Better]:
         """Those of an estimate; the test split is reported alone."""
         return {"accuracy": "more", "accuracy_test": "neither"}
 
@@ -295,16 +289,19 @@ def digits_cells() -> AccuracyTable:
 
 # The published one: a file of the user's.
 
-_FIDELITIES = {1.0: "acc200_{}_test", 12 / 200: "acc12_{}_test"}
+_FIDELITIES = (1.0, 12 / 200)
 
 
-def read_nasbench201(path: Path, dataset: str = "cifar10") -> AccuracyTable:
+def read_nasbench201(
+    path: Path, dataset: str = "cifar10", *, early: Literal["test", "valid"] = "test"
+) -> AccuracyTable:
     """Published accuracies of all NAS-Bench-201 cells, from an npz file.
 
     Parameters
     ----------
     path : arrays `ops` (15625, 6), operations in the order of `OPERATIONS`; `acc200_<dataset>_test` and
-        `acc12_<dataset>_test` in percent, and `params`. dataset : cifar10 or cifar100.
+        `acc12_<dataset>_test` in percent, and `params`. dataset : cifar10, cifar100 or ImageNet16-120.
+    early : the split of the accuracies after 12 epochs.
 
     Notes
     -----
@@ -318,7 +315,7 @@ def read_nasbench201(path: Path, dataset: str = "cifar10") -> AccuracyTable:
     SpecError : no such file, an array that is missing, or not all cells.
     """
     columns = read_arrays(path)
-    names = [form.format(dataset) for form in _FIDELITIES.values()]
+    names = [f"acc200_{dataset}_test", f"acc12_{dataset}_{early}"]
     for name in ("ops", "params", *names):
         if name not in columns:
             raise SpecError(f"{path}: {name}", "nothing", "an array", f"there are {', '.join(sorted(columns))}")
@@ -333,10 +330,10 @@ def read_nasbench201(path: Path, dataset: str = "cifar10") -> AccuracyTable:
     cells = space.representatives
     shares = np.stack([columns[name][place][cells] / 100.0 for name in names], axis=1)[:, None, :, None]
     return AccuracyTable(
-        f"nasbench201-{dataset}",
+        f"nasbench201-{dataset}" + ("" if early == "test" else f"-{early}"),
         space,
         cells,
-        tuple(_FIDELITIES),
+        _FIDELITIES,
         (FLOAT,),
         shares.astype(np.float64),
         shares.astype(np.float64),
@@ -345,42 +342,3 @@ def read_nasbench201(path: Path, dataset: str = "cifar10") -> AccuracyTable:
         float_from=8,
         images=10_000,  # of the test split, see above
     )
-
-
-# As the estimator of a run.
-
-
-class TableSettings(Settings):
-    """Accuracies are looked up, and nothing is trained."""
-
-    table: Literal["digits-cells", "nasbench201"] = Field("digits-cells", description="ours, or the published one")
-    path: Path | None = Field(None, description="npz file of nasbench201; digits-cells ships with the package")
-    dataset: Literal["cifar10", "cifar100"] = Field("cifar10", description="of nasbench201")
-
-
-def _make(settings: TableSettings, problem: Problem) -> AccuracyTable:
-    """The table, if it holds the networks of the run.
-
-    Raises
-    ------
-    SpecError : a path that is missing or not needed, or networks or images other than those of the table.
-    """
-    if settings.table == "digits-cells":
-        if settings.path is not None:
-            raise SpecError("estimator.path", settings.path, "needed: digits-cells ships with the package")
-        table = digits_cells()
-        if problem.data is not None and problem.data.name != DIGITS_CELLS.dataset:
-            raise SpecError("data.name", problem.data.name, f"{DIGITS_CELLS.dataset}, which digits-cells was made from")
-    elif settings.path is None:
-        raise SpecError("estimator.path", "nothing", "the npz file of published accuracies")
-    else:
-        table = read_nasbench201(settings.path, settings.dataset)
-    space, own = problem.joint.architecture, table.space
-    if not isinstance(space, CellSpace) or space.at(own.precision).fingerprint != own.fingerprint:
-        described = f"cells of {own.channels} channels, {own.cells} a stage, {own.stages} stages"
-        operations = ", ".join(own.genes[0].choices)
-        raise SpecError("architecture", type(space).__name__, f"what {table.name} holds: {described}, of {operations}")
-    return table
-
-
-PLUGIN = Plugin(TableSettings, _make, "accuracies of a table of cells trained beforehand: nothing is trained")

@@ -15,7 +15,7 @@ import hashlib
 import io
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
 from functools import lru_cache
@@ -30,6 +30,7 @@ from codesign.data import Dataset
 from codesign.estimate.losses import LOSSES
 from codesign.estimate.noise import noisy_operations
 from codesign.estimate.recipe import Recipe
+from codesign.estimate.stopping import CURVE, Followed
 from codesign.network.module import Network, to_module
 from hwmodels.errors import SpecError
 from hwmodels.workload import ops
@@ -37,6 +38,7 @@ from hwmodels.workload.graph import Input, Workload
 
 __all__ = [
     "State",
+    "Watch",
     "check_fit",
     "deterministic",
     "optimiser_of",
@@ -51,6 +53,9 @@ __all__ = [
 
 State = Mapping[str, npt.NDArray[Any]]
 """Parameters and running statistics by the name that `Network.state_dict` gives them."""
+
+Watch = Callable[[int, Network], bool]
+"""(epochs done, network in evaluation mode) -> whether the training ends here; it draws no random numbers."""
 
 
 def structure(workload: Workload) -> list[Any]:
@@ -82,8 +87,7 @@ def _fields(operator: Any) -> dict[str, Any]:
 def training_key(workload: Workload, dataset: Dataset, recipe: Recipe, fidelity: float, seed: int) -> str:
     """Content key of one training, in hexadecimal."""
     # A recipe without noise has the key, and so the weights, that it had before there was any.
-    settings = recipe.model_dump(exclude_none=recipe.noise is None)
-    rest = [dataset.fingerprint, settings, recipe.epochs_at(fidelity), seed]
+    rest = [dataset.fingerprint, recipe.content(), recipe.epochs_at(fidelity), seed]
     content = f"[{_structure_text(workload)}, {json.dumps(rest, sort_keys=True)[1:]}"
     return hashlib.sha256(content.encode()).hexdigest()
 
@@ -113,8 +117,21 @@ def deterministic() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-def train(workload: Workload, dataset: Dataset, recipe: Recipe, seed: int, *, fidelity: float = 1.0) -> State:
+def train(
+    workload: Workload,
+    dataset: Dataset,
+    recipe: Recipe,
+    seed: int,
+    *,
+    fidelity: float = 1.0,
+    watch: Watch | None = None,
+) -> State:
     """Train on the training split and return the weights; equal arguments give equal bits.
+
+    Parameters
+    ----------
+    watch : called after each epoch, with the network in evaluation mode; the training ends where it says so. It takes
+        the place of `recipe.stopping`.
 
     Raises
     ------
@@ -124,9 +141,12 @@ def train(workload: Workload, dataset: Dataset, recipe: Recipe, seed: int, *, fi
     key = training_key(workload, dataset, recipe, fidelity, seed)
     with deterministic():
         torch.manual_seed(int(key[:15], 16))
-        network = to_module(workload)
-        _fit(network, dataset, recipe, recipe.epochs_at(fidelity))
-    return {name: tensor.detach().numpy() for name, tensor in network.state_dict().items()}
+        network, epochs = to_module(workload), recipe.epochs_at(fidelity)
+        stopping = recipe.stopping if watch is None else None
+        followed = None if stopping is None else Followed(stopping, dataset, epochs)
+        _fit(network, dataset, recipe, epochs, watch or followed)
+    state = {name: tensor.detach().numpy() for name, tensor in network.state_dict().items()}
+    return state if followed is None else {**state, CURVE: np.array(followed.errors)}
 
 
 def check_fit(workload: Workload, dataset: Dataset) -> None:
@@ -146,7 +166,7 @@ def check_fit(workload: Workload, dataset: Dataset) -> None:
         raise SpecError(f"{where}: output", scores, f"(batch, {', '.join(map(str, dataset.output_shape))})")
 
 
-def _fit(network: Network, dataset: Dataset, recipe: Recipe, epochs: int) -> None:
+def _fit(network: Network, dataset: Dataset, recipe: Recipe, epochs: int, watch: Watch | None) -> None:
     images, labels = (torch.from_numpy(array) for array in dataset.train)
     batch = min(recipe.batch_size, len(labels))
     steps_an_epoch = len(labels) // batch
@@ -156,7 +176,7 @@ def _fit(network: Network, dataset: Dataset, recipe: Recipe, epochs: int) -> Non
     total = epochs * steps_an_epoch
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: rate(step, total, recipe.warmup))
     network.train()
-    for _ in range(epochs):
+    for epoch in range(epochs):
         order = torch.randperm(len(labels))
         # The incomplete last batch is left out: its statistics would be noisier, and its images return next epoch.
         for chosen in order[: steps_an_epoch * batch].reshape(-1, batch):
@@ -168,7 +188,18 @@ def _fit(network: Network, dataset: Dataset, recipe: Recipe, epochs: int) -> Non
             schedule.step()
         if torch.isnan(loss):  # no step brings such weights back
             break
+        if watch is not None and _ended(watch, epoch + 1, network):
+            break
     network.eval()
+
+
+def _ended(watch: Watch, epochs: int, network: Network) -> bool:
+    """What the watcher says of a network after some epochs; the network is left in training mode."""
+    network.eval()
+    with torch.no_grad():
+        ended = watch(epochs, network)
+    network.train()
+    return ended
 
 
 def rate(step: int, total: int, warmup: float) -> float:
@@ -210,5 +241,6 @@ def restore(workload: Workload, state: State) -> Network:
     """The network of `workload` with trained weights, in evaluation mode."""
     with torch.random.fork_rng(devices=[]):  # building draws initial weights that are overwritten at once
         network = to_module(workload)
-    network.load_state_dict({name: Tensor(torch.from_numpy(np.array(value))) for name, value in state.items()})
+    weights = {name: value for name, value in state.items() if name != CURVE}
+    network.load_state_dict({name: Tensor(torch.from_numpy(np.array(value))) for name, value in weights.items()})
     return network.eval()

@@ -1,4 +1,7 @@
-"""The estimator that trains, as a section of a run file; torch is loaded when it is made, after a run chose where."""
+"""The estimator that trains, as a section of a run file; torch is loaded when it is made, after a run chose where.
+
+What a fidelity below 1 scales stands in `codesign.estimate.fidelity`, early stopping in `codesign.estimate.stopping`.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +11,16 @@ import numpy as np
 from pydantic import Field
 
 from codesign.estimate.base import CarriedWeights
-from codesign.estimate.recipe import Recipe
+from codesign.estimate.recipe import Axis, Recipe
 from codesign.registry import Plugin, Settings
+from codesign.task import Classification
 from hwmodels.errors import SpecError
+from hwmodels.workload.rewrite import prune_dead_branches
 
 if TYPE_CHECKING:
     from codesign.estimate.estimator import TrainingEstimator
+    from codesign.estimate.fidelity import ScaledFidelity
+    from codesign.estimate.stopping import EarlyStopping
     from codesign.strategy.base import Problem
 
 __all__ = ["PLUGIN", "TrainingSettings", "check_networks"]
@@ -24,28 +31,43 @@ class TrainingSettings(Settings):
 
     draws: int = Field(3, ge=1, le=1000, description="draws of the hardware's variation")
     recipe: Recipe = Field(Recipe(), description="how a network is trained")
+    fidelity: list[Axis] = Field(["epochs"], min_length=1, description="what a fidelity below 1 scales, each in part")
 
 
-def _make(settings: TrainingSettings, problem: Problem) -> TrainingEstimator:
+def _make(settings: TrainingSettings, problem: Problem) -> TrainingEstimator | ScaledFidelity | EarlyStopping:
     from codesign.estimate.estimator import TrainingEstimator
+    from codesign.estimate.fidelity import ScaledFidelity
+    from codesign.estimate.stopping import EarlyStopping
 
     if problem.data is None:
         raise SpecError("estimator", "training", "there for a search without images")
-    check_networks(problem)
-    return TrainingEstimator(problem.data, settings.recipe, CarriedWeights(), draws=settings.draws)
+    if settings.recipe.stopping is not None and not isinstance(problem.data.task, Classification):
+        raise SpecError("estimator.recipe.stopping", problem.data.name, "a classification: it knows no other curves")
+    trained: TrainingEstimator | ScaledFidelity = TrainingEstimator(
+        problem.data, settings.recipe, CarriedWeights(), draws=settings.draws
+    )
+    epochs_at = settings.recipe.epochs_at
+    if settings.fidelity != ["epochs"]:
+        trained = ScaledFidelity(
+            problem.data, settings.recipe, CarriedWeights(), axes=settings.fidelity, draws=settings.draws
+        )
+        epochs_at = trained.epochs_at
+    check_networks(problem, trained)
+    return trained if settings.recipe.stopping is None else EarlyStopping(trained, epochs_at)
 
 
 _CHECKED = 64
 """Networks of a space that are looked at before anything is written: all of a small one, else one of it."""
 
 
-def check_networks(problem: Problem) -> None:
+def check_networks(problem: Problem, trained: TrainingEstimator | ScaledFidelity | None = None) -> None:
     """Networks that do not take the images of the run are refused before it begins, not at their training.
 
     Raises
     ------
-    SpecError : one that does not.
+    SpecError : one that does not, or that its fidelity cannot reduce.
     """
+    from codesign.estimate.fidelity import ScaledFidelity
     from codesign.estimate.train import check_fit
 
     space = problem.joint.architecture
@@ -58,6 +80,8 @@ def check_networks(problem: Problem) -> None:
         except SpecError as error:
             hint = "`codesign enumerate` finds the front of costs without training"
             raise SpecError(error.where, error.got, error.expected, hint) from None
+        if isinstance(trained, ScaledFidelity):
+            trained.check(prune_dead_branches(space.workload(genotype)))
 
 
 PLUGIN = Plugin(TrainingSettings, _make, "trains each network once and evaluates it under each hardware's numerics")

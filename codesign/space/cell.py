@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -243,15 +243,20 @@ class CellSettings(Settings):
     cells: int = Field(5, ge=1, le=10, description="cells a stage")
     stages: int = Field(3, ge=1, le=4, description="stages, each twice as wide")
     operations: list[str] | None = Field(None, description="operations of an edge; all five by default")
+    image: list[Annotated[int, Field(ge=1, le=4096)]] | None = Field(
+        None, min_length=3, max_length=3, description="channels, height and width where a table judges; of the data"
+    )
+    classes: int | None = Field(None, ge=1, le=10_000, description="where a table judges; of the data by default")
 
 
 def _make(settings: CellSettings, data: Dataset) -> CellSpace:
+    channels, height, width = settings.image or data.shape
     return CellSpace(
         channels=settings.channels,
         cells=settings.cells,
         stages=settings.stages,
-        input_shape=data.shape,
-        classes=data.classes,
+        input_shape=(channels, height, width),
+        classes=settings.classes or data.classes,
         operations=tuple(settings.operations or OPERATIONS),
     )
 

@@ -66,6 +66,7 @@ class Outcome(NamedTuple):
 
 
 Report = Callable[[Event], None]
+_Network = tuple[tuple[int, ...], float]
 
 
 def run_search(search: Search, store: RunStore, *, report: Report = lambda event: None) -> Outcome:
@@ -97,7 +98,7 @@ def run_search(search: Search, store: RunStore, *, report: Report = lambda event
             pruned=dict(Counter(search.fast.reasons.counts(verdicts.reason)) + Counter(verdicts.dropped)),
             evaluated=len(members),
             deferred=len(verdicts.survivors) - len(members),
-            trained=len(_networks(wanted) - networks_before) if search.slow.trains else 0,
+            trained=_trained(search.slow, _networks(wanted) - networks_before, networks_before),
             estimates=len(wanted) if search.slow.judges else 0,
             violating=int((search.archive.excess(members) > 0).any(axis=1).sum()),
             audited=len(audited),
@@ -136,9 +137,15 @@ def _audit(search: Search, verdicts: Verdicts, rng: np.random.Generator) -> I64:
     return drawn
 
 
-def _networks(classes: Iterable[AccuracyClass]) -> set[tuple[tuple[int, ...], float]]:
+def _networks(classes: Iterable[AccuracyClass]) -> set[_Network]:
     """What is trained for classes: a network at a fidelity."""
     return {(known.architecture, known.fidelity) for known in classes}
+
+
+def _trained(slow: SlowLevel, new: set[_Network], before: set[_Network]) -> int:
+    """How many networks were trained for estimates of new ones, those included that a predictor is fitted to."""
+    fidelities = {fidelity for _, fidelity in new} - {fidelity for _, fidelity in before}
+    return (len(new) if slow.trains else 0) + slow.trained_first * len(fidelities)
 
 
 def _wanted(search: Search, verdicts: Verdicts, audited: I64, generation: int) -> list[AccuracyClass]:

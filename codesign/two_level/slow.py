@@ -101,6 +101,7 @@ class SlowLevel:
     Attributes
     ----------
     trains, judges : whether the estimates of a new network count as a training; whether there are any metrics.
+    trained_first : networks that the estimator trains for itself before it answers at a fidelity.
     """
 
     def __init__(
@@ -116,6 +117,7 @@ class SlowLevel:
         self.fidelity, self.seed = fidelity, seed
         self.executor = executor or SerialExecutor()
         self.trains, self.judges = effort_of(estimator) == "training", bool(estimator.metrics)
+        self.trained_first: int = getattr(estimator, "trained_first", 0)
         self._trainer = estimator if isinstance(estimator, Trainer) else None
         self._task = EstimateTask(estimator, self._trainer.weights if self._trainer else None)
 

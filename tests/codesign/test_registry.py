@@ -289,7 +289,8 @@ def test_a_run_with_objects_goes_on_only_with_them(tmp_path: Path) -> None:
     assert len(again.store.generations()) == 1
 
 
-def test_a_table_is_an_estimator_of_a_run_file(tmp_path: Path, run) -> None:
+def test_a_table_is_an_estimator_of_a_run_file(tmp_path: Path, run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CODESIGN_REFERENCE", raising=False)
     path = tmp_path / "run.yaml"
     path.write_text(
         """
@@ -316,7 +317,7 @@ fast: {pairs: 300}
         ("data.name=digits", "noisy-digits"),
         ("architecture.channels=8", "cells of 4 channels, 1 a stage, 3 stages"),
         ("estimator.path=x.npz", "estimator.path"),
-        ("estimator.table=nasbench201", "the npz file"),
+        ("estimator.table=nasbench201", "--reference FOLDER, $CODESIGN_REFERENCE"),
     ):
         code, _, err = run("search", path, "-o", tmp_path / "other", "--set", change)
         assert (code, err.count("\n")) == (2, 1)

@@ -29,7 +29,10 @@ def told(change: dict) -> str:
         ({"slow": {"draws": 1}, "estimator": "table"}, ["slow.draws", "only training has it"]),
         ({"slow": {"recipe": {"epoch": 5}}}, ["estimator.recipe", "did you mean epochs?"]),
         ({"estimator": {"name": "trainig"}}, ["estimator.name", "table, training", "did you mean training?"]),
-        ({"estimator": {"name": "table", "draws": 2}}, ["estimator", "draws", "dataset, name, path, table"]),
+        (
+            {"estimator": {"name": "table", "draws": 2}},
+            ["estimator", "draws", "column, dataset, early, name, path, table"],
+        ),
         ({"estimator": {"recipe": {"noise": {"adc_bit": 3}}}}, ["estimator.recipe.noise", "did you mean adc_bits?"]),
         ({"seed": -1}, ["seed", "-1", ">= 0"]),
         ({"seed": "x"}, ["seed", "x", "a whole number"]),
