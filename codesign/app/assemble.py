@@ -17,6 +17,7 @@ from codesign.space.architecture import ArchitectureSpace
 from codesign.space.hardware import HardwareSpace
 from codesign.space.joint import JointSpace
 from codesign.space.mixed_bits import MixedBitsSpace
+from codesign.space.recipe_choices import RecipeChoicesSpace
 from codesign.strategy.base import Blobs, Problem, Selecting
 from codesign.two_level.archive import Archive
 from codesign.two_level.budget import Budget
@@ -46,6 +47,10 @@ __all__ = [
 ]
 
 
+_BY_RECIPE = ("none", "predictor", "training")
+"""Estimators that train each network by its own recipe, or judge none."""
+
+
 def dataset_of(config: DataConfig) -> Dataset:
     """The images of a run."""
     from codesign.data import load
@@ -68,6 +73,12 @@ def joint_space(config: RunConfig, data: Dataset) -> JointSpace:
     specs = list(hardware.bases.values())
     if config.mixed_bits is not None:
         networks = MixedBitsSpace(networks, choices=config.mixed_bits.choices, groups=config.mixed_bits.groups)
+    if config.recipe_choices is not None:
+        if config.estimator.name not in _BY_RECIPE:
+            raise SpecError(
+                "recipe_choices", config.estimator.name, "for an estimator that trains each network: training"
+            )
+        networks = RecipeChoicesSpace(networks, config.recipe_choices.choices())
     return JointSpace(networks.computed_on(specs).at_batch(config.batch), hardware)
 
 

@@ -23,6 +23,7 @@ from codesign.registry import (
     complaint,
 )
 from codesign.space.mixed_bits import MixedBits
+from codesign.space.recipe_choices import RecipeChoices
 from hwmodels import units
 from hwmodels.documents import parse_yaml, read_yaml
 from hwmodels.errors import SpecError, nearest
@@ -122,6 +123,9 @@ class RunConfig(Settings):
     data: DataConfig = DataConfig()
     architecture: PluginSection
     mixed_bits: MixedBits | None = Field(None, description="bits of layers as decisions of the search, over any space")
+    recipe_choices: RecipeChoices | None = Field(
+        None, description="how a network is trained as decisions of the search, over any space"
+    )
     hardware: HardwareConfig | None = Field(None, description="device and knobs; none searches networks alone")
     host: str | None = Field(None, description="device of the family cpu that this runs on: the energy of the search")
     runtime: Literal["compiled", "eager"] = Field("compiled", description="dead branches and fusion, see rewrite")

@@ -19,14 +19,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from codesign.app.assemble import dataset_of, joint_space, problem_of, task_limits
+from codesign.app.assemble import task_limits
 from codesign.app.config import RunConfig, parse_config
-from codesign.estimate.base import Trainer
-from codesign.estimate.ensemble import Ensemble, Outputs, Scores, best_of, has_classes, nested
-from codesign.executor.serial import in_this_process
+from codesign.app.trained import pin, trained_run
+from codesign.estimate.ensemble import Ensemble, Outputs, Scores, best_of, nested
 from codesign.objectives import Objective
 from codesign.space.joint import JointSpace
-from codesign.store import RunBlobs, RunStore, checked_manifest
+from codesign.store import RunStore, checked_manifest
+from codesign.task import Classification
 from codesign.two_level.archive import Archive, Member
 from codesign.two_level.slow import SlowLevel
 from hwmodels.errors import SpecError
@@ -87,20 +87,14 @@ def ensemble_of(run: Path, *, most: int) -> Found:
     try:
         manifest = checked_manifest(store)
         config = parse_config(manifest["config"], where=str(run / "manifest.json"))
-        executor = manifest.get("executor")
-        in_this_process(portable=not isinstance(executor, Mapping) or bool(executor.get("portable", True)))
-        data = dataset_of(config.data)
-        if not has_classes(data.train.labels):
-            raise SpecError(
-                f"data: {data.name}", "a task without classes", "a classification, whose scores are averaged"
-            )
-        space = joint_space(config, data)
+        pin(manifest)
+        data, space, estimator, slow = trained_run(config)
+        if not isinstance(data.task, Classification):
+            raise SpecError(f"data: {data.name}", data.task.name, "a classification, whose scores are averaged")
+        if not isinstance(estimator, Scores):
+            raise SpecError("estimator", config.estimator.name, "one that tells its scores, as training does")
         archive = _archive(store, config, space)
         library = _library(archive)
-        estimator = config.estimator.make(problem_of(config, space, data, RunBlobs()))
-        if not isinstance(estimator, Trainer) or not isinstance(estimator, Scores):
-            raise SpecError("estimator", config.estimator.name, "one that trains: there are no networks to average")
-        slow = SlowLevel(space.architecture, estimator, fidelity=config.slow.fidelity, seed=config.seed)  # type: ignore[arg-type]
         outputs = [_outputs(store, slow, archive, member) for member in library]
     finally:
         store.close()

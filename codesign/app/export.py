@@ -25,16 +25,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from codesign.app.assemble import dataset_of, joint_space, problem_of
 from codesign.app.config import RunConfig, parse_config
-from codesign.estimate.base import Estimate, MemoryWeights, Request, Trainer, effort_of
-from codesign.executor.serial import in_this_process
+from codesign.app.trained import pin, trained_run
+from codesign.estimate.base import Estimate, MemoryWeights, Request, Trainer
 from codesign.report.summary import open_store, summarise
 from codesign.run_rows import EvaluatedPair
 from codesign.space.hardware import DEVICE
 from codesign.space.joint import JointSpace
-from codesign.store import RunBlobs, RunStore, check_run_folder, checked_manifest
-from codesign.two_level.slow import AccuracyClass, SlowLevel
+from codesign.store import RunStore, check_run_folder, checked_manifest
+from codesign.two_level.slow import AccuracyClass
 from hwmodels.catalog import device, device_template
 from hwmodels.documents import read_text
 from hwmodels.errors import SpecError
@@ -106,7 +105,7 @@ def export_pair(run: Path, number: int | None, output: Path) -> Export:
     store = open_store(run)
     manifest = checked_manifest(store)
     config = parse_config(manifest["config"], where=str(run / "manifest.json"))
-    _pin(manifest)
+    pin(manifest)
     stored, estimate = _row(store, number)
     meaning = _meaning(config, stored)
     if meaning.estimator.key(meaning.request) != stored.estimate:  # type: ignore[attr-defined]
@@ -143,7 +142,7 @@ def open_export(folder: Path) -> Export:
         content = record["config"]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise SpecError(str(path), "the pair", "as the export wrote it", f"{type(error).__name__}: {error}") from None
-    _pin(record)
+    pin(record)
     return Export(folder, record, _meaning(parse_config(content, where=str(path)), pair))
 
 
@@ -164,12 +163,6 @@ def score_export(folder: Path) -> Score:
     estimator.weights = weights  # type: ignore[assignment]
     ((_, estimate),) = estimator.estimate([request])  # type: ignore[attr-defined]
     return Score(estimate.metrics, export.record["metrics"])
-
-
-def _pin(record: Mapping[str, Any]) -> None:
-    """Score under the instruction set that the run trained under."""
-    executor = record.get("executor")
-    in_this_process(portable=not isinstance(executor, Mapping) or bool(executor.get("portable", True)))
 
 
 def _row(store: RunStore, number: int | None) -> tuple[EvaluatedPair, Estimate]:
@@ -197,18 +190,11 @@ def _meaning(config: RunConfig, pair: EvaluatedPair) -> _Meaning:
     ------
     SpecError : an estimator that does not train, a genotype outside the space.
     """
-    data = dataset_of(config.data)
-    space = joint_space(config, data)
-    estimator = config.estimator.make(problem_of(config, space, data, RunBlobs()))
-    if effort_of(estimator) != "training" or not isinstance(estimator, Trainer):
-        raise SpecError(
-            "estimator", config.estimator.name, "one that trains each network: there are no weights of its own"
-        )
+    _, space, estimator, slow = trained_run(config)
     genotype = np.array([pair.genotype], np.int64)
     if genotype.shape[1] != space.n_genes or not space.valid(genotype).all():
         raise SpecError("genotype", list(pair.genotype), "a point of the space of the configuration")
     architecture = space.architecture.canonical(space.split(genotype)[0])[0]
-    slow = SlowLevel(space.architecture, estimator, fidelity=config.slow.fidelity, seed=config.seed)  # type: ignore[arg-type]
     known = AccuracyClass(tuple(architecture.tolist()), pair.numerics, pair.fidelity)
     return _Meaning(space, estimator, slow.request(known))
 

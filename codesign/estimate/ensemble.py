@@ -16,14 +16,14 @@ Not modelled: members that count more than once (their section 2.1); tasks that 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 
 from codesign.estimate.base import Request
 
-__all__ = ["Ensemble", "Outputs", "Scores", "accuracy_of", "best_of", "has_classes", "nested"]
+__all__ = ["Ensemble", "Outputs", "Scores", "accuracy_of", "best_of", "nested"]
 
 F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
@@ -109,8 +109,3 @@ def accuracy_of(scores: F64, labels: I64) -> float:
     """
     right = (scores.argmax(axis=2) == labels).astype(np.float64)
     return float(np.where(np.isfinite(scores).all(axis=2), right, 1.0 / scores.shape[2]).mean(axis=1).mean())
-
-
-def has_classes(labels: npt.NDArray[Any]) -> bool:
-    """Whether labels are those of a classification: one class an item."""
-    return labels.ndim == 1 and labels.dtype.kind in "iu"

@@ -29,6 +29,7 @@ from codesign.estimate.quantise import FLOAT_BITS, effective_bits, effective_for
 from codesign.estimate.recipe import Recipe
 from codesign.estimate.train import deterministic, pack, restore, train, training_key, unpack
 from codesign.network.module import Network
+from codesign.space.recipe_choices import RecipeGenes
 from codesign.task import Better, on_test
 from hwmodels.errors import SpecError
 from hwmodels.numerics import Numerics
@@ -61,6 +62,7 @@ class TrainingEstimator:
     calibration : training images, the first ones of the split, that set quantiser and ADC ranges.
     reading : how a crossbar is read: "exact" simulates every slice, "statistical" draws the error of the ADCs from
         its moments (`codesign.estimate.shortcut`), for levels that look at many designs.
+    genes : what the last decisions of a request's genotype change in the recipe; nothing by default.
 
     Notes
     -----
@@ -77,12 +79,13 @@ class TrainingEstimator:
         draws: int = 10,
         calibration: int = 128,
         reading: Literal["exact", "statistical"] = "exact",
+        genes: RecipeGenes | None = None,
     ) -> None:
         for name, value in (("draws", draws), ("calibration", calibration)):
             if value < 1:
                 raise SpecError(f"estimator: {name}", value, ">= 1")
         self.dataset, self.recipe, self.weights, self.draws = dataset, recipe, weights, draws
-        self.calibration, self.reading = calibration, reading
+        self.calibration, self.reading, self.genes = calibration, reading, genes
         self._calibration = torch.from_numpy(dataset.train.images[:calibration])
 
     @property
@@ -93,7 +96,11 @@ class TrainingEstimator:
 
     def training_key(self, request: Request) -> str:
         """Content key of the training that serves a request."""
-        return training_key(request.workload, self.dataset, self.recipe, request.fidelity, request.seed)
+        return training_key(request.workload, self.dataset, self._recipe(request), request.fidelity, request.seed)
+
+    def _recipe(self, request: Request) -> Recipe:
+        """How the network of a request is trained."""
+        return self.recipe if self.genes is None else self.genes.applied(self.recipe, request.genotype)
 
     def key(self, request: Request) -> str:
         """Content key of an estimate: the training's, bits and formats of every layer, the rest of the numerics."""
@@ -148,7 +155,7 @@ class TrainingEstimator:
         payload = self.weights.get(key)
         trained = payload is None
         if payload is None:
-            payload = pack(train(workload, self.dataset, self.recipe, seed, fidelity=fidelity))
+            payload = pack(train(workload, self.dataset, self._recipe(request), seed, fidelity=fidelity))
             self.weights.put(key, payload, time.perf_counter() - start)
         with deterministic(), torch.no_grad():
             network = restore(workload, unpack(payload))

@@ -8,7 +8,10 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from hwmodels.errors import SpecError
 
-__all__ = ["Axis", "NoiseRecipe", "Recipe", "Stopping"]
+__all__ = ["Augmentation", "Axis", "NoiseRecipe", "Recipe", "Stopping"]
+
+Augmentation = Literal["none", "shift", "flip", "shift_flip", "cutout"]
+"""What becomes of training images (`codesign.estimate.augmentation`)."""
 
 Axis = Literal["data", "epochs", "resolution", "width"]
 """What a fidelity below 1 scales (`codesign.estimate.fidelity`)."""
@@ -55,12 +58,15 @@ class Recipe(BaseModel):
     warmup: float = Field(0.1, ge=0, lt=1, description="share of the steps")
     noise: NoiseRecipe | None = Field(None, description="noise-aware training; none trains in plain floating point")
     stopping: Stopping | None = Field(None, description="early stopping; none trains to the last epoch")
+    augmentation: Augmentation = Field("none", description="what becomes of training images, anew in every epoch")
 
     def content(self) -> dict[str, Any]:
         """What the key of a training holds of it; a setting that joined later counts where it is not at its default."""
         settings = self.model_dump(exclude_none=self.noise is None)
         if self.stopping is None:
             settings.pop("stopping", None)
+        if self.augmentation == "none":
+            settings.pop("augmentation")
         return settings
 
     def epochs_at(self, fidelity: float) -> int:

@@ -29,6 +29,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from codesign.data import Dataset
+from codesign.estimate.augmentation import AUGMENTATIONS
 from codesign.estimate.losses import LOSSES
 from codesign.estimate.recipe import Recipe
 from codesign.estimate.train import State, check_fit, deterministic, optimiser_of, rate
@@ -178,13 +179,14 @@ class _Training:
         optimiser = optimiser_of(nn.ParameterList(self._shared.values()), recipe)
         total = epochs * steps
         schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: rate(step, total, recipe.warmup))
-        drawn = self._drawn(sampling, epochs)
+        drawn, augmented = self._drawn(sampling, epochs), AUGMENTATIONS[recipe.augmentation]
         for _ in range(epochs):
             order, draw = torch.randperm(len(self._labels)), next(drawn)
             for chosen in order[: steps * batch].reshape(-1, batch):
                 optimiser.zero_grad(set_to_none=True)
+                images = augmented(self._images[chosen])
                 for genotype in draw():
-                    loss = self._loss_of(genotype, self._images[chosen], self._labels[chosen])
+                    loss = self._loss_of(genotype, images, self._labels[chosen])
                     torch.autograd.backward(loss)
                 optimiser.step()
                 schedule.step()

@@ -58,6 +58,7 @@ class SupernetEstimator:
     """
 
     effort: Effort = "evaluation"
+    trained_first = 1
 
     def __init__(
         self, space: ArchitectureSpace, dataset: Dataset, settings: SupernetSettings, weights: CarriedWeights
@@ -78,7 +79,7 @@ class SupernetEstimator:
         recipe = self.settings.recipe
         content = [
             "supernet", _VERSION, self.space.fingerprint, self.dataset.fingerprint, self.settings.sampling,
-            recipe.model_dump(), recipe.epochs_at(request.fidelity), request.seed,
+            recipe.content(), recipe.epochs_at(request.fidelity), request.seed,
         ]  # fmt: skip
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
@@ -152,8 +153,10 @@ def _make(settings: SupernetSettings, problem: Problem) -> SupernetEstimator:
         )
     if settings.sampling == "shrinking" and not isinstance(space, Shrinks):
         raise SpecError("estimator: sampling", "shrinking", "for a space with a largest network: chain, mobile")
-    if settings.recipe.noise is not None:
-        raise SpecError("estimator: recipe.noise", "given", "left out: shared weights are trained in floating point")
+    if settings.recipe.noise is not None or settings.recipe.stopping is not None:
+        raise SpecError(
+            "estimator: recipe", "noise or stopping", "without: shared weights are trained to the end, in float"
+        )
     check_networks(problem)
     return SupernetEstimator(space, problem.data, settings, CarriedWeights())
 

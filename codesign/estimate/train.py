@@ -27,6 +27,7 @@ import torch
 from torch import Tensor, nn
 
 from codesign.data import Dataset
+from codesign.estimate.augmentation import AUGMENTATIONS
 from codesign.estimate.losses import LOSSES
 from codesign.estimate.noise import noisy_operations
 from codesign.estimate.recipe import Recipe
@@ -172,6 +173,7 @@ def _fit(network: Network, dataset: Dataset, recipe: Recipe, epochs: int, watch:
     steps_an_epoch = len(labels) // batch
     replace, learned = ({}, nn.ModuleList()) if recipe.noise is None else noisy_operations(network, recipe.noise)
     output, loss_of = network.workload.outputs[0], LOSSES[dataset.task.name]
+    augmented = AUGMENTATIONS[recipe.augmentation]
     optimiser = optimiser_of(nn.ModuleList([network, learned]), recipe)
     total = epochs * steps_an_epoch
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: rate(step, total, recipe.warmup))
@@ -181,7 +183,7 @@ def _fit(network: Network, dataset: Dataset, recipe: Recipe, epochs: int, watch:
         # The incomplete last batch is left out: its statistics would be noisier, and its images return next epoch.
         for chosen in order[: steps_an_epoch * batch].reshape(-1, batch):
             optimiser.zero_grad(set_to_none=True)
-            scores = network.run([images[chosen]], replace=replace, keep=(output,))[output]
+            scores = network.run([augmented(images[chosen])], replace=replace, keep=(output,))[output]
             loss = loss_of(scores, labels[chosen], recipe)
             torch.autograd.backward(loss)
             optimiser.step()

@@ -13,11 +13,13 @@ from pydantic import Field
 from codesign.estimate.base import CarriedWeights
 from codesign.estimate.recipe import Axis, Recipe
 from codesign.registry import Plugin, Settings
+from codesign.space.recipe_choices import RecipeChoicesSpace, RecipeGenes
 from codesign.task import Classification
 from hwmodels.errors import SpecError
 from hwmodels.workload.rewrite import prune_dead_branches
 
 if TYPE_CHECKING:
+    from codesign.data import Dataset
     from codesign.estimate.estimator import TrainingEstimator
     from codesign.estimate.fidelity import ScaledFidelity
     from codesign.estimate.stopping import EarlyStopping
@@ -41,10 +43,11 @@ def _make(settings: TrainingSettings, problem: Problem) -> TrainingEstimator | S
 
     if problem.data is None:
         raise SpecError("estimator", "training", "there for a search without images")
-    if settings.recipe.stopping is not None and not isinstance(problem.data.task, Classification):
-        raise SpecError("estimator.recipe.stopping", problem.data.name, "a classification: it knows no other curves")
+    space = problem.joint.architecture
+    genes = space.recipe if isinstance(space, RecipeChoicesSpace) else None
+    _check_recipe(settings, problem.data, genes)
     trained: TrainingEstimator | ScaledFidelity = TrainingEstimator(
-        problem.data, settings.recipe, CarriedWeights(), draws=settings.draws
+        problem.data, settings.recipe, CarriedWeights(), draws=settings.draws, genes=genes
     )
     epochs_at = settings.recipe.epochs_at
     if settings.fidelity != ["epochs"]:
@@ -54,6 +57,25 @@ def _make(settings: TrainingSettings, problem: Problem) -> TrainingEstimator | S
         epochs_at = trained.epochs_at
     check_networks(problem, trained)
     return trained if settings.recipe.stopping is None else EarlyStopping(trained, epochs_at)
+
+
+def _check_recipe(settings: TrainingSettings, data: Dataset, genes: RecipeGenes | None) -> None:
+    """Whether the recipe, and what a search may make of it, is for this data.
+
+    Raises
+    ------
+    SpecError : it is not.
+    """
+    is_classification = isinstance(data.task, Classification)
+    if settings.recipe.stopping is not None and not is_classification:
+        raise SpecError("estimator.recipe.stopping", data.name, "a classification: it knows no other curves")
+    chosen = {gene.name: gene.choices for gene in genes.genes} if genes is not None else {}
+    augmentations = {settings.recipe.augmentation, *chosen.get("augmentation", ())}
+    if augmentations != {"none"} and not (is_classification and len(data.input_shape) == 3):
+        where = "recipe_choices" if "augmentation" in chosen else "estimator.recipe"
+        raise SpecError(f"{where}.augmentation", data.name, "images of a class: no other labels stay what they are")
+    if chosen and (settings.recipe.stopping is not None or settings.fidelity != ["epochs"]):
+        raise SpecError("recipe_choices", "with stopping or other axes of fidelity", "with neither")
 
 
 _CHECKED = 64

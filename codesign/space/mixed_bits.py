@@ -10,9 +10,7 @@ One float training serves all bits of a network: its key holds none (`codesign.e
 from __future__ import annotations
 
 from collections.abc import Sequence
-from copy import copy
 from dataclasses import replace
-from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -21,12 +19,12 @@ from pydantic import Field
 from codesign.registry import Settings
 from codesign.space.architecture import ArchitectureSpace
 from codesign.space.base import Gene, Genotypes
+from codesign.space.wrapped import WrappedSpace, repeated
 from hwmodels.errors import SpecError
-from hwmodels.families.spec import Spec
 from hwmodels.workload.graph import Workload
 from hwmodels.workload.ops import Precision
 from hwmodels.workload.rewrite import Semantics, prune_dead_branches
-from hwmodels.workload.table import Layers, LayerTable, Networks
+from hwmodels.workload.table import Layers, LayerTable
 
 __all__ = ["MixedBits", "MixedBitsSpace"]
 
@@ -40,7 +38,7 @@ class MixedBits(Settings):
     groups: int = Field(4, ge=1, le=1_000, description="groups of consecutive layers with weights")
 
 
-class MixedBitsSpace(ArchitectureSpace):
+class MixedBitsSpace(WrappedSpace):
     """The networks of another space with bits by group.
 
     Parameters
@@ -58,39 +56,8 @@ class MixedBitsSpace(ArchitectureSpace):
                 raise SpecError("mixed_bits.choices", bits, "1 to 32")
         if len(set(choices)) < len(choices):
             raise SpecError("mixed_bits.choices", list(choices), "a list without repeats")
-        self.inner, self.choices, self.groups = inner, tuple(choices), groups
-        genes = [*inner.genes, *(Gene(f"mixed_bits{group}", tuple(choices)) for group in range(groups))]
-        super().__init__(genes, inputs=inner.inputs, batch=inner.batch, precision=inner.precision)
-
-    def at_batch(self, batch: int) -> Self:
-        return self._around(self.inner.at_batch(batch))
-
-    def computed_on(self, specs: Sequence[Spec]) -> Self:
-        return self._around(self.inner.computed_on(specs))
-
-    def _around(self, inner: ArchitectureSpace) -> Self:
-        other = copy(self)
-        other.inner, other.batch, other.precision = inner, inner.batch, inner.precision
-        return other
-
-    def _identity(self) -> dict[str, object]:
-        return {**super()._identity(), "inner": self.inner.fingerprint}
-
-    def _networks(self, genotypes: Genotypes) -> Genotypes:
-        return genotypes[:, : self.inner.n_genes]
-
-    def valid(self, genotypes: Genotypes) -> npt.NDArray[np.bool_]:
-        inside = super().valid(genotypes)
-        return inside & self.inner.valid(np.where(inside[:, None], self._networks(genotypes), 0))
-
-    def canonical(self, genotypes: Genotypes) -> Genotypes:
-        points = genotypes.copy()
-        points[:, : self.inner.n_genes] = self.inner.canonical(self._networks(genotypes))
-        return points
-
-    def sample(self, n: int, rng: np.random.Generator) -> Genotypes:
-        bits = rng.integers(0, len(self.choices), size=(n, self.groups))
-        return np.hstack([self.inner.sample(n, rng), bits])
+        self.choices, self.groups = tuple(choices), groups
+        super().__init__(inner, [Gene(f"mixed_bits{group}", tuple(choices)) for group in range(groups)])
 
     def describe(self, genotype: npt.NDArray[np.integer]) -> str:
         bits = " ".join(str(self.choices[int(i)]) for i in genotype[self.inner.n_genes :])
@@ -112,8 +79,8 @@ class MixedBitsSpace(ArchitectureSpace):
         """Rows of the inner space with other bits; graph by graph where dead branches run, which have no group."""
         if not semantics.drop_dead_branches:
             return super().lower_distinct(genotypes, semantics)
-        table, network = self.inner.lower(self._networks(genotypes), semantics)
-        rows, networks = _repeated(table, network)
+        table, network = self.inner.lower(self.networks(genotypes), semantics)
+        rows, networks = repeated(table, network)
         places = _groups_of(table.layers, rows, np.diff(networks.sequence_start), self.groups)
         owner = np.repeat(np.arange(len(genotypes)), np.diff(networks.sequence_start))
         chosen = np.where(places >= 0, 1 + genotypes[owner, self.inner.n_genes + np.maximum(places, 0)], 0)
@@ -133,29 +100,6 @@ class MixedBitsSpace(ArchitectureSpace):
 
 def _with_bits(precision: Precision, bits: int) -> Precision:
     return precision._replace(weight_bits=bits, activation_bits=bits, weight_format=0, activation_format=0)
-
-
-def _repeated(table: LayerTable, network: I64) -> tuple[I64, Networks]:
-    """The row ids of listed networks one after the other, and these networks, a repeated one every time anew."""
-    networks = table.networks
-    layers, starts = _gathered(networks.sequence_start, network)
-    edges, edge_starts = _gathered(networks.edge_start, network)
-    listed = Networks(
-        sequence=networks.sequence[layers],
-        sequence_start=starts,
-        edge_source=networks.edge_source[edges],
-        edge_destination=networks.edge_destination[edges],
-        edge_elements=networks.edge_elements[edges],
-        edge_start=edge_starts,
-    )
-    return listed.sequence, listed
-
-
-def _gathered(starts: I64, which: I64) -> tuple[I64, I64]:
-    """Positions of the items of listed parts of a ragged array, and where each part begins among them."""
-    sizes = np.diff(starts)[which]
-    found = np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes)])
-    return np.arange(found[-1]) + np.repeat(starts[which] - found[:-1], sizes), found
 
 
 def _groups_of(layers: Layers, rows: I64, sizes: I64, groups: int) -> I64:

@@ -99,7 +99,7 @@ def test_keys_of_a_section_that_is_left_out_are_comments(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("cells", "cpu"), "--template: cells is not one of cell, chain"),
+        (("cells", "cpu"), "--template: cells is not one of branches, cell, chain"),
         (("cell", "crosbar"), "(did you mean crossbar?)"),
         (("cell", "cpu", "tpu_v1"), "is not of the family cpu (a spatial:"),
     ],

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from codesign.data import load
 from codesign.estimate.base import CarriedWeights, MemoryWeights, Request
-from codesign.estimate.ensemble import Ensemble, Outputs, Scores, best_of, has_classes, nested
+from codesign.estimate.ensemble import Ensemble, Outputs, Scores, best_of, nested
 from codesign.estimate.estimator import TrainingEstimator
 from codesign.estimate.fidelity import ScaledFidelity
 from codesign.estimate.recipe import Recipe
@@ -96,11 +96,6 @@ def test_scores_that_are_no_numbers_are_guesses() -> None:
     nothing = np.full((1, 4, 3), np.nan)
     ((_, accuracy_, accuracy_test),) = nested([Outputs(nothing, nothing)], np.zeros(4, int), np.zeros(4, int), most=1)
     assert accuracy_ == accuracy_test == pytest.approx(1 / 3)
-
-
-def test_classes_are_one_whole_number_an_item() -> None:
-    assert has_classes(LABELS)
-    assert not any(map(has_classes, (LABELS.astype(float), np.eye(3, dtype=int)[LABELS])))
 
 
 def estimator(kind: str) -> TrainingEstimator | ScaledFidelity:
