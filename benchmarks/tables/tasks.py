@@ -70,6 +70,20 @@ def _dense(data: Dataset, width: int) -> Workload:
                             input_shape=data.shape, classes=data.classes))  # fmt: skip
 
 
+def _convolutions(data: Dataset, width: int) -> Workload:
+    return _only(ChainSpace(stages=3, kernel=(3,), width=(width,), depth=(1,), stride=(2,), bits=(8,),
+                            input_shape=data.shape, classes=data.classes))  # fmt: skip
+
+
+def _no_images(data: Dataset) -> list[Guess]:
+    """The class whose mean image is nearest."""
+    pixels, labels = data.train.images.reshape(len(data.train.labels), -1), data.train.labels
+    means = np.stack([pixels[labels == label].mean(axis=0) for label in range(data.classes)])
+    flat = [part.images.reshape(len(part.labels), 1, -1) for part in _parts(data)[1:]]
+    answers = [-np.square(images - means).sum(axis=2).astype(np.float32) for images in flat]
+    return [("the nearest mean image", *_judged(data, answers))]
+
+
 def _no_table(data: Dataset) -> list[Guess]:
     """Least squares on the training part."""
     features = [np.column_stack([np.ones(len(part.labels)), part.images[:, :, 0, 0]]) for part in _parts(data)]
@@ -140,6 +154,9 @@ class Case(NamedTuple):
 
 
 HAND_MADE = {
+    "images": Case(
+        "mnist5k_mobile_pi.yaml", "three 3x3 convolutions of one width, stride 2", _convolutions, _no_images
+    ),
     "table": Case("diabetes_table.yaml", "two dense layers of one width", _dense, _no_table),
     "text": Case("text_microcontroller.yaml", "LSTM of one layer", _lstm, _no_text),
     "super-resolution": Case("super_resolution_phone.yaml", "ESPCN's shape", _espcn, _no_super_resolution),

@@ -244,4 +244,5 @@ def _print_summary(summary: Summary, page: Path) -> None:
         print(f"the search took {summary.cost}")
     for sentence in summary.shortfall:
         print(sentence)
-    print(f"front of {len(summary.front)} pairs; results in {page}")
+    pairs = "1 pair" if len(summary.front) == 1 else f"{len(summary.front)} pairs"
+    print(f"front of {pairs}; results in {page}")

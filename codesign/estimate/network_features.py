@@ -1,8 +1,10 @@
-"""What a predictor reads of a request: five blocks of named numbers, without a training.
+"""What a predictor reads of a request: blocks of named numbers, without a training.
 
     genes       the choice of each gene, one-hot
     sizes       ln(1 + x) of MACs, parameters and values of all outputs; the most and the fewest layers with weights on
                 a path from input to output; mean bits of weights and activations as executed
+    paths       of all paths from input to output: ln of their number, mean and deviation of the layers with weights and
+                of the poolings on one, and how these two vary together; noise adds up along a path
     numerics    the hardware's arithmetic, field by field
     operators   ln(1 + how often), by kind of operator and its kernel
     surroundings ln(1 + how often), by operator with its inputs and their inputs: labels of the Weisfeiler-Lehman test
@@ -29,6 +31,7 @@ import numpy.typing as npt
 from codesign.estimate.base import Request
 from hwmodels.numerics import Numerics
 from hwmodels.workload.graph import Node, Workload
+from hwmodels.workload.ops import Pool2d
 
 __all__ = ["Columns", "Features", "features_of"]
 
@@ -46,12 +49,13 @@ def features_of(request: Request) -> Features:
     >>> from codesign.testing.estimator import chain_requests
     >>> found = features_of(chain_requests()[0])
     >>> sorted(found), found["sizes"]["longest"]
-    (['genes', 'numerics', 'operators', 'sizes', 'surroundings'], 2.0)
+    (['genes', 'numerics', 'operators', 'paths', 'sizes', 'surroundings'], 2.0)
     """
     operators, surroundings = _counts(request.workload)
     return {
         "genes": {f"{position}={choice}": 1.0 for position, choice in enumerate(request.genotype)},
         "sizes": _sizes(request.workload, request.numerics),
+        "paths": _paths(request.workload),
         "numerics": {name: float(value) for name, value in request.numerics._asdict().items()},
         "operators": operators,
         "surroundings": surroundings,
@@ -105,6 +109,37 @@ def _sizes(workload: Workload, numerics: Numerics) -> dict[str, float]:
         "shortest": float(min(shortest[name] for name in workload.outputs)),
         "weight_bits": float(np.mean([min(bits.weight_bits, numerics.weight_bits) for bits in executed])),
         "activation_bits": float(np.mean([min(bits.activation_bits, numerics.activation_bits) for bits in executed])),
+    }
+
+
+@lru_cache(maxsize=256)
+def _paths(workload: Workload) -> Mapping[str, float]:
+    """Moments over all paths, node by node: those into a node are those into its sources, each with one layer more."""
+    weighted = {node.name for node, row in workload.rows() if row.macs > 0}
+    number: dict[str, float] = {}  # ln
+    mean: dict[str, F64] = {}  # of (layers with weights, poolings)
+    square: dict[str, F64] = {}  # mean of their outer product
+    for node in workload:
+        own = np.array([node.name in weighted, isinstance(node.operator, Pool2d)], np.float64)
+        logs = np.array([number[source] for source in node.inputs] or [0.0])
+        number[node.name] = float(np.logaddexp.reduce(logs))
+        shares = np.exp(logs - number[node.name])
+        before = np.stack([mean[source] for source in node.inputs] or [np.zeros(2)])
+        squares = np.stack([square[source] for source in node.inputs] or [np.zeros((2, 2))])
+        entering = shares @ before
+        mean[node.name] = entering + own
+        both = np.outer(entering, own)
+        square[node.name] = np.tensordot(shares, squares, axes=1) + both + both.T + np.outer(own, own)
+    output = workload.outputs[0]
+    varying = square[output] - np.outer(mean[output], mean[output])
+    layers, poolings = np.sqrt(np.maximum(np.diag(varying), 0.0)).tolist()
+    return {
+        "paths": number[output],
+        "weighted": float(mean[output][0]),
+        "poolings": float(mean[output][1]),
+        "weighted varies": layers,
+        "poolings vary": poolings,
+        "together": float(varying[0, 1]),
     }
 
 

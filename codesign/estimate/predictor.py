@@ -8,6 +8,12 @@ so the content of its trainings is part of the key of a prediction, and better o
     estimator: {name: predictor, model: gaussian_process, first: 50, inner: {name: training, draws: 1}}
     estimator: {name: predictor, fitted_on: runs/trained}
 
+What another estimator says of every network may be read beside its shape: float accuracies, say, where the model
+predicts those on analogue hardware. It is asked about each network, so it is one that answers at no cost::
+
+    estimator: {name: predictor, inner: {name: table, table: nasbench201-analog},
+                beside: {name: table, table: nasbench201}}
+
 A request that was measured is answered by its measurement. The spread of a prediction is the deviation of the model;
 metrics are one minus the error as `predicted_accuracy` (`predicted_score` where the inner estimator has no accuracy),
 its deviation, and whether it was measured. A front of predictions is no front of trainings: train it before it counts.
@@ -26,6 +32,7 @@ import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
+from math import log
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
@@ -34,23 +41,35 @@ import numpy.typing as npt
 from pydantic import Field
 
 from codesign.estimate.base import CarriedWeights, Effort, Estimate, Estimator, Request, Trainer, effort_of
-from codesign.estimate.network_features import Columns, features_of
+from codesign.estimate.network_features import Columns, Features, features_of
 from codesign.estimate.regressors import Predicted, RegressorName, fit
 from codesign.registry import ESTIMATORS, Plugin, Settings
 from codesign.task import Better
 from hwmodels.errors import SpecError
 from hwmodels.families.spec import numerics_of
+from hwmodels.numerics import FLOAT
 from hwmodels.workload.graph import Workload
 from hwmodels.workload.rewrite import prune_dead_branches
 
 if TYPE_CHECKING:
     from codesign.strategy.base import Problem
 
-__all__ = ["PLUGIN", "Drawn", "Measured", "Predictor", "PredictorSettings", "Trainings", "drawn_requests"]
+__all__ = [
+    "PLUGIN",
+    "Drawn",
+    "Measured",
+    "Predictor",
+    "PredictorSettings",
+    "Trainings",
+    "drawn_requests",
+    "with_error_beside",
+]
 
 F64 = npt.NDArray[np.float64]
 
+_VERSION = 2  # of the features
 _FEWEST = 8  # trainings below which nothing is fitted; ASSUMED, plausible 5 to 20
+_LEAST_ERROR = 1e-4  # of which the logarithm is taken; ASSUMED, plausible 1e-5 to 1e-3
 _DRAWS = 100  # rounds in which networks that differ are looked for
 
 
@@ -135,15 +154,15 @@ class Predictor:
 
     Parameters
     ----------
-    model : which regressor. trainings : what it is fitted to.
+    model : which regressor. trainings : what it is fitted to. beside : an estimator whose error is a feature, in float.
     """
 
     effort: Effort = "nothing"
 
-    def __init__(self, model: RegressorName, trainings: Trainings) -> None:
+    def __init__(self, model: RegressorName, trainings: Trainings, *, beside: Estimator | None = None) -> None:
         if len(trainings.requests) < _FEWEST:
             raise SpecError("estimator: predictor", f"{len(trainings.requests)} trainings", f"at least {_FEWEST}")
-        self.model, self.trainings, self.weights = model, trainings, CarriedWeights()
+        self.model, self.trainings, self.weights, self.beside = model, trainings, CarriedWeights(), beside
         self._score = "predicted_accuracy" if "accuracy" in trainings.metrics else "predicted_score"
         self._keys: dict[tuple[float, int], str] = {}
 
@@ -164,7 +183,9 @@ class Predictor:
         return self._keys[asked]
 
     def key(self, request: Request) -> str:
-        content = [self.training_key(request), self.model, _content(request), request.fidelity, request.seed]
+        known = None if self.beside is None else self.beside.key(_in_float(request))
+        content = [_VERSION, self.training_key(request), self.model, _content(request), request.fidelity, request.seed]
+        content.append(known)
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
     def estimate(self, requests: Sequence[Request]) -> Iterator[tuple[int, Estimate]]:
@@ -186,19 +207,26 @@ class Predictor:
             self.weights.put(key, payload, time.perf_counter() - start)
         with np.load(io.BytesIO(payload), allow_pickle=False) as kept:
             errors: F64 = kept["errors"]
-        described = [features_of(one) for one in self.trainings.requests]
+        described = [self._features(one) for one in self.trainings.requests]
         columns = Columns.of(described)
         seed = int(key[:7], 16)  # a random state of scikit-learn is below 2^32
         model = fit(self.model, columns.matrix(described), errors, seed=seed)
         measured = {_content(one): error for one, error in zip(self.trainings.requests, errors.tolist(), strict=True)}
         return _Fitted(columns, model, measured)
 
+    def _features(self, request: Request) -> Features:
+        """Its shape and, where there is one, what stands beside it: ln of the error."""
+        if self.beside is None:
+            return features_of(request)
+        ((_, known),) = self.beside.estimate([_in_float(request)])
+        return with_error_beside(features_of(request), known.error)
+
     def _estimate(self, fitted: _Fitted, request: Request) -> Estimate:
         """One prediction at a time: a product of many rows may round a row by what stands beside it."""
         start, error, deviation = time.perf_counter(), fitted.measured.get(_content(request)), 0.0
         is_measured = error is not None
         if error is None:
-            predicted: Predicted = fitted.model(fitted.columns.matrix([features_of(request)]))
+            predicted: Predicted = fitted.model(fitted.columns.matrix([self._features(request)]))
             error, deviation = float(predicted.error[0]), float(predicted.deviation[0])
         return Estimate(
             error,
@@ -212,7 +240,7 @@ class Predictor:
 
     def __getstate__(self) -> dict[str, Any]:
         """Settings and trainings alone."""
-        return {"model": self.model, "trainings": self.trainings}
+        return {"model": self.model, "trainings": self.trainings, "beside": self.beside}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__init__(**state)  # type: ignore[misc]
@@ -224,6 +252,16 @@ class _Fitted(NamedTuple):
     columns: Columns
     model: Any
     measured: Mapping[str, float]
+
+
+def with_error_beside(features: Features, error: float) -> Features:
+    """Features of a network with what is known of its error, as a logarithm."""
+    return {**features, "beside": {"error": log(max(error, _LEAST_ERROR))}}
+
+
+def _in_float(request: Request) -> Request:
+    """What is asked of an estimator beside: the network in float, trained to the end."""
+    return request._replace(numerics=FLOAT, fidelity=1.0)
 
 
 def _content(request: Request) -> str:
@@ -299,6 +337,9 @@ class PredictorSettings(Settings):
     model: RegressorName = Field("gaussian_process", description="what predicts the error")
     first: int = Field(50, ge=_FEWEST, le=10_000, description="networks that are drawn and judged by `inner` to fit it")
     inner: dict[str, Any] | str = Field("training", description="estimator of these, by name or as a section")
+    beside: dict[str, Any] | str | None = Field(
+        None, description="estimator whose error of a network in float is read beside its shape, as a table's"
+    )
     fitted_on: Path | None = Field(None, description="folder of a finished run whose pairs take the place of both")
 
 
@@ -309,12 +350,19 @@ def _make(settings: PredictorSettings, problem: Problem) -> Predictor:
     ------
     SpecError : an inner estimator that judges nothing or predicts, too few networks, or a run that does not fit.
     """
+    beside = None
+    if settings.beside is not None:
+        section = ESTIMATORS.parse(settings.beside, "estimator.beside", default="table")
+        beside = section.make(problem)
+        if isinstance(beside, Trainer) or not beside.metrics:
+            raise SpecError("estimator.beside", section.name, "an estimator that judges without a training")
     if settings.fitted_on is not None:
-        return Predictor(settings.model, measured_by(settings.fitted_on, problem))
+        return Predictor(settings.model, measured_by(settings.fitted_on, problem), beside=beside)
     inner = ESTIMATORS.parse(settings.inner, "estimator.inner", default="training")
     if inner.name in ("none", "predictor"):
         raise SpecError("estimator.inner", inner.name, "an estimator that measures")
-    return Predictor(settings.model, Drawn(inner.make(problem), drawn_requests(problem, settings.first)))
+    drawn = Drawn(inner.make(problem), drawn_requests(problem, settings.first))
+    return Predictor(settings.model, drawn, beside=beside)
 
 
 PLUGIN = Plugin(PredictorSettings, _make, "a model fitted to some trainings predicts the rest, with its uncertainty")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import get_args
 
@@ -16,7 +16,7 @@ from sklearn.preprocessing import PowerTransformer
 
 from codesign.app.config import parse_config
 from codesign.app.run import begin, reopen
-from codesign.estimate.base import Estimator, Request
+from codesign.estimate.base import Estimate, Estimator, Request
 from codesign.estimate.network_features import Columns, features_of
 from codesign.estimate.predictor import Drawn, Measured, Predictor
 from codesign.estimate.regressors import REGRESSORS, Predicted, RegressorName, fit
@@ -41,6 +41,21 @@ def chains(count: int, numerics: Numerics = FLOAT) -> tuple[Request, ...]:
 
 
 ALL = chains(40)
+
+
+class _Parameters(FormulaEstimator):
+    """The error is a law of the number of parameters."""
+
+    def estimate(self, requests: Sequence[Request]) -> Iterator[tuple[int, Estimate]]:
+        for position, request in enumerate(requests):
+            assert (request.numerics, request.fidelity) == (FLOAT, 1.0)
+            error = _law(request)
+            yield position, Estimate(error, 0.0, {"accuracy": 1.0 - error}, 1.0, self.key(request))
+
+
+def _law(request: Request) -> float:
+    """Of parameters, and of something that no shape tells."""
+    return 0.05 + 0.4 * abs(np.sin(7 * request.workload.parameters + sum(request.genotype)))
 
 
 class _Suite(EstimatorSuite):
@@ -68,6 +83,11 @@ class TestBoosting(_Suite):
 
 class TestMlp(_Suite):
     model = "mlp"
+
+
+class TestBeside(_Suite):
+    def estimator(self) -> Estimator:
+        return Predictor("gaussian_process", Drawn(FormulaEstimator(), ALL[:12]), beside=_Parameters())
 
 
 class TestMeasured(_Suite):
@@ -100,6 +120,39 @@ def test_operators_are_counted_and_surroundings_tell_wirings_apart() -> None:
     assert one["operators"]["Conv2d (1, 1)"] == pytest.approx(np.log1p(1))
     assert "Conv2d (1, 1)(Conv2d (3, 3))" in one["surroundings"]
     assert set(one["surroundings"]) != set(other["surroundings"])
+
+
+def test_paths_are_those_that_a_walk_finds() -> None:
+    for request in (*chains(5), *(Request((), branched(skip=skip), FLOAT, 1.0, 0) for skip in (True, False))):
+        found = features_of(request)["paths"]
+        walked = np.array(_walks(request.workload, request.workload.outputs[0]), float)
+        assert found["paths"] == pytest.approx(np.log(len(walked)), abs=1e-12)
+        assert [found["weighted"], found["poolings"]] == pytest.approx(walked.mean(axis=0))
+        assert [found["weighted varies"], found["poolings vary"]] == pytest.approx(walked.std(axis=0), abs=1e-6)
+        assert found["together"] == pytest.approx(np.cov(walked.T, bias=True)[0, 1] if len(walked) > 1 else 0, abs=1e-9)
+
+
+def _walks(workload: Workload, name: str) -> list[tuple[int, int]]:
+    """(layers with weights, poolings) of every path to a node, one by one."""
+    node = workload[name]
+    own = int(any(node.name == other.name and row.macs for other, row in workload.rows()))
+    pooled = int(isinstance(node.operator, Pool2d))
+    before = [walk for source in node.inputs for walk in _walks(workload, source)] or [(0, 0)]
+    return [(own + layers, pooled + poolings) for layers, poolings in before]
+
+
+def test_what_stands_beside_tells_what_no_shape_does() -> None:
+    """An error that jumps from network to network is known where another estimator says it, and nowhere else."""
+    errors = np.array([_law(request) for request in ALL])
+    measured = Measured(ALL[:25], errors[:25], {"accuracy": "more"})
+    misses = []
+    for beside in (None, _Parameters()):
+        predictor = Predictor("gaussian_process", measured, beside=beside)
+        found = [estimate.error for _, estimate in predictor.estimate(ALL[25:])]
+        misses.append(float(np.abs(np.array(found) - errors[25:]).mean()))
+    assert misses[1] < 0.5 * misses[0]
+    keys = {Predictor("forest", measured, beside=beside).key(ALL[30]) for beside in (None, _Parameters())}
+    assert len(keys) == 2
 
 
 def test_columns_are_standardised_and_blocks_weigh_the_same() -> None:
@@ -300,6 +353,8 @@ def test_a_resumed_run_goes_on_with_the_same_predictions(tmp_path: Path) -> None
         ({"inner": {"name": "trainin"}}, "training"),
         ({"inner": {"name": "training", "drws": 1}}, "draws"),
         ({"fitted_on": "nowhere"}, "manifest.json"),
+        ({"beside": "training"}, "without a training"),
+        ({"beside": "tabel"}, "did you mean table"),
     ],
 )
 def test_what_cannot_predict_is_refused_before_the_run(tmp_path: Path, changed: dict[str, object], told: str) -> None:
