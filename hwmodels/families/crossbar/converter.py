@@ -16,6 +16,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from hwmodels.families.crossbar.gates import capacitance_nm
 from hwmodels.families.crossbar.spec import CrossbarTable, active_rows, resolved_adc_bits
 
 __all__ = ["ADC_MODELS", "Converters", "adc_area_mm2", "adc_energy_j", "converters"]
@@ -23,7 +24,7 @@ __all__ = ["ADC_MODELS", "Converters", "adc_area_mm2", "adc_energy_j", "converte
 F64 = npt.NDArray[np.float64]
 _Number = npt.ArrayLike
 
-ADC_MODELS = ("survey", "isaac", "sar_28nm", "sar_roadmap", "flash", "walden")
+ADC_MODELS = ("survey", "isaac", "sar_28nm", "sar_roadmap", "flash", "walden", "capacitive")
 """Names by the code that `CrossbarTable.adc_model` holds."""
 
 _ROADMAP_NODES_NM = np.array([7.0, 10.0, 14.0, 22.0, 32.0, 45.0, 65.0, 90.0, 130.0])
@@ -104,7 +105,8 @@ def converters(table: CrossbarTable) -> Converters:
         adc_energy_j(code, bits, table.adc_samples_per_s, node) * (table.supply_v / table.component_supply_v) ** 2
     )
     general = Converters(general_j, adc_area_mm2(code, bits, table.adc_samples_per_s, node), 1.0 / rate)
-    others = (_sar_28nm(table, bits), _sar_roadmap(table, bits), _flash(table, bits), _walden(table, bits, rate))
+    in_macros = (_walden(table, bits, rate), _capacitive(table, bits, rate))
+    others = (_sar_28nm(table, bits), _sar_roadmap(table, bits), _flash(table, bits), *in_macros)
     chosen = [np.broadcast_to(field, code.shape) for field in general]
     for position, other in enumerate(others, start=2):
         chosen = [np.where(code == position, new, old) for new, old in zip(other, chosen, strict=True)]
@@ -171,4 +173,15 @@ def _walden(table: CrossbarTable, bits: F64, rate: F64) -> Converters:
     No node: measured converters of macros at 22 and 65 nm take the same energy a step (README, "Silicon").
     """
     energy = table.adc_step_j * 2.0**bits * table.supply_v**2
+    return Converters(energy, _sar_28nm_mm2(bits) * table.node_nm / 28.0, 1.0 / rate)
+
+
+def _capacitive(table: CrossbarTable, bits: F64, rate: F64) -> Converters:
+    """Capacitances of a macro's converter at 28 nm: E = (c_step 2^n + c_fixed r) node/28 V² of r reads; else as walden.
+
+    The fixed part is what a sense amplifier, its latches and clock take a decision: all that one bit costs.
+    """
+    node_nm = capacitance_nm(table.node_nm, table.node_law)
+    farad = table.adc_step_f * 2.0**bits + table.adc_fixed_f * table.reads_per_conversion
+    energy = farad * node_nm / 28.0 * table.supply_v**2
     return Converters(energy, _sar_28nm_mm2(bits) * table.node_nm / 28.0, 1.0 / rate)

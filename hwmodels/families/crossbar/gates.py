@@ -19,6 +19,7 @@ __all__ = [
     "REGISTER_NAND2",
     "adder_mm2",
     "adder_s",
+    "capacitance_nm",
     "chain_adders",
     "nand2_j",
     "register_mm2",
@@ -40,6 +41,19 @@ _REGISTER_AREA_NAND2 = 6.0
 _SUM_NAND2 = 2 * 2.4  # input to sum: two XOR2
 _CARRY_OUT_NAND2 = 2.4 + 2.0  # input to carry: XOR2 and two NAND2
 _CARRY_NAND2 = 2.0  # carry to carry: two NAND2
+_PLANAR_NM = 22.0  # last node before FinFETs
+_SATURATED = 0.34  # [SURVEY] fit over macros of 4 to 22 nm: capacitance goes with the node to this power below
+
+
+def capacitance_nm(node_nm: _Number, saturates: _Number) -> F64:
+    """The node that capacitances are in proportion to: below 22 nm, where they saturate, they shrink less.
+
+    >>> round(float(capacitance_nm(7, 1)), 2), float(capacitance_nm(7, 0)), float(capacitance_nm(65, 1))
+    (14.9, 7.0, 65.0)
+    """
+    node = np.asarray(node_nm, np.float64)
+    planar = np.minimum(node, _PLANAR_NM)
+    return np.where(np.asarray(saturates) == 1, node * (_PLANAR_NM / planar) ** (1.0 - _SATURATED), node)
 
 
 def nand2_j(node_nm: _Number, supply_v: _Number) -> F64:

@@ -126,7 +126,8 @@ def peak_macs_per_s(table: CrossbarTable, *, weight_bits: int | None = None, act
     active = np.where(table.active_rows > 0, np.minimum(table.active_rows, table.array_rows), table.array_rows)
     chip = chip_table(table)
     read = np.where(chip.merges == 1, weights_a_row, weights_a_row * columns_a_weight)
-    cycle_s = np.maximum(chip.read_s, np.minimum(chip.columns_per_adc, read) * chip.conversion_s)
+    shared = np.minimum(chip.columns_per_adc, read)
+    cycle_s = np.maximum(chip.read_s * np.where(chip.repeats == 1, shared, 1), shared * chip.conversion_s)
     rate: F64 = arrays_on_chip(table) * active * weights_a_row / (input_slices * cycle_s)
     return rate
 

@@ -1,0 +1,135 @@
+"""A macro from its published row: the law by hand, what it must obey, and what a bad row says."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hwmodels.errors import SpecError
+from hwmodels.evaluate import evaluate
+from hwmodels.families.crossbar.macro import (
+    ENERGY,
+    ENERGY_SPREAD,
+    KINDS,
+    energy_interval_j,
+    macro,
+    macro_from,
+    macro_spec,
+    operation_j,
+)
+from hwmodels.families.crossbar.model import MODEL
+from hwmodels.workload.zoo import network
+
+ROW: dict[str, Any] = {
+    "Tech (nm)": 28, "Architecture": "SRAM", "Cell Type": "8T", "Core Size(Kb)": 64, "Supply V(V)": 1.0,
+    "Compute Model": "QS", "N": 64, "N_ADC": 32, "R": 256, "R_C": 64, "B_x": 4, "B_w": 4, "B_ADC": 6, "alpha": 1,
+    "T_core(ns)": 10,
+}  # fmt: skip
+
+
+def of_row(**columns: Any) -> float:
+    of = macro({**ROW, **columns})
+    return float(operation_j([of], [macro_spec(of, ENERGY)])[0])
+
+
+def by_hand(model: str, *, resistive: bool = False) -> float:
+    """One conversion of N B_w cells at 28 nm and 1 V over its 2 N B_x B_w operations; a quarter are ones."""
+    cells, share = 64 * 4, 0.25
+    if model == "DIMC":
+        # A tree of 7-bit products, the adders of 4 x 4 multipliers, a NAND2 a product, half of a running sum of
+        # 7 + 6 + 4 bits where more than one read ends it: none here.
+        adders = 64 * 8 - (7 + 6 + 1) + 64 * 4 * 3
+        return ENERGY.gate_overhead * 0.7e-15 * share * (6 * adders + 64 * 4) / (2 * 64 * 16)
+    convert = 2**6 * ENERGY.adc_step_f + ENERGY.adc_fixed_f
+    drive = 64 * 4 * ENERGY.driver_f_per_bit / 32
+    pulse, line = ENERGY.charge_f * 4**0.5, 4 * 256 * ENERGY.bitline_f
+    farad = {
+        "QR": cells * share * ENERGY.capacitor_f,
+        "QS": cells * share * pulse + line,
+        "QS-QR": cells * share * (ENERGY.capacitor_f + ENERGY.charge_f) * 4**0.5 + line,
+        "IS": cells * share * ENERGY.current_sum_f,
+    }[model]
+    if resistive:
+        farad = 10e-9 * (cells * share * ENERGY.cell_current_a + ENERGY.converter_current_a)
+    return (convert + drive + farad) / (2 * 64 * 16)
+
+
+@pytest.mark.parametrize("model", ["QR", "QS", "QS-QR", "IS", "DIMC"])
+def test_an_operation_by_hand(model: str) -> None:
+    assert of_row(**{"Compute Model": model}) == pytest.approx(by_hand(model), rel=1e-9)
+
+
+def test_an_operation_of_resistive_cells_by_hand() -> None:
+    found = of_row(**{"Compute Model": "IS", "Architecture": "eNVM", "Cell Type": "ReRAM"})
+    assert found == pytest.approx(by_hand("IS", resistive=True), rel=1e-9)
+
+
+def test_serial_inputs_of_several_reads_are_mostly_zero() -> None:
+    """Two reads of 4 bits instead of one: the same energy an operation but for their sum, times the activity."""
+    serial, once = of_row(alpha=2), of_row()
+    word = (6 + 3) * ENERGY.gate_overhead * 0.7e-15 * 0.5 * (6 + 8) / (2 * 64 * 16)
+    assert serial == pytest.approx(ENERGY.serial_activity * (once + word), rel=1e-9)
+    assert of_row(**{"alpha": 2, "Compute Model": "QR"}) > of_row(**{"Compute Model": "QR"})
+
+
+def test_a_counting_converter_reads_again_and_again() -> None:
+    spec = macro_from({**ROW, "B_ADC": 5, "reads": 31})
+    assert spec.read_time_s * 31 == pytest.approx(10e-9)
+    once, often = of_row(B_ADC=5), of_row(B_ADC=5, reads=31)
+    steps = 2**5 * ENERGY.adc_step_f / (2 * 64 * 16)
+    assert often - steps == pytest.approx(31 * (once - steps), rel=1e-9)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.sampled_from(["QR", "QS", "QS-QR", "IS", "DIMC"]), st.sampled_from(["SRAM", "eNVM"]), st.floats(5, 180),
+    st.floats(0.4, 1.2), st.integers(8, 1024), st.integers(1, 4), st.integers(1, 8), st.integers(1, 9),
+)  # fmt: skip
+def test_energy_grows_with_supply_node_and_bits(
+    model: str, architecture: str, node: float, supply: float, summed: int, input_bits: int, weight_bits: int,
+    adc_bits: int,
+) -> None:  # fmt: skip
+    row = {
+        "Compute Model": model, "Architecture": architecture, "Tech (nm)": node, "Supply V(V)": supply, "N": summed,
+        "R": "", "R_C": "", "Core Size(Kb)": "", "B_x": input_bits, "B_w": weight_bits, "B_ADC": adc_bits,
+    }  # fmt: skip
+    base = of_row(**row)
+    assert base > 0
+    assert of_row(**{**row, "Supply V(V)": 1.1 * supply}) > base
+    assert of_row(**{**row, "Tech (nm)": 0.9 * node}) <= base
+    # A MAC of more bits never takes less, whatever an operation of one bit does.
+    bits = input_bits * weight_bits
+    assert of_row(**{**row, "B_w": weight_bits + 1}) * input_bits * (weight_bits + 1) > base * bits * (1 - 1e-12)
+    if model != "DIMC":
+        assert of_row(**{**row, "B_ADC": adc_bits + 1}) > base
+
+
+@pytest.mark.parametrize("model", ["QR", "IS", "DIMC"])
+def test_a_macro_runs_a_network(model: str) -> None:
+    spec = macro_from({**ROW, "Compute Model": model, "B_x": 1, "B_w": 8, "alpha": 8})
+    report = evaluate(network("lenet5"), MODEL, spec)
+    assert report.infeasible is None
+    assert report.total("array_j") > 0
+
+
+def test_an_interval_holds_what_is_expected() -> None:
+    assert set(ENERGY_SPREAD) == set(KINDS)
+    low, expected, high = energy_interval_j(ROW)
+    assert low < expected < high
+    assert expected == of_row()
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"N": ""}, "N: "), ({"N": "many"}, "N: "), ({"N": 1}, "N: "), ({"B_x": -1}, "B_x: "),
+        ({"B_x": 8, "alpha": 4}, "alpha: "), ({"Compute Model": "QT"}, "Compute Model"), ({"B_ADC": 40}, "adc_bits"),
+        ({"Tech (nm)": 1e6}, "node_nm"),
+    ],
+)  # fmt: skip
+def test_a_bad_row_says_what_is_wrong(columns: dict[str, Any], message: str) -> None:
+    with pytest.raises(SpecError, match=message.replace("(", r"\(").replace(")", r"\)")):
+        macro_from({**ROW, **columns})
