@@ -231,29 +231,24 @@ def area_parts(table: CrossbarTable) -> Parts:
 def _area(table: CrossbarTable, conversion: Converters) -> Parts:
     shrink = table.node_nm / table.component_node_nm
     digital, arrays = shrink**2, table.arrays_per_ima
-    outputs = words_a_row(table)
+    outputs, own = words_a_row(table), _gate_areas(table)
     input_bits = arrays * table.array_rows * table.activation_bits
     output_bits = arrays * outputs * table.activation_bits
-    of_gates = table.circuit == 1
+    of_gates, adds = table.circuit == 1, table.compute != 0
     cells = table.array_rows * table.array_cols
-    cell_mm2 = _device(table).area_f2 * (1e-6 * table.node_nm) ** 2
-    product_nand2 = np.where(table.product == 1, XNOR_NAND2, 1.0)
-    cell_mm2 = cell_mm2 + of_gates * product_nand2 * gates.NAND2_MM2 * (table.node_nm / gates.NODE_NM) ** 2
-    adders = np.where(table.compute == 0, 0.0, tree_adders(table)) * outputs
-    converter = np.where(
-        table.compute == 0,
-        ceil_of(_converted_columns(table), np.minimum(table.columns_per_adc, _converted_columns(table)))
-        * conversion.area_mm2,
-        gates.adder_mm2(adders, table.node_nm),
-    )
-    sums_mm2 = gates.adder_mm2(1.0, table.node_nm) + gates.register_mm2(1.0, table.node_nm)
-    accumulators = arrays * outputs * accumulator_bits(table) * sums_mm2
+    cell_mm2 = _device(table).area_f2 * (1e-6 * table.node_nm) ** 2 + of_gates * own.product
+    converted = _converted_columns(table)
+    converter = ceil_of(converted, np.minimum(table.columns_per_adc, converted)) * conversion.area_mm2
+    dacs_mm2 = arrays * table.array_rows * table.dac_mm2 * (2**table.dac_bits - 1) * shrink
+    holds_mm2 = arrays * table.array_cols * table.sample_hold_mm2 * shrink
     return Parts(
-        adc=(arrays * converter).astype(np.float64),
-        dac=np.where(of_gates, 0.0, arrays * table.array_rows * table.dac_mm2 * (2**table.dac_bits - 1) * shrink),
-        sample_hold=np.where(of_gates, 0.0, arrays * table.array_cols * table.sample_hold_mm2 * shrink),
-        array=arrays * cells * cell_mm2,
-        shift_add=np.where(of_gates, accumulators, table.shift_adds_per_ima * table.shift_add_mm2 * digital),
+        adc=(arrays * np.where(adds, own.adders, converter)).astype(np.float64) * own.wide,
+        dac=np.where(of_gates, arrays * table.array_rows * own.line, dacs_mm2),
+        sample_hold=np.where(of_gates, arrays * table.array_cols * own.line, holds_mm2),
+        array=arrays * cells * cell_mm2 * own.wide + arrays * own.control,
+        shift_add=np.where(
+            of_gates, arrays * own.accumulators, table.shift_adds_per_ima * table.shift_add_mm2 * digital
+        ),
         input_register=input_bits * table.input_register_mm2_per_bit * digital,
         output_register=output_bits * table.output_register_mm2_per_bit * digital,
         buffer=table.buffer_mm2 * digital,
@@ -262,6 +257,38 @@ def _area(table: CrossbarTable, conversion: Converters) -> Parts:
         digital=table.digital_lanes * table.digital_lane_mm2 * digital,
         tile_register=table.imas_per_tile * output_bits * table.tile_register_mm2_per_bit * digital,
         io=table.io_mm2,
+    )
+
+
+class _GateAreas(NamedTuple):
+    """Circuit gates, (C,) each, mm²: a product, the adders and the running sums of an array, a line, its control.
+
+    wide : area over that of feature sizes.
+    """
+
+    product: F64
+    adders: F64
+    accumulators: F64
+    line: F64
+    control: F64
+    wide: F64
+
+
+def _gate_areas(table: CrossbarTable) -> _GateAreas:
+    """Sums that columns take in turn are made once, the others for every weight of a row."""
+    small, of_gates = table.node_nm / gates.NODE_NM, table.circuit == 1
+    outputs = words_a_row(table)
+    sums = np.where(table.column_reads == 1, ceil_of(outputs, _column_reads(table)), outputs)
+    compact = np.where(of_gates, table.gate_area, 1.0)
+    wide = np.where(of_gates, gates.unshrunk_area(table.node_nm, table.node_law), 1.0)
+    word_mm2 = gates.adder_mm2(1.0, table.node_nm) + gates.register_mm2(1.0, table.node_nm)
+    return _GateAreas(
+        product=np.where(table.product == 1, XNOR_NAND2, 1.0) * gates.NAND2_MM2 * small**2 * compact,
+        adders=gates.adder_mm2(tree_adders(table) * sums, table.node_nm) * compact,
+        accumulators=sums * accumulator_bits(table) * word_mm2 * compact * wide,
+        line=table.line_mm2 * small * wide,
+        control=np.where(of_gates, table.control_mm2 * small * wide, 0.0),
+        wide=wide,
     )
 
 

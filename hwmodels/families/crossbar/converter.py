@@ -177,11 +177,13 @@ def _walden(table: CrossbarTable, bits: F64, rate: F64) -> Converters:
 
 
 def _capacitive(table: CrossbarTable, bits: F64, rate: F64) -> Converters:
-    """Capacitances of a macro's converter at 28 nm: E = (c_step 2^n + c_fixed r) node/28 V² of r reads; else as walden.
+    """A macro's converter: E = (c_step 2^n + c_fixed r) node/28 V², A = a (n - log2 r + 1) node², r reads; t = 1 / f.
 
-    The fixed part is what a sense amplifier, its latches and clock take a decision: all that one bit costs.
+    The fixed part is what a sense amplifier, its latches and clock take a decision: all that one bit costs. A counting
+    converter of 2^n - 1 reads is one sense amplifier.
     """
     node_nm = capacitance_nm(table.node_nm, table.node_law)
     farad = table.adc_step_f * 2.0**bits + table.adc_fixed_f * table.reads_per_conversion
     energy = farad * node_nm / 28.0 * table.supply_v**2
-    return Converters(energy, _sar_28nm_mm2(bits) * table.node_nm / 28.0, 1.0 / rate)
+    decided = np.maximum(bits - np.log2(table.reads_per_conversion), 0.0) + 1.0
+    return Converters(energy, decided * table.adc_area_f2 * (1e-6 * table.node_nm) ** 2, 1.0 / rate)

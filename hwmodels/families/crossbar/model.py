@@ -242,6 +242,10 @@ REFERENCES = (
         "MNSIM", "Zhu et al., MNSIM 2.0: A Behavior-Level Modeling Tool for PIM, GLSVLSI 2020; its configuration"
     ),
     Reference("PUMA", "Ankit et al., PUMA: A Programmable Ultra-efficient Memristor-based Accelerator, ASPLOS 2019"),
+    Reference(
+        "SURVEY", "Shanbhag and Roy, Benchmarking In-memory Computing (IMC) Architectures, CICC 2022, and its data"
+    ),
+    Reference("FLASH", "Merrikh Bayat et al., Redesigning Floating-Gate Memory for Analog Computing, arXiv:1410.4781"),
     Reference("WALDEN", "Walden, Analog-to-Digital Converter Survey and Analysis, JSAC 1999"),
     Reference(
         "JIA", "Jia et al., Programmable Heterogeneous Microprocessor Based on Bit-Scalable IMC, JSSC 55(9), 2020"

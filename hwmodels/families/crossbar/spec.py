@@ -238,15 +238,16 @@ class CrossbarSpec(Spec):
     )  # fmt: skip
     bitline_f_per_cell: float = knob(
         0.0, "circuit gates: capacitance of a column for every cell on it, at 28 nm, switched at each read",
-        source="[ZIGZAG] counts it with the cell; [SURVEY] fit: hwmodels.families.crossbar.macro", unit="F", ge=0,
+        source="[ZIGZAG] counts it with the cell; [SURVEY] fit: hwmodels.families.crossbar.macro_constants",
+        unit="F", ge=0,
     )  # fmt: skip
     cell_current_a: float = knob(
         0.0, "circuit gates: current of a cell that is on, over the read time", unit="A", ge=0, le=1e-3,
-        source="0: read by charge; of resistive cells: hwmodels.families.crossbar.macro",
+        source="0: read by charge; of resistive cells: hwmodels.families.crossbar.macro_constants",
     )  # fmt: skip
     converter_current_a: float = knob(
         0.0, "circuit gates: bias of a column and its sense amplifier over the read time, a conversion", unit="A", ge=0,
-        le=1e-2, source="0: none; of resistive cells: hwmodels.families.crossbar.macro",
+        le=1e-2, source="0: none; of resistive cells: hwmodels.families.crossbar.macro_constants",
     )  # fmt: skip
     read_activity: float = knob(
         1.0, "circuit gates: energy of a read over that of one with the stated densities; below 1 where zero operands "
@@ -268,12 +269,12 @@ class CrossbarSpec(Spec):
         source="fitted to the five analogue macros of the README's section Silicon, leave-one-out there",
     )  # fmt: skip
     adc_step_f: float = knob(
-        3.9 * _FF, "adc_model capacitive: capacitance a step at 28 nm", unit="F", gt=0,
-        source="[SURVEY] fit: hwmodels.families.crossbar.macro",
+        3.76 * _FF, "adc_model capacitive: capacitance a step at 28 nm", unit="F", gt=0,
+        source="[SURVEY] fit: hwmodels.families.crossbar.macro_constants",
     )  # fmt: skip
     adc_fixed_f: float = knob(
-        113 * _FF, "adc_model capacitive: capacitance of a decision whatever the bits, at 28 nm", unit="F", ge=0,
-        source="[SURVEY] fit: hwmodels.families.crossbar.macro",
+        110 * _FF, "adc_model capacitive: capacitance of a decision whatever the bits, at 28 nm", unit="F", ge=0,
+        source="[SURVEY] fit: hwmodels.families.crossbar.macro_constants",
     )  # fmt: skip
     multiplier: Literal["selected", "adders"] = knob(
         "selected", "digital sums, inputs of 2 bits or more: multiples of the weight are selected (Booth), or added up",
@@ -281,7 +282,7 @@ class CrossbarSpec(Spec):
     )  # fmt: skip
     gate_overhead: float = knob(
         1.0, "circuit gates: switched capacitance of digital parts over that of their gates: wires, clock, registers",
-        source="[ZIGZAG]: gates alone; [SURVEY] fit: hwmodels.families.crossbar.macro", ge=0.1, le=100,
+        source="[ZIGZAG]: gates alone; [SURVEY] fit: hwmodels.families.crossbar.macro_constants", ge=0.1, le=100,
     )  # fmt: skip
     sense_amp_j: float = knob(
         2.27 * FJ, "adc_model flash: one sense amplifier's decision", unit="J", gt=0,
@@ -290,6 +291,22 @@ class CrossbarSpec(Spec):
     sense_amp_mm2: float = knob(
         25.8e-6, "adc_model flash: one sense amplifier", unit="mm²", gt=0,
         source="[NEUROSIM] runs at 22 nm: 12.2 µm² a level at 4 and 5 bits, scaled to 32 nm",
+    )  # fmt: skip
+    adc_area_f2: float = knob(
+        1.25e5, "adc_model capacitive: area of a converter in squared feature sizes, a bit and one more", unit="F²",
+        source="[SURVEY] fit: hwmodels.families.crossbar.macro_constants", gt=0,
+    )  # fmt: skip
+    gate_area: float = knob(
+        1.0, "circuit gates: area of adders and products over that of standard cells", source="[ZIGZAG]: standard "
+        "cells; compacted ones: [SURVEY] fit, hwmodels.families.crossbar.macro_constants", ge=0.01, le=100,
+    )  # fmt: skip
+    line_mm2: float = knob(
+        0.0, "circuit gates: drivers of a row or column, at 28 nm", source="[ZIGZAG] counts none; [SURVEY] fit: "
+        "hwmodels.families.crossbar.macro_constants", unit="mm²", ge=0,
+    )  # fmt: skip
+    control_mm2: float = knob(
+        0.0, "circuit gates: control of an array, at 28 nm", source="[ZIGZAG] counts none; [SURVEY] fit: "
+        "hwmodels.families.crossbar.macro_constants", unit="mm²", ge=0,
     )  # fmt: skip
     roadmap: Literal["hp", "lstp"] = knob(
         "lstp", "adc_model sar_roadmap: transistors for performance or for low standby power",

@@ -5,7 +5,7 @@ the sums (12 IMAs, tile, 168 tiles, chip) and closed forms (peak rate, efficienc
 unit of its last printed digit. Nothing is fitted there, nor for the ADC survey's grid and zigzag-imc's own accounts.
 NeuroSim: constants of the preset `neurosim_default` fitted to the runs of network S1; scored apart are S1 and the other
 networks. Macros: leave one chip out, two constants common to all (`silicon.py`); sixty papers, leave one paper out,
-eleven constants common to all (`survey.py`).
+constants common to all (`survey.py`).
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from hwmodels.validate import MetricName, ReferenceTables, Score, score
 from hwmodels.validation.crossbar.peer_neurosim import VGG8, LayerShape, RunCost, network_rows, run_cost
 from hwmodels.validation.crossbar.peer_zigzag import PEER_CHIPS, PeerCost, peer_cost
 from hwmodels.validation.crossbar.silicon import CHIPS, leave_one_out, other_chips, reported_tops_per_w, trends
-from hwmodels.validation.crossbar.survey import energy_scores
+from hwmodels.validation.crossbar.survey_scores import survey_scores
 
 __all__ = [
     "chip_figures",
@@ -57,7 +57,7 @@ def validate(tables: ReferenceTables) -> list[Score]:
         ("silicon_zigzag_imc_peer_breakdown", _zigzag),
         ("silicon_zigzag_imc", _zigzag_clocks),
         ("neurosim13_runs", partial(_neurosim, tables)),
-        ("silicon_macros_survey", energy_scores),
+        ("silicon_macros_survey", survey_scores),
     )
     found = ((tables.rows(f"imc/{name}.csv"), score_set) for name, score_set in sets)
     scores = [result for rows, score_set in found if rows is not None for result in score_set(rows)]

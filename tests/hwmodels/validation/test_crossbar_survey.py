@@ -8,16 +8,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hwmodels.families.crossbar.macro import ENERGY, ENERGY_SPREAD
+from hwmodels.families.crossbar.macro import macro_spec
+from hwmodels.families.crossbar.macro_constants import AREA, CONSTANTS, ENERGY, ENERGY_SPREAD, READ_TIME
+from hwmodels.families.crossbar.macro_cost import operation_j
 from hwmodels.validate import REFERENCE_VARIABLE, ReferenceTables, Score
 from hwmodels.validation.crossbar.survey import (
     CORRECTIONS,
     EXCLUDED,
     Chip,
+    area_law,
     chips,
     corrected,
     energy_law,
-    energy_scores,
+    read_time_law,
 )
 from hwmodels.validation.crossbar.survey_fit import (
     Law,
@@ -28,6 +31,7 @@ from hwmodels.validation.crossbar.survey_fit import (
     spread,
     spread_left_out,
 )
+from hwmodels.validation.crossbar.survey_scores import survey_scores
 
 needs_reference = pytest.mark.skipif(
     not os.environ.get(REFERENCE_VARIABLE), reason=f"{REFERENCE_VARIABLE} is not set"
@@ -48,7 +52,7 @@ def found(rows: Rows) -> list[Chip]:
 
 @pytest.fixture(scope="module")
 def scores(rows: Rows) -> dict[tuple[str, str], Score]:
-    return {(s.group, s.metric): s for s in energy_scores(rows)}
+    return {(s.group, s.metric): s for s in survey_scores(rows)}
 
 
 def numbers(row: dict[str, str], *names: str) -> list[float] | None:
@@ -109,6 +113,16 @@ def test_efficiency_with_one_paper_left_out(scores: dict[tuple[str, str], Score]
 
 
 @needs_reference
+def test_time_and_density_with_one_paper_left_out(scores: dict[tuple[str, str], Score]) -> None:
+    for group, bar in (("read time, all", 0.62), ("TOPS/mm2 at the stated time, all", 0.7)):
+        result = scores[group, "within_3x"]
+        assert result.value >= bar
+        assert result.value > max((result.baseline or {}).values())
+        ranked = scores[group, "spearman"]
+        assert ranked.value > max((ranked.baseline or {}).values())
+
+
+@needs_reference
 def test_intervals_hold_what_they_say(scores: dict[tuple[str, str], Score]) -> None:
     """62 draws of probability 0.8 lie between 0.68 and 0.92 by 2.4 sigma."""
     assert 0.68 <= scores["TOPS/W, inside the 80 % interval", "interval_coverage"].value <= 0.92
@@ -117,8 +131,13 @@ def test_intervals_hold_what_they_say(scores: dict[tuple[str, str], Score]) -> N
 @needs_reference
 def test_shipped_constants_and_bands_are_those_of_the_fit(found: list[Chip]) -> None:
     law = energy_law(found)
-    reference = np.array([*ENERGY[:-1], 1.0])
-    np.testing.assert_allclose(np.exp(fitted(law, np.full(len(found), True))) * reference, ENERGY, rtol=0.02)
+    for of, reference, shipped in (
+        (law, (*ENERGY[:-1], 1.0), ENERGY),
+        (read_time_law(found), READ_TIME, READ_TIME),
+        (area_law(found), AREA, AREA),
+    ):
+        fit = np.exp(fitted(of, np.full(of.papers.size, True))) * np.array(reference)
+        np.testing.assert_allclose(fit, shipped, rtol=0.02)
     ratios = law.measured / leave_one_paper_out(law)
     kinds = np.array([chip.macro.kind for chip in found])
     for kind, band in ENERGY_SPREAD.items():
@@ -129,12 +148,11 @@ def test_shipped_constants_and_bands_are_those_of_the_fit(found: list[Chip]) -> 
 @needs_reference
 def test_the_law_is_linear_in_its_constants(found: list[Chip]) -> None:
     """The cost model at other constants is what the law says; nothing is left beside them."""
-    from hwmodels.families.crossbar.macro import macro_spec, operation_j
-
     law = energy_law(found)
     other = type(ENERGY)(*(value * factor for value, factor in zip(ENERGY, np.linspace(0.5, 1.5, 11), strict=True)))
     logs = np.log(np.array(other) / np.array([*ENERGY[:-1], 1.0]))
-    direct = operation_j([chip.macro for chip in found], [macro_spec(chip.macro, other) for chip in found])
+    constants = CONSTANTS._replace(energy=other)
+    direct = operation_j([chip.macro for chip in found], [macro_spec(chip.macro, constants) for chip in found])
     np.testing.assert_allclose(predicted(law, logs), direct, rtol=1e-9)
     assert (np.abs(law.rest) < 1e-12 * law.measured).all()
 

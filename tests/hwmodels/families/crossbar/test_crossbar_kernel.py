@@ -115,6 +115,9 @@ def specs(draw: st.DrawFn) -> CrossbarSpec:
         node_law=draw(st.sampled_from(["linear", "saturating"])),
         multiplier=draw(st.sampled_from(["selected", "adders"])),
         gate_overhead=draw(st.sampled_from([1.0, 1.7])),
+        gate_area=draw(st.sampled_from([1.0, 0.2])),
+        line_mm2=draw(st.sampled_from([0.0, 3e-5])),
+        control_mm2=draw(st.sampled_from([0.0, 0.02])),
         roadmap=draw(st.sampled_from(["hp", "lstp"])),
         cell_device=draw(st.sampled_from(["custom", *CELL_DEVICES])),
         weights=draw(st.sampled_from(["resident", "reloaded"])),
@@ -176,7 +179,9 @@ def twin_adc(spec: CrossbarSpec) -> tuple[float, float, float]:
         return spec.adc_step_j * 2**n * volt**2, sar_mm2, twin_slower(spec) / rate
     if spec.adc_model == "capacitive":
         farad = spec.adc_step_f * 2**n + spec.reads_per_conversion * spec.adc_fixed_f
-        return farad * twin_capacitance(spec) * volt**2, sar_mm2, twin_slower(spec) / rate
+        decided = 1 + max(n - math.log2(spec.reads_per_conversion), 0)
+        area = decided * spec.adc_area_f2 * node**2 * 1e-12
+        return farad * twin_capacitance(spec) * volt**2, area, twin_slower(spec) / rate
     bits = max(n, 4)
     fom = min(213.78067 - 2.8719 * math.log(rate), 128.30684 + 3.220512 * bits)
     picojoule = 0.5 * 10 ** ((6.0206 * bits + 1.7609 - fom) / 10)
@@ -311,23 +316,30 @@ def twin_tile_area(spec: CrossbarSpec) -> float:
     """README, "Chip", in mm²."""
     shrink, small = spec.node_nm / spec.component_node_nm, (spec.node_nm / 28) ** 2
     outputs, of_gates = twin_words(spec), spec.circuit == "gates"
-    sums = max(outputs, 1) if twin_merges(spec) else spec.array_cols
+    converted = max(outputs, 1) if twin_merges(spec) else spec.array_cols
+    shared = min(spec.columns_per_adc, converted)
+    sums = ceil(outputs, shared) if spec.column_reads == "repeated" else outputs
+    small *= spec.gate_area if of_gates else 1
     adder, register = 7.8 * 0.614e-6 * small, 6 * 0.614e-6 * small
     if spec.compute == "analogue":
-        array = ceil(sums, min(spec.columns_per_adc, sums)) * twin_adc(spec)[1]
+        array = ceil(converted, shared) * twin_adc(spec)[1]
         width = spec.adc_bits + (0 if spec.merge_slices else spec.weight_bits) + spec.activation_bits
     else:
-        array = twin_adders(spec, spec.weight_bits) * outputs * adder
+        array = twin_adders(spec, spec.weight_bits) * sums * adder
         width = spec.weight_bits + spec.dac_bits - 1 + math.ceil(math.log2(twin_active(spec))) + spec.activation_bits
     cell = CELL_DEVICES[spec.cell_device].area_f2 if spec.cell_device != "custom" else spec.cell_area_f2
     cell_mm2 = cell * spec.node_nm**2 * 1e-12
     if of_gates:
         cell_mm2 += (1.5 if spec.product == "xnor" else 1) * 0.614e-6 * small
-        array += outputs * width * (adder + register)
+        array += sums * width * (adder + register)
+        lines = (spec.array_rows + spec.array_cols) * spec.line_mm2
+        array += (lines + spec.control_mm2) * spec.node_nm / 28
     else:
         array += spec.array_rows * spec.dac_mm2 * (2**spec.dac_bits - 1) * shrink
         array += spec.array_cols * spec.sample_hold_mm2 * shrink
     array += spec.array_rows * spec.array_cols * cell_mm2
+    if of_gates and spec.node_law == "saturating" and spec.node_nm < 22:
+        array *= (22 / spec.node_nm) ** 0.38
     array += spec.array_rows * spec.activation_bits * spec.input_register_mm2_per_bit * shrink**2
     words_mm2 = spec.output_register_mm2_per_bit + spec.tile_register_mm2_per_bit
     array += outputs * spec.activation_bits * words_mm2 * shrink**2

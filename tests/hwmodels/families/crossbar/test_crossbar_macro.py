@@ -10,16 +10,9 @@ from hypothesis import strategies as st
 
 from hwmodels.errors import SpecError
 from hwmodels.evaluate import evaluate
-from hwmodels.families.crossbar.macro import (
-    ENERGY,
-    ENERGY_SPREAD,
-    KINDS,
-    energy_interval_j,
-    macro,
-    macro_from,
-    macro_spec,
-    operation_j,
-)
+from hwmodels.families.crossbar.macro import macro, macro_from, macro_spec, read_time_s
+from hwmodels.families.crossbar.macro_constants import AREA, CONSTANTS, ENERGY, ENERGY_SPREAD, KINDS, READ_TIME
+from hwmodels.families.crossbar.macro_cost import energy_interval_j, macro_areas_mm2, operation_j
 from hwmodels.families.crossbar.model import MODEL
 from hwmodels.workload.zoo import network
 
@@ -32,7 +25,7 @@ ROW: dict[str, Any] = {
 
 def of_row(**columns: Any) -> float:
     of = macro({**ROW, **columns})
-    return float(operation_j([of], [macro_spec(of, ENERGY)])[0])
+    return float(operation_j([of], [macro_spec(of, CONSTANTS)])[0])
 
 
 def by_hand(model: str, *, resistive: bool = False) -> float:
@@ -65,6 +58,47 @@ def test_an_operation_by_hand(model: str) -> None:
 def test_an_operation_of_resistive_cells_by_hand() -> None:
     found = of_row(**{"Compute Model": "IS", "Architecture": "eNVM", "Cell Type": "ReRAM"})
     assert found == pytest.approx(by_hand("IS", resistive=True), rel=1e-9)
+
+
+def test_floating_gates_draw_a_tenth_of_resistive_cells() -> None:
+    columns = {"Compute Model": "IS", "Architecture": "eNVM"}
+    resistive, floating = (of_row(**columns, **{"Cell Type": cell}) for cell in ("ReRAM", "NOR-F"))
+    cells = 10e-9 * 64 * 4 * 0.25 * ENERGY.cell_current_a / (2 * 64 * 16)
+    assert resistive - floating == pytest.approx(0.9 * cells, rel=1e-9)
+    assert floating == of_row(**{**columns, "Architecture": "eFlash", "Cell Type": "6T+4T"})
+
+
+@pytest.mark.parametrize(
+    ("columns", "seconds"),
+    [
+        ({}, READ_TIME.base_s + 64 * READ_TIME.row_s + 64 * READ_TIME.step_s + 4 * READ_TIME.level_s),
+        ({"B_x": 1}, READ_TIME.base_s + 64 * READ_TIME.row_s + 64 * READ_TIME.step_s),
+        ({"Compute Model": "DIMC"}, READ_TIME.base_s + 64 * READ_TIME.row_s),
+        ({"Compute Model": "DIMC", "Supply V(V)": 0.45}, 2**0.75 * (READ_TIME.base_s + 64 * READ_TIME.row_s)),
+        ({"Compute Model": "QR", "B_x": 1, "Tech (nm)": 56},
+         READ_TIME.base_s + 64 * (READ_TIME.row_s + 2 * READ_TIME.redistribution_row_s + READ_TIME.step_s)),
+        ({"Compute Model": "IS", "Architecture": "eNVM", "B_x": 1, "reads": 3},
+         3 * (READ_TIME.base_s + 64 * (READ_TIME.row_s + READ_TIME.resistive_row_s + READ_TIME.step_s))),
+    ],
+)  # fmt: skip
+def test_a_read_by_hand(columns: dict[str, Any], seconds: float) -> None:
+    of = macro({**ROW, "Supply V(V)": 0.9, "T_core(ns)": "", **columns})
+    assert read_time_s(of, READ_TIME) == pytest.approx(seconds, rel=1e-12)
+    assert macro_spec(of, CONSTANTS).read_time_s * of.reads == pytest.approx(seconds, rel=1e-12)
+
+
+def test_an_area_by_hand() -> None:
+    """64 Kb of 8T cells in 256 rows of 256 columns, 32 converters of 6 bits, sums of 6 + 4 bits behind each; 28 nm."""
+    square_mm2, gate = (28e-6) ** 2, AREA.gate_area * 0.614e-6
+    cells = 65536 * (8 * AREA.transistor_f2 * square_mm2 + gate)
+    lines = (256 + 256) * AREA.line_mm2 + AREA.control_mm2
+    converters = 32 * (7 * AREA.converter_f2 * square_mm2 + (6 + 4) * (7.8 + 6) * gate)
+    found = macro_areas_mm2([macro_from(ROW)])[0]
+    assert found == pytest.approx(cells + lines + converters, rel=1e-9)
+    # A digital macro has 32 trees of its 64 rows in the converters' place.
+    trees = 32 * (64 * 8 - (7 + 6 + 1) + 64 * 4 * 3) * 7.8 * gate + 32 * (7 + 6 + 4) * (7.8 + 6) * gate
+    found = macro_areas_mm2([macro_from({**ROW, "Compute Model": "DIMC"})])[0]
+    assert found == pytest.approx(cells + lines + trees, rel=1e-9)
 
 
 def test_serial_inputs_of_several_reads_are_mostly_zero() -> None:
