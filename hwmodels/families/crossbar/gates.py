@@ -51,7 +51,7 @@ def capacitance_nm(node_nm: _Number, saturates: _Number) -> F64:
     """The node that capacitances are in proportion to: below 22 nm, where they saturate, they shrink less.
 
     >>> round(float(capacitance_nm(7, 1)), 2), float(capacitance_nm(7, 0)), float(capacitance_nm(65, 1))
-    (14.9, 7.0, 65.0)
+    (14.91, 7.0, 65.0)
     """
     node = np.asarray(node_nm, np.float64)
     planar = np.minimum(node, _PLANAR_NM)
