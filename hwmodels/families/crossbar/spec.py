@@ -269,11 +269,11 @@ class CrossbarSpec(Spec):
         source="fitted to the five analogue macros of the README's section Silicon, leave-one-out there",
     )  # fmt: skip
     adc_step_f: float = knob(
-        3.76 * _FF, "adc_model capacitive: capacitance a step at 28 nm", unit="F", gt=0,
+        3.98 * _FF, "adc_model capacitive: capacitance a step at 28 nm", unit="F", gt=0,
         source="[SURVEY] fit: hwmodels.families.crossbar.macro_constants",
     )  # fmt: skip
     adc_fixed_f: float = knob(
-        110 * _FF, "adc_model capacitive: capacitance of a decision whatever the bits, at 28 nm", unit="F", ge=0,
+        106 * _FF, "adc_model capacitive: capacitance of a decision whatever the bits, at 28 nm", unit="F", ge=0,
         source="[SURVEY] fit: hwmodels.families.crossbar.macro_constants",
     )  # fmt: skip
     multiplier: Literal["selected", "adders"] = knob(

@@ -35,7 +35,15 @@ from hwmodels.units import MIB, MW
 from hwmodels.validate import MetricName, ReferenceTables, Score, score
 from hwmodels.validation.crossbar.peer_neurosim import VGG8, LayerShape, RunCost, network_rows, run_cost
 from hwmodels.validation.crossbar.peer_zigzag import PEER_CHIPS, PeerCost, peer_cost
-from hwmodels.validation.crossbar.silicon import CHIPS, leave_one_out, other_chips, reported_tops_per_w, trends
+from hwmodels.validation.crossbar.silicon import (
+    CHIPS,
+    SURVEYED,
+    by_shared_constants,
+    leave_one_out,
+    other_chips,
+    reported_tops_per_w,
+    trends,
+)
 from hwmodels.validation.crossbar.survey_scores import survey_scores
 
 __all__ = [
@@ -309,6 +317,7 @@ def _silicon(tables: ReferenceTables) -> list[Score]:
             )
             for metric in ("median_error", "max_error", "spearman")
         ]  # fmt: skip
+        scores += _by_survey(figures, in_file)
     others = other_chips(opened["silicon_zigzag_imc"])
     for group, disclosed in (("other chips", True), ("undisclosed sparsity", False)):
         pairs = [(predicted, printed) for predicted, printed, known in others.values() if known == disclosed]
@@ -324,6 +333,26 @@ def _silicon(tables: ReferenceTables) -> list[Score]:
         scores.append(
             Score("crossbar", "silicon_sweeps", group, "frozen", len(published), len(rows), "spearman", value)
         )
+    return scores
+
+
+def _by_survey(figures: Sequence[float], in_file: int) -> list[Score]:
+    """The same chips with the constants of the survey, those that it does not have apart."""
+    scores: list[Score] = []
+    for group, of in (
+        ("TOPS/W by the survey's constants", list(CHIPS)),
+        ("TOPS/W by the survey's constants, chips outside it", [c for c in CHIPS if c.preset not in SURVEYED]),
+    ):
+        printed = [figures[CHIPS.index(chip)] for chip in of]
+        ours = [by_shared_constants(chip) for chip in of]
+        metrics: tuple[MetricName, ...] = ("median_error", "max_error")
+        scores += [
+            Score(
+                "crossbar", "silicon_macros", group, "frozen", len(of), in_file, metric, score(metric, ours, printed),
+                {"no headline": in_file - len(figures)}, fitted_on="silicon_macros_survey",
+            )
+            for metric in metrics
+        ]  # fmt: skip
     return scores
 
 
