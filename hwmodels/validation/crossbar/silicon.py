@@ -82,7 +82,7 @@ _WAYS: dict[str, Sum] = {
 
 
 def by_shared_constants(chip: Chip) -> float:
-    """TOPS/W of a chip with the constants that sixty other papers share; nothing of the chip but its preset."""
+    """TOPS/W of a chip with the constants that 49 papers share; nothing of the chip but its preset."""
     spec = _spec(chip)
     knobs: dict[str, Any] = {"node_law": "saturating", "gate_overhead": ENERGY.gate_overhead}
     if spec.compute == "analogue":

@@ -1,4 +1,4 @@
-"""Macros of sixty papers, each row through `macro_from` and the family's cost model, one paper left out at a time.
+"""Macros of 49 papers, each row through `macro_from` and the family's cost model, one paper left out at a time.
 
 [SURVEY] Shanbhag and Roy, CICC 2022, in its repository's later state: 1-bit operations, two to a MAC. Nothing belongs
 to a chip: eleven constants of energy are fitted to the other papers, kinds of macro and supplies alike.

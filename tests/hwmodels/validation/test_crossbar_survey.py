@@ -1,4 +1,4 @@
-"""Macros of sixty papers: what the survey's columns mean, its corrected rows, the fit, and the bars."""
+"""Macros of 49 papers: what the survey's columns mean, its corrected rows, the fit, and the bars."""
 
 from __future__ import annotations
 
