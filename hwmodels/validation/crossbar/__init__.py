@@ -4,8 +4,8 @@ ISAAC: the energies and areas of single components are the model's inputs, so co
 the sums (12 IMAs, tile, 168 tiles, chip) and closed forms (peak rate, efficiency, density, ADC share), each to half a
 unit of its last printed digit. Nothing is fitted there, nor for the ADC survey's grid and zigzag-imc's own accounts.
 NeuroSim: constants of the preset `neurosim_default` fitted to the runs of network S1; scored apart are S1 and the other
-networks. Macros: leave one chip out, two constants common to all (`silicon.py`); 62 rows of 49 papers, leave one paper out,
-constants common to all (`survey.py`).
+networks. Macros: leave one chip out, two constants common to all (`silicon.py`); 62 rows of 49 papers, leave one paper
+out, constants common to all (`survey.py`).
 """
 
 from __future__ import annotations
