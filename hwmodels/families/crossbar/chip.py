@@ -35,8 +35,18 @@ from hwmodels.families.crossbar.events import (
     words_a_row,
 )
 from hwmodels.families.crossbar.spec import CrossbarTable, active_rows
+from hwmodels.families.crossbar.static import leaking_share, static_power_parts
 
-__all__ = ["ChipTable", "Parts", "area_parts", "chip_table", "chip_total", "power_parts", "read_cycle_s"]
+__all__ = [
+    "ChipTable",
+    "Parts",
+    "area_parts",
+    "chip_table",
+    "chip_total",
+    "power_parts",
+    "read_cycle_s",
+    "static_power_w",
+]
 
 F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
@@ -119,10 +129,10 @@ class ChipTable(NamedTuple):
 
 
 def chip_table(table: CrossbarTable) -> ChipTable:
-    """Everything of a configuration that does not depend on the layer; f is the share of power always drawn."""
+    """Everything of a configuration that does not depend on the layer; f is the static share of published powers."""
     events, device = event_costs(table), _device(table)
     power, area = _power(table, events), _area(table, events.conversion)
-    f = table.leakage_fraction
+    f = leaking_share(table)
     scale = (1 - f) * digital_scale(table)
     clock_hz = table.clock_hz / drive_factor(table)
     differential = table.sign_scheme
@@ -179,7 +189,7 @@ def chip_table(table: CrossbarTable) -> ChipTable:
         digital_mac_j=table.digital_mac_j * scale,
         io_j=(table.io_j_per_bit + table.dram_j_per_bit) * (1 - f),
         write_j=device.write_j * np.ones(table.tiles.shape),
-        leakage_w=f * chip_total(table, power),
+        leakage_w=_static_w(table, power, area),
         idle_share=table.idle_leakage_share,
     )
 
@@ -189,6 +199,17 @@ def chip_total(table: CrossbarTable, parts: Parts) -> F64:
     tile: F64 = table.imas_per_tile * sum(parts[:7]) + sum(parts[7:12])
     total: F64 = table.tiles * tile + parts.io
     return total
+
+
+def static_power_w(table: CrossbarTable) -> F64:
+    """What the whole chip always draws, (C,), W."""
+    events = event_costs(table)
+    return _static_w(table, _power(table, events), _area(table, events.conversion))
+
+
+def _static_w(table: CrossbarTable, power: Parts, area: Parts) -> F64:
+    of_peak = leaking_share(table) * chip_total(table, power)
+    return np.where(table.static_power == 0, of_peak, chip_total(table, static_power_parts(table, area)))
 
 
 def power_parts(table: CrossbarTable) -> Parts:

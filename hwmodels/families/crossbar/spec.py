@@ -129,9 +129,18 @@ class CrossbarSpec(Spec):
         0.0, "deviation of what an ADC adds to its input, in steps", source="ASSUMED: none", unit="LSB", ge=0, le=64,
         plausible=(0.0, 1.0),
     )  # fmt: skip
+    static_power: Literal["fraction", "parts"] = knob(
+        "parts", "what is always drawn: leakage_fraction of peak power, or what the area of every part leaks beside it",
+        source="[NEUROSIM] runs: hwmodels.families.crossbar.static",
+    )  # fmt: skip
+    leakage_scale: float = knob(
+        1.0, "static_power parts: leakage over that of a typical process at 300 K", ge=0, le=1e4, plausible=(0.3, 30),
+        source="ASSUMED: room temperature; it doubles about every 12 K, so 30 is 360 K",
+    )  # fmt: skip
     leakage_fraction: float = knob(
-        0.02, "part of every peak power that is always drawn", source="ASSUMED", ge=0, le=0.99, plausible=(0.002, 0.2)
-    )
+        0.02, "static_power fraction: part of every peak power that is always drawn", ge=0, le=0.99,
+        source="stated by who chooses it; 0.002 to 0.2 of published chips",
+    )  # fmt: skip
     cell_read_w: float = knob(
         2.4 * MW / (8 * 128 * 128), "mean power of a cell under read", source=_TABLE, unit="W", gt=0
     )
@@ -309,7 +318,7 @@ class CrossbarSpec(Spec):
         "hwmodels.families.crossbar.macro_constants", unit="mm²", ge=0,
     )  # fmt: skip
     roadmap: Literal["hp", "lstp"] = knob(
-        "lstp", "adc_model sar_roadmap: transistors for performance or for low standby power",
+        "lstp", "transistors for performance or for low standby power: of adc_model sar_roadmap, of static_power parts",
         source="[NEUROSIM] V1.3 default",
     )  # fmt: skip
     cell_on_ohm: float = knob(
@@ -359,8 +368,8 @@ class CrossbarSpec(Spec):
         plausible=(0.06e-12, 0.1e-12),
     )  # fmt: skip
     idle_leakage_share: float = knob(
-        1.0, "share of its leakage that a tile draws while another layer runs", source="[ISAAC]: nothing is gated",
-        ge=0, le=1,
+        0.05, "share of its leakage that a tile draws while another layer runs: 1 where nothing is gated", ge=0, le=1,
+        source="ASSUMED: power switches that leave a twentieth", plausible=(0.01, 1.0),
     )  # fmt: skip
     dram_j_per_bit: float = knob(
         0.0, "a bit of DRAM, beside the off-chip links", source="[ISAAC]: links only; 3.7 pJ of LPDDR in [ZIGZAG]",

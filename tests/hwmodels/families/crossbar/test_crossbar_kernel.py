@@ -95,7 +95,10 @@ def specs(draw: st.DrawFn) -> CrossbarSpec:
         component_node_nm=draw(st.sampled_from([28.0, 32.0])),
         read_time_s=draw(st.floats(1e-9, 1e-6)),
         clock_hz=draw(st.floats(1e8, 3e9)),
+        static_power=draw(st.sampled_from(["fraction", "parts"])),
         leakage_fraction=draw(st.sampled_from([0.0, 0.02, 0.7])),
+        leakage_scale=draw(st.sampled_from([1.0, 1e4])),
+        endurance_writes=draw(st.sampled_from([1e8, 1e16])),
         mean_hops=draw(st.sampled_from([0.0, 1.0, 3.7])),
         circuit=draw(st.sampled_from(["table", "gates"])),
         compute=draw(st.sampled_from(["analogue", "adder_tree", "adder_chain"])),
@@ -312,8 +315,8 @@ def twin_peak_power(spec: CrossbarSpec) -> float:
     return spec.tiles * tile + 8 * spec.io_bytes_per_s * (spec.io_j_per_bit + spec.dram_j_per_bit)
 
 
-def twin_tile_area(spec: CrossbarSpec) -> float:
-    """README, "Chip", in mm²."""
+def twin_tile_parts(spec: CrossbarSpec) -> dict[str, float]:
+    """README, "Chip", in mm², by what leaks alike: converters, adders, cells, wires, and the rest."""
     shrink, small = spec.node_nm / spec.component_node_nm, (spec.node_nm / 28) ** 2
     outputs, of_gates = twin_words(spec), spec.circuit == "gates"
     converted = max(outputs, 1) if twin_merges(spec) else spec.array_cols
@@ -321,32 +324,51 @@ def twin_tile_area(spec: CrossbarSpec) -> float:
     sums = ceil(outputs, shared) if spec.column_reads == "repeated" else outputs
     small *= spec.gate_area if of_gates else 1
     adder, register = 7.8 * 0.614e-6 * small, 6 * 0.614e-6 * small
+    part = dict.fromkeys(("converters", "sums", "cells", "wires", "other"), 0.0)
     if spec.compute == "analogue":
-        array = ceil(converted, shared) * twin_adc(spec)[1]
+        part["converters"] = ceil(converted, shared) * twin_adc(spec)[1]
         width = spec.adc_bits + (0 if spec.merge_slices else spec.weight_bits) + spec.activation_bits
     else:
-        array = twin_adders(spec, spec.weight_bits) * sums * adder
+        part["sums"] = twin_adders(spec, spec.weight_bits) * sums * adder
         width = spec.weight_bits + spec.dac_bits - 1 + math.ceil(math.log2(twin_active(spec))) + spec.activation_bits
     cell = CELL_DEVICES[spec.cell_device].area_f2 if spec.cell_device != "custom" else spec.cell_area_f2
     cell_mm2 = cell * spec.node_nm**2 * 1e-12
     if of_gates:
         cell_mm2 += (1.5 if spec.product == "xnor" else 1) * 0.614e-6 * small
-        array += sums * width * (adder + register)
-        lines = (spec.array_rows + spec.array_cols) * spec.line_mm2
-        array += (lines + spec.control_mm2) * spec.node_nm / 28
+        part["sums"] += sums * width * (adder + register)
+        part["other"] = (spec.array_rows + spec.array_cols) * spec.line_mm2 * spec.node_nm / 28
+        part["cells"] = spec.control_mm2 * spec.node_nm / 28
     else:
-        array += spec.array_rows * spec.dac_mm2 * (2**spec.dac_bits - 1) * shrink
-        array += spec.array_cols * spec.sample_hold_mm2 * shrink
-    array += spec.array_rows * spec.array_cols * cell_mm2
+        part["other"] = spec.array_rows * spec.dac_mm2 * (2**spec.dac_bits - 1) * shrink
+        part["other"] += spec.array_cols * spec.sample_hold_mm2 * shrink
+    part["cells"] += spec.array_rows * spec.array_cols * cell_mm2
     if of_gates and spec.node_law == "saturating" and spec.node_nm < 22:
-        array *= (22 / spec.node_nm) ** 0.38
-    array += spec.array_rows * spec.activation_bits * spec.input_register_mm2_per_bit * shrink**2
+        part = {name: mm2 * (22 / spec.node_nm) ** 0.38 for name, mm2 in part.items()}
+    part["other"] += spec.array_rows * spec.activation_bits * spec.input_register_mm2_per_bit * shrink**2
     words_mm2 = spec.output_register_mm2_per_bit + spec.tile_register_mm2_per_bit
-    array += outputs * spec.activation_bits * words_mm2 * shrink**2
-    ima = spec.arrays_per_ima * array + (0 if of_gates else spec.shift_adds_per_ima * spec.shift_add_mm2 * shrink**2)
-    periphery = spec.buffer_mm2 + spec.bus_wires * spec.bus_mm2_per_wire
-    periphery += spec.router_mm2 / spec.tiles_per_router + spec.digital_lanes * spec.digital_lane_mm2
-    return spec.imas_per_tile * ima + periphery * shrink**2
+    part["other"] += outputs * spec.activation_bits * words_mm2 * shrink**2
+    part = {name: spec.arrays_per_ima * mm2 for name, mm2 in part.items()}
+    part["sums"] += 0 if of_gates else spec.shift_adds_per_ima * spec.shift_add_mm2 * shrink**2
+    part = {name: spec.imas_per_tile * mm2 for name, mm2 in part.items()}
+    part["other"] += spec.buffer_mm2 * shrink**2
+    part["wires"] = (spec.bus_wires * spec.bus_mm2_per_wire + spec.router_mm2 / spec.tiles_per_router) * shrink**2
+    part["sums"] += spec.digital_lanes * spec.digital_lane_mm2 * shrink**2
+    return part
+
+
+def twin_tile_area(spec: CrossbarSpec) -> float:
+    return sum(twin_tile_parts(spec).values())
+
+
+def twin_static_power(spec: CrossbarSpec) -> float:
+    """README, "Static power": µW a mm² of each kind of part at 22 nm, pW a cell of SRAM."""
+    part, node = twin_tile_parts(spec), spec.node_nm
+    exponent = math.log(2.07) / math.log(14 / 22) if node < 22 else math.log(0.723) / math.log(32 / 22)
+    factor = (node / 22) ** exponent * spec.leakage_scale * spec.supply_v / 0.9 * (1000 if spec.roadmap == "hp" else 1)
+    microwatt = 103 * part["sums"] + 2.4 * part["converters"] + 3.6 * part["wires"] + 7.3 * part["other"]
+    sram = spec.endurance_writes > 1e10 if spec.cell_device == "custom" else spec.cell_device.startswith("sram")
+    cells = spec.imas_per_tile * spec.arrays_per_ima * spec.array_rows * spec.array_cols * sram
+    return spec.tiles * factor * (1e-6 * microwatt + 5.7e-12 * cells)
 
 
 def twin_area(spec: CrossbarSpec) -> float:
@@ -365,7 +387,8 @@ def twin_route_j(spec: CrossbarSpec) -> float:
 def twin(row: Row, spec: CrossbarSpec) -> dict[str, float]:
     """README, "Mapping", "Times" and "Energies", in plain Python."""
     e = dict.fromkeys(METRICS, 0.0)
-    share, scale, clock = 1 - spec.leakage_fraction, twin_scale(spec), spec.clock_hz / twin_slower(spec)
+    of_peak = spec.leakage_fraction if spec.static_power == "fraction" else 0.0
+    share, scale, clock = 1 - of_peak, twin_scale(spec), spec.clock_hz / twin_slower(spec)
     bw, ba = min(row.weight_bits, spec.weight_bits), min(row.activation_bits, spec.activation_bits)
     event, busy = twin_events(spec), 1.0
     read_s = spec.read_time_s * spec.reads_per_conversion * twin_slower(spec)
@@ -465,7 +488,8 @@ def twin(row: Row, spec: CrossbarSpec) -> dict[str, float]:
     else:
         e["stage_s"] = max(matrix, e["digital_s"]) + e["write_s"]
         e["latency_s"] = e["stage_s"] + e["fill_s"]
-    e["leakage_j"] = spec.leakage_fraction * twin_peak_power(spec) * e["latency_s"]
+    static_w = of_peak * twin_peak_power(spec) if spec.static_power == "fraction" else twin_static_power(spec)
+    e["leakage_j"] = static_w * e["latency_s"]
     e["leakage_j"] *= busy + (1 - busy) * spec.idle_leakage_share
     e["energy_j"] = sum(e[term] for term in MODEL.energy_terms)
     return e
