@@ -138,6 +138,17 @@ def test_bad_input_is_one_line(run, arguments: tuple[str, ...], words: str) -> N
     assert err.count("\n") == 1
 
 
+@pytest.mark.parametrize(("device", "static"), [("rram_edge", "leakage_j"), ("rpi5", "static_j")])
+def test_static_and_dynamic_energy_stand_apart(run, device: str, static: str) -> None:
+    code, out, _ = run("estimate", "lenet5", "--device", device)
+    assert code == 0
+    assert "of it       static" in out
+    totals = json.loads(run("estimate", "lenet5", "--device", device, "--json")[1])["totals"]
+    assert 0 < totals[static] < totals["energy_j"]
+    if "dynamic_j" in totals:
+        assert totals["dynamic_j"] == totals["energy_j"] - totals[static]
+
+
 def test_what_assumptions_decide_is_a_table(run) -> None:
     code, out, _ = run("sensitivity", "lenet5", "resnet8", "--device", "rram_edge")
     assert code == 0

@@ -66,7 +66,7 @@ def node_factor(node_nm: npt.ArrayLike) -> F64:
     """Static power of an area over that at 22 nm; beyond 14 and 32 nm by the slope between the last two nodes.
 
     >>> [round(float(node_factor(node)), 2) for node in (7, 14, 22, 65)]
-    [6.3, 2.07, 1.0, 0.39]
+    [6.32, 2.07, 1.0, 0.39]
     """
     log_node, known, values = np.log(np.asarray(node_nm, np.float64)), np.log(_NODES_NM), np.log(_BY_NODE)
     first, last = np.diff(values) / np.diff(known)
