@@ -15,7 +15,7 @@ import numpy as np
 from hwmodels.errors import SpecError
 from hwmodels.families.crossbar.macro import macro, macro_spec
 from hwmodels.families.crossbar.macro_constants import CONSTANTS, ENERGY_SPREAD
-from hwmodels.families.crossbar.macro_cost import energy_interval_j, operation_j
+from hwmodels.families.crossbar.macro_cost import macro_cost, operation_j
 from hwmodels.validation.crossbar.survey import chips
 
 __all__ = ["LOST_BITS", "FrontPoint", "PublishedPoint", "macro_front", "published_points", "table_rows"]
@@ -94,11 +94,11 @@ def published_points(rows: Sequence[Mapping[str, str]]) -> list[PublishedPoint]:
     found = []
     for chip in chips(rows)[0]:
         if chip.macro.kind != "digital":
-            low, expected, high = energy_interval_j(chip.row)
+            expected = macro_cost(chip.row).tops_per_w
             found.append(
                 PublishedPoint(
                     chip.paper, int(chip.row.get("Year") or 0), chip.macro.kind, chip.macro.node_nm,
-                    chip.macro.adc_bits, chip.tops_per_w, 1e-12 / expected, 1e-12 / high, 1e-12 / low,
+                    chip.macro.adc_bits, chip.tops_per_w, expected.expected, expected.low, expected.high,
                 )
             )  # fmt: skip
     if not found:

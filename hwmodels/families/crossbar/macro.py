@@ -4,7 +4,7 @@ A row says how a column sums (compute model), how many rows it sums, node, suppl
 all, bits of a weight and of a converter. Everything else is shared by all macros (`macro_constants`), so that no chip
 has a number of its own. What scatters between near copies of one macro is mostly not in such rows (share of ones,
 sparsity, cell current, what an area covers): each is a knob of the Spec, with the default stated here, and
-`macro_cost.energy_interval_j` says how far published figures lie from the prediction.
+`macro_cost.macro_cost` says how far published figures lie from the prediction.
 
 NOT modelled: what stands around a macro (a processor's figure is taken as its macros'), tricks that a paper's title
 names (speculation, skipping, approximation), write and refresh.

@@ -1,35 +1,84 @@
-"""What one macro costs by itself, without the chip around it: energy of an operation, area, and how sure that is."""
+"""What one macro costs by itself, without the chip around it: energy, time, area, and how sure they are."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from hwmodels.families.crossbar.chip import area_parts
 from hwmodels.families.crossbar.macro import Macro, macro, macro_spec
-from hwmodels.families.crossbar.macro_constants import CONSTANTS, ENERGY_SPREAD
+from hwmodels.families.crossbar.macro_constants import AREA_SPREAD, CONSTANTS, ENERGY_SPREAD, READ_TIME_SPREAD
 from hwmodels.families.crossbar.model import MODEL, cost_at
 from hwmodels.families.crossbar.spec import CrossbarSpec
 from hwmodels.workload.ops import Kind, Row
 from hwmodels.workload.table import Layers
 
-__all__ = ["energy_interval_j", "macro_areas_mm2", "macro_energies_j", "operation_j"]
+__all__ = ["Interval", "MacroCost", "macro_areas_mm2", "macro_cost", "macro_energies_j", "operation_j"]
 
 F64 = npt.NDArray[np.float64]
 
 
-def energy_interval_j(row: Mapping[str, Any]) -> tuple[float, float, float]:
-    """Energy of an operation of 1-bit operands, J: what is expected of a row's macro, between the ends of its interval.
+class Interval(NamedTuple):
+    """What is expected, between ends that hold 80 % of published macros about their predictions, papers left out."""
 
-    The interval holds 80 % of published macros about their predictions, papers left out. 1e-12 over it is TOPS/W.
+    low: float
+    expected: float
+    high: float
+
+
+class MacroCost(NamedTuple):
+    """A macro by itself.
+
+    operation_j : an operation of 1-bit operands, two to a MAC, random operands. read_s : one read of all converters,
+    without a width where the row states it. area_mm2 : with drivers, converters and control. operations : of a read.
+    """
+
+    operation_j: Interval
+    read_s: Interval
+    area_mm2: Interval
+    operations: float
+
+    @property
+    def tops_per_w(self) -> Interval:
+        """Efficiency of 1-bit operands."""
+        low, expected, high = (1e-12 / joules for joules in reversed(self.operation_j))
+        return Interval(low, expected, high)
+
+    @property
+    def tops_per_mm2(self) -> Interval:
+        """Density of 1-bit operands; the ends are those of time and area at once, so more than 80 %."""
+        ends = zip(reversed(self.read_s), reversed(self.area_mm2), strict=True)
+        low, expected, high = (1e-12 * self.operations / (seconds * area) for seconds, area in ends)
+        return Interval(low, expected, high)
+
+
+def macro_cost(row: Mapping[str, Any]) -> MacroCost:
+    """What a row's macro costs, with how far published ones lie from such predictions.
+
+    Raises
+    ------
+    SpecError : as of `macro`.
+
+    >>> row = {"Tech (nm)": 28, "Compute Model": "QR", "N": 256, "N_ADC": 64, "B_x": 1, "B_w": 1, "B_ADC": 5}
+    >>> [f"{value:.0f}" for value in macro_cost(row).tops_per_w]
+    ['349', '883', '1401']
     """
     of = macro(row)
-    expected = float(operation_j([of], [macro_spec(of, CONSTANTS)])[0])
-    low, high = ENERGY_SPREAD[of.kind]
-    return low * expected, expected, high * expected
+    spec = macro_spec(of, CONSTANTS)
+    read_s = spec.read_time_s * of.reads
+    return MacroCost(
+        operation_j=_about(float(operation_j([of], [spec])[0]), ENERGY_SPREAD[of.kind]),
+        read_s=_about(read_s, (1.0, 1.0) if of.read_s else READ_TIME_SPREAD),
+        area_mm2=_about(float(macro_areas_mm2([spec])[0]), AREA_SPREAD),
+        operations=2.0 * of.summed * of.converters * of.input_bits * of.weight_bits,
+    )
+
+
+def _about(expected: float, spread: tuple[float, float]) -> Interval:
+    return Interval(spread[0] * expected, expected, spread[1] * expected)
 
 
 def operation_j(macros: Sequence[Macro], specs: Sequence[CrossbarSpec]) -> F64:

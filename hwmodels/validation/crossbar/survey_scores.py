@@ -39,7 +39,8 @@ def survey_scores(rows: Rows) -> list[Score]:
     energy = energy_law(found)
     ours, printed = 1e-12 / leave_one_paper_out(energy), np.array([chip.tops_per_w for chip in found])
     scores = _compared(file, "TOPS/W", found, ours, printed, "eleven constants shared by all macros")
-    scores += _intervals(file, found, ours, printed)
+    kinds = np.array([chip.macro.kind for chip in found])
+    scores.append(_coverage(file, "TOPS/W", ours / printed, energy.papers, kinds))
     timed = [chip for chip in found if chip.macro.read_s]
     dense = [chip for chip in found if chip.tops_per_mm2]
     if min(len({chip.paper for chip in kept}) for kept in (timed, dense)) < _FEWEST_PAPERS:
@@ -47,6 +48,9 @@ def survey_scores(rows: Rows) -> list[Score]:
     times, areas = read_time_law(timed), area_law(dense)
     read_s, area_mm2 = leave_one_paper_out(times), leave_one_paper_out(areas)
     scores += _compared(file, "read time", timed, read_s, times.measured, "six constants shared by all macros")
+    together = np.full(max(len(timed), len(dense)), "all")
+    scores.append(_coverage(file, "read time", read_s / times.measured, times.papers, together[: len(timed)]))
+    scores.append(_coverage(file, "area", area_mm2 / areas.measured, areas.papers, together[: len(dense)]))
     density = np.array([chip.tops_per_mm2 or 0.0 for chip in dense])
     fitted_on = "six constants of area shared by all macros"
     scores += _compared(
@@ -80,16 +84,12 @@ def _compared(file: _File, name: str, found: Sequence[Chip], ours: F64, printed:
     ]  # fmt: skip
 
 
-def _intervals(file: _File, found: Sequence[Chip], ours: F64, printed: F64) -> list[Score]:
+def _coverage(file: _File, name: str, ratios: F64, papers: npt.NDArray[np.str_], kinds: npt.NDArray[np.str_]) -> Score:
     """How often a figure is inside the 80 % interval that the other papers give it."""
-    kinds, papers = np.array([chip.macro.kind for chip in found]), np.array([chip.paper for chip in found])
-    ratios = ours / printed
     bands = spread_left_out(ratios, papers, kinds)
     inside = (bands[:, 0] <= ratios) & (ratios <= bands[:, 1])
-    return [
-        Score(
-            "crossbar", _SET, "TOPS/W, inside the 80 % interval", _PROTOCOL, ratios.size, file.rows,
-            "interval_coverage", float(inside.mean()), file.skipped,
-            fitted_on="left-out ratios of the other papers, by way of summing from ten rows on",
-        )
-    ]  # fmt: skip
+    return Score(
+        "crossbar", _SET, f"{name}, inside the 80 % interval", _PROTOCOL, ratios.size, file.rows,
+        "interval_coverage", float(inside.mean()), file.skipped,
+        fitted_on="left-out ratios of the other papers, by way of summing from ten rows on",
+    )  # fmt: skip

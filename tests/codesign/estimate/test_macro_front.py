@@ -13,7 +13,7 @@ import pytest
 from codesign.estimate.macro_front import LOST_BITS, macro_front, published_points, table_rows
 from codesign.report.macros import plot_macros
 from hwmodels.errors import SpecError
-from hwmodels.families.crossbar.macro_cost import energy_interval_j
+from hwmodels.families.crossbar.macro_cost import macro_cost
 
 ROW = {
     "Index": "7", "Year": "2022", "Tech (nm)": "28", "Architecture": "SRAM", "Cell Type": "9T1C", "Compute Model": "QR",
@@ -42,7 +42,7 @@ def test_the_front_is_the_best_of_every_way_and_length() -> None:
     for way in ways:
         for summed in lengths:
             row = {"Tech (nm)": 28, "N": summed, "N_ADC": 64, "B_x": 1, "B_w": 1, "B_ADC": 4, **way}
-            low, expected, high = energy_interval_j(row)
+            low, expected, high = macro_cost(row).operation_j
             found[1e-12 / expected] = (summed, 1e-12 / high, 1e-12 / low)
     best = max(found)
     assert point.tops_per_w == pytest.approx(best, rel=1e-12)

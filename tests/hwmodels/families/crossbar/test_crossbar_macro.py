@@ -12,7 +12,7 @@ from hwmodels.errors import SpecError
 from hwmodels.evaluate import evaluate
 from hwmodels.families.crossbar.macro import macro, macro_from, macro_spec, read_time_s
 from hwmodels.families.crossbar.macro_constants import AREA, CONSTANTS, ENERGY, ENERGY_SPREAD, KINDS, READ_TIME
-from hwmodels.families.crossbar.macro_cost import energy_interval_j, macro_areas_mm2, operation_j
+from hwmodels.families.crossbar.macro_cost import macro_areas_mm2, macro_cost, operation_j
 from hwmodels.families.crossbar.model import MODEL
 from hwmodels.workload.zoo import network
 
@@ -151,9 +151,17 @@ def test_a_macro_runs_a_network(model: str) -> None:
 
 def test_an_interval_holds_what_is_expected() -> None:
     assert set(ENERGY_SPREAD) == set(KINDS)
-    low, expected, high = energy_interval_j(ROW)
-    assert low < expected < high
-    assert expected == of_row()
+    cost = macro_cost({**ROW, "T_core(ns)": ""})
+    for low, expected, high in (cost.operation_j, cost.read_s, cost.area_mm2, cost.tops_per_w, cost.tops_per_mm2):
+        assert 0 < low < expected < high
+    assert cost.operation_j.expected == of_row()
+    assert cost.tops_per_w.low == pytest.approx(1e-12 / cost.operation_j.high, rel=1e-12)
+    rate = 2 * 64 * 32 * 4 * 4 / (cost.read_s.expected * cost.area_mm2.expected)
+    assert cost.tops_per_mm2.expected == pytest.approx(1e-12 * rate, rel=1e-12)
+    assert cost.tops_per_mm2.low * cost.read_s.high * cost.area_mm2.high == pytest.approx(
+        cost.tops_per_mm2.high * cost.read_s.low * cost.area_mm2.low, rel=1e-12
+    )
+    assert macro_cost(ROW).read_s == (10e-9, 10e-9, 10e-9)
 
 
 @pytest.mark.parametrize(
