@@ -149,6 +149,11 @@ def test_a_macro_runs_a_network(model: str) -> None:
     assert report.total("array_j") > 0
 
 
+def test_a_supply_of_writes_or_none_is_the_nodes() -> None:
+    for supply, node, volt in ((4.2, 130, 1.2), ("", 28, 0.9), ("", 16, 0.8), (1.8, 180, 1.8), (0.45, 65, 0.45)):
+        assert macro({**ROW, "Supply V(V)": supply, "Tech (nm)": node}).supply_v == volt
+
+
 def test_an_interval_holds_what_is_expected() -> None:
     assert set(ENERGY_SPREAD) == set(KINDS)
     cost = macro_cost({**ROW, "T_core(ns)": ""})
