@@ -29,7 +29,7 @@ from hwmodels.families.crossbar.gates import NODE_NM, capacitance_nm
 from hwmodels.families.crossbar.macro_constants import CONSTANTS, Constants, EnergyConstants, ReadTimeConstants, Sum
 from hwmodels.families.crossbar.spec import CrossbarSpec
 
-__all__ = ["COLUMNS", "Macro", "macro", "macro_from", "macro_spec", "read_time_s"]
+__all__ = ["COLUMNS", "Macro", "macro", "macro_from", "macro_sources", "macro_spec", "read_time_s"]
 
 _KIND_OF_MODEL: dict[str, Sum] = {
     "QR": "redistribution", "QS": "charge", "QS-QR": "both", "IS": "current", "DIMC": "digital",
@@ -221,6 +221,27 @@ def macro_spec(of: Macro, constants: Constants) -> CrossbarSpec:
         "read_activity": energy.serial_activity if of.is_serial else 1.0,
     }
     return CrossbarSpec.parse({**_CHIP, **knobs, **_sum_knobs(of, energy), **_cell_knobs(of, constants)}, where="macro")
+
+
+def macro_sources(spec: CrossbarSpec) -> dict[str, str]:
+    """Where the knobs of a macro come from that differ from the family's defaults."""
+    found = {}
+    for name, knob in CrossbarSpec.knobs().items():
+        if getattr(spec, name) == knob.default:
+            continue
+        found[name] = "the row of the macro"
+        if name in _FITTED:
+            found[name] = "[SURVEY] fit, shared by all macros: hwmodels.families.crossbar.macro_constants"
+        elif name in _CHIP:
+            found[name] = "ASSUMED: a small chip of 64 macros that takes weights from DRAM"
+    return found
+
+
+_FITTED = frozenset(
+    ("cell_f_per_nm", "bitline_f_per_cell", "cell_current_a", "converter_current_a", "dac_f_per_bit", "adc_step_f",
+     "adc_fixed_f", "gate_overhead", "read_activity", "gate_area", "adc_area_f2", "line_mm2", "control_mm2",
+     "cell_area_f2", "node_law")
+)  # fmt: skip
 
 
 def _sum_knobs(of: Macro, energy: EnergyConstants) -> dict[str, Any]:
