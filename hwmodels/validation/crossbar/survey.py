@@ -36,6 +36,7 @@ __all__ = [
     "CORRECTIONS",
     "EXCLUDED",
     "PRIOR",
+    "SUPPLIES_AS_PRINTED",
     "Chip",
     "Correction",
     "Rows",
@@ -82,6 +83,10 @@ class Correction(NamedTuple):
     reason: str
 
 
+_SUPPLY = Correction(
+    "89", {"Supply V(V)": "1.1"}, {"Supply V(V)": "0.7", "T_core(ns)": "6.95", "TOPS/mm2": "152.1"},
+    "its TOPS/W is that of 0.7 V, its rate that of 1.1 V, by the macro's published sweep",
+)  # fmt: skip
 CORRECTIONS = (
     Correction("3", {"B_ADC": "5"}, {"reads": "31"},
                "time and energy are 31 = 2^5 - 1 times those of the 1-bit row of the same macro: a counting converter"),
@@ -89,11 +94,13 @@ CORRECTIONS = (
     Correction("30", {}, {"Supply V(V)": ""}, "4.2 V is a write supply"),
     Correction("73", {}, {"N_ADC": "64"}, "missing; N_1b = 2 N N_ADC B_x B_w"),
     Correction("89", {}, {"capacitors": "3"}, "a C-2C ladder, by its title: a C and a 2C a bit"),
-    Correction("89", {"Supply V(V)": "1.1"}, {"Supply V(V)": "0.7", "T_core(ns)": "6.95", "TOPS/mm2": "152.1"},
-               "its TOPS/W is that of 0.7 V, its rate that of 1.1 V, by the macro's published sweep"),
+    _SUPPLY,
     Correction("108", {}, {"TOPS/mm2": "1.6"}, "operations of one of 160 cores over the area of all, 0.01"),
     Correction("202", {}, {"Tech (nm)": "28", "Core Size(Kb)": "16"}, "its title says 28 nm; 16384 is in bits"),
 )  # fmt: skip
+
+SUPPLIES_AS_PRINTED = tuple(correction for correction in CORRECTIONS if correction is not _SUPPLY)
+"""All corrections but that of a supply, which another table told: the survey by itself."""
 
 EXCLUDED = {
     "84": "N = 1 and 19 x 27 cells summed contradict each other",
@@ -122,16 +129,16 @@ class Chip(NamedTuple):
         return float(printed) if printed and self.macro.read_s else None
 
 
-def corrected(row: Mapping[str, str]) -> dict[str, str]:
-    """The row with what `CORRECTIONS` says of it."""
+def corrected(row: Mapping[str, str], corrections: Sequence[Correction] = CORRECTIONS) -> dict[str, str]:
+    """The row with what `corrections` say of it."""
     found = dict(row)
-    for correction in CORRECTIONS:
+    for correction in corrections:
         if row.get("Index") == correction.paper and all(row.get(k) == v for k, v in correction.where.items()):
             found |= correction.values
     return found
 
 
-def chips(rows: Rows) -> tuple[list[Chip], dict[str, int]]:
+def chips(rows: Rows, corrections: Sequence[Correction] = CORRECTIONS) -> tuple[list[Chip], dict[str, int]]:
     """Macros of the survey with an efficiency, and the other rows by the reason that they are none."""
     found: list[Chip] = []
     skipped: Counter[str] = Counter()
@@ -145,7 +152,7 @@ def chips(rows: Rows) -> tuple[list[Chip], dict[str, int]]:
             skipped["no efficiency"] += 1
         else:
             try:
-                right = corrected(row)
+                right = corrected(row, corrections)
                 found.append(Chip(paper, right, macro(right), float(efficiency)))
             except SpecError as error:
                 skipped[f"no {error.where}"] += 1

@@ -13,7 +13,15 @@ import numpy as np
 import numpy.typing as npt
 
 from hwmodels.validate import MetricName, Score, score
-from hwmodels.validation.crossbar.survey import Chip, Rows, area_law, chips, energy_law, read_time_law
+from hwmodels.validation.crossbar.survey import (
+    SUPPLIES_AS_PRINTED,
+    Chip,
+    Rows,
+    area_law,
+    chips,
+    energy_law,
+    read_time_law,
+)
 from hwmodels.validation.crossbar.survey_fit import leave_one_paper_out, medians_left_out, spread_left_out
 
 __all__ = ["survey_scores"]
@@ -39,6 +47,7 @@ def survey_scores(rows: Rows) -> list[Score]:
     energy = energy_law(found)
     ours, printed = 1e-12 / leave_one_paper_out(energy), np.array([chip.tops_per_w for chip in found])
     scores = _compared(file, "TOPS/W", found, ours, printed, "eleven constants shared by all macros")
+    scores += _as_printed(file, rows)
     kinds = np.array([chip.macro.kind for chip in found])
     scores.append(_coverage(file, "TOPS/W", ours / printed, energy.papers, kinds))
     timed = [chip for chip in found if chip.macro.read_s]
@@ -81,6 +90,22 @@ def _compared(file: _File, name: str, found: Sequence[Chip], ours: F64, printed:
         )
         for group, of in groups.items()
         for metric in (_METRICS if of.sum() >= _FEWEST_RANKED else _METRICS[:3])
+    ]  # fmt: skip
+
+
+def _as_printed(file: _File, rows: Rows) -> list[Score]:
+    """Capacitors at the supplies that the survey prints, one of which belongs to another figure of its macro."""
+    found = chips(rows, SUPPLIES_AS_PRINTED)[0]
+    ours, printed = 1e-12 / leave_one_paper_out(energy_law(found)), np.array([chip.tops_per_w for chip in found])
+    of = np.array([chip.macro.kind == "redistribution" for chip in found])
+    return [
+        Score(
+            "crossbar", _SET, "TOPS/W, redistribution, supplies as printed", _PROTOCOL, int(of.sum()), file.rows, metric,
+            score(metric, ours[of], printed[of]), file.skipped,
+            fitted_on="the other papers: eleven constants shared by all macros",
+        )
+        for metric in _METRICS[:3]
+        if of.any()
     ]  # fmt: skip
 
 
