@@ -100,8 +100,8 @@ def _as_printed(file: _File, rows: Rows) -> list[Score]:
     of = np.array([chip.macro.kind == "redistribution" for chip in found])
     return [
         Score(
-            "crossbar", _SET, "TOPS/W, redistribution, supplies as printed", _PROTOCOL, int(of.sum()), file.rows, metric,
-            score(metric, ours[of], printed[of]), file.skipped,
+            "crossbar", _SET, "TOPS/W, redistribution, supplies as printed", _PROTOCOL, int(of.sum()), file.rows,
+            metric, score(metric, ours[of], printed[of]), file.skipped,
             fitted_on="the other papers: eleven constants shared by all macros",
         )
         for metric in _METRICS[:3]
