@@ -208,8 +208,11 @@ def static_power_w(table: CrossbarTable) -> F64:
 
 
 def _static_w(table: CrossbarTable, power: Parts, area: Parts) -> F64:
-    of_peak = leaking_share(table) * chip_total(table, power)
-    return np.where(table.static_power == 0, of_peak, chip_total(table, static_power_parts(table, area)))
+    of_parts = table.static_power == 1
+    of_peak: F64 = leaking_share(table) * chip_total(table, power)
+    if not of_parts.any():
+        return of_peak
+    return np.where(of_parts, chip_total(table, static_power_parts(table, area)), of_peak)
 
 
 def power_parts(table: CrossbarTable) -> Parts:
@@ -298,6 +301,9 @@ class _GateAreas(NamedTuple):
 def _gate_areas(table: CrossbarTable) -> _GateAreas:
     """Sums that columns take in turn are made once, the others for every weight of a row."""
     small, of_gates = table.node_nm / gates.NODE_NM, table.circuit == 1
+    if not (of_gates | (table.compute != 0)).any():
+        nothing = np.zeros(small.shape)
+        return _GateAreas(nothing, nothing, nothing, nothing, nothing, np.ones(small.shape))
     outputs = words_a_row(table)
     sums = np.where(table.column_reads == 1, ceil_of(outputs, _column_reads(table)), outputs)
     compact = np.where(of_gates, table.gate_area, 1.0)

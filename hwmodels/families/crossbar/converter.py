@@ -105,15 +105,15 @@ def converters(table: CrossbarTable) -> Converters:
         adc_energy_j(code, bits, table.adc_samples_per_s, node) * (table.supply_v / table.component_supply_v) ** 2
     )
     general = Converters(general_j, adc_area_mm2(code, bits, table.adc_samples_per_s, node), 1.0 / rate)
-    in_macros = (_walden(table, bits, rate), _capacitive(table, bits, rate))
-    others = (_sar_28nm(table, bits), _sar_roadmap(table, bits), _flash(table, bits), *in_macros)
     chosen = [np.broadcast_to(field, code.shape) for field in general]
-    for position, other in enumerate(others, start=2):
-        chosen = [np.where(code == position, new, old) for new, old in zip(other, chosen, strict=True)]
+    for position, other in enumerate((_sar_28nm, _sar_roadmap, _flash, _walden, _capacitive), start=2):
+        asked = code == position
+        if asked.any():
+            chosen = [np.where(asked, new, old) for new, old in zip(other(table, bits, rate), chosen, strict=True)]
     return Converters(*chosen)
 
 
-def _sar_28nm(table: CrossbarTable, bits: F64) -> Converters:
+def _sar_28nm(table: CrossbarTable, bits: F64, rate: F64) -> Converters:
     """[ZIGZAG] SAR within a macro, fitted at 28 nm; energy and area in proportion to the node, V the supply.
 
     E = (100 n + 0.001 4^n) V² fJ     A = 10^(1.206 - 0.0369 n) 2^n µm²     t = n (0.00653 rows + 0.640) ns
@@ -128,7 +128,7 @@ def _sar_28nm_mm2(bits: F64) -> F64:
     return area
 
 
-def _sar_roadmap(table: CrossbarTable, bits: F64) -> Converters:
+def _sar_roadmap(table: CrossbarTable, bits: F64, rate: F64) -> Converters:
     """[NEUROSIM] SAR by node and roadmap, log-linear between nodes; the column's resistance R sets the current.
 
     P = (a n + c) µW + k exp(s log10 R) W     E = P (n + 1) ns     t = (n + 1) ns
@@ -154,7 +154,7 @@ def _at_node(rows: F64, node_nm: F64) -> F64:
     )
 
 
-def _flash(table: CrossbarTable, bits: F64) -> Converters:
+def _flash(table: CrossbarTable, bits: F64, rate: F64) -> Converters:
     """A sense amplifier a reference, s = 2^n - 1: E = s e, A = s a (1 + s / 390), t = 1 ns (1 + s / 227).
 
     Growth of area beyond s and of time: NeuroSim's runs at 4 to 8 bits (ASSUMED elsewhere, 200 to no end). Digital

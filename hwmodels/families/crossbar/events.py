@@ -59,21 +59,32 @@ def event_costs(table: CrossbarTable) -> Events:
     scale, reads = digital_scale(table), table.reads_per_conversion
     supply = (table.supply_v / table.component_supply_v) ** 2
     of_gates, adds = table.circuit == 1, table.compute != 0
-    gated = _gate_events(table)
     mean_cell = table.cell_read_w * table.read_time_s * supply * _share_of_ones(table) / _RANDOM
     mean_cell = np.where(table.adc_model == ADC_MODELS.index("sar_roadmap"), 0.0, mean_cell)
     mean_dac = table.dac_j * (2**table.dac_bits - 1) * scale * table.input_bit_density / 0.5
+    conversion = converter_of(table)
+    plain = Events(
+        cell=mean_cell * reads,
+        column=np.zeros(reads.shape),
+        dac=mean_dac * reads,
+        sample_hold=np.where(adds, 0.0, table.sample_hold_j * scale),
+        conversion=conversion,
+        shift_add=table.shift_add_j * scale,
+    )
+    if not of_gates.any():
+        return plain
+    gated = _gate_events(table, conversion)
     return Events(
-        cell=np.where(of_gates, gated.cell, mean_cell * reads),
-        column=np.where(of_gates, gated.column, 0.0),
-        dac=np.where(of_gates, gated.dac, mean_dac * reads),
-        sample_hold=np.where(of_gates | adds, 0.0, table.sample_hold_j * scale),
-        conversion=gated.conversion,
-        shift_add=np.where(of_gates, gated.shift_add, table.shift_add_j * scale),
+        cell=np.where(of_gates, gated.cell, plain.cell),
+        column=np.where(of_gates, gated.column, plain.column),
+        dac=np.where(of_gates, gated.dac, plain.dac),
+        sample_hold=np.where(of_gates, gated.sample_hold, plain.sample_hold),
+        conversion=conversion,
+        shift_add=np.where(of_gates, gated.shift_add, plain.shift_add),
     )
 
 
-def _gate_events(table: CrossbarTable) -> Events:
+def _gate_events(table: CrossbarTable, conversion: Converters) -> Events:
     """Circuit gates, s = node / 28 nm, U = C s V² of a NAND2 with its overhead, q the share of ones among products.
 
     cell       analogue: (c node k V² a + I V t) q, k capacitors a cell, a = 1, of pulses sqrt(bd); adders: q U, 1.5 U
@@ -102,7 +113,7 @@ def _gate_events(table: CrossbarTable) -> Events:
         column=np.where(adds, 0.0, bitline) * reads * active,
         dac=np.where(adds, 0.0, dac) * reads * active,
         sample_hold=np.zeros(ones.shape),
-        conversion=converter_of(table),
+        conversion=conversion,
         shift_add=word * active,
     )
 
@@ -111,6 +122,8 @@ def converter_of(table: CrossbarTable) -> Converters:
     """One conversion; of a digital macro, one sum over the rows of a weight, timed by `read_time_s`."""
     found = converters(table)
     adds, of_gates = table.compute != 0, table.circuit == 1
+    if not (adds | of_gates).any():
+        return found
     energy = tree_adders(table) * gates.ADDER_NAND2 * _nand2_j(table) * _share_of_ones(table)
     biased = found.energy_j + of_gates * table.converter_current_a * table.supply_v * read_s(table)
     activity = np.where(of_gates, table.read_activity, 1.0)
@@ -150,6 +163,8 @@ def tree_adders(table: CrossbarTable) -> F64:
 
 def weight_bit_j(table: CrossbarTable) -> F64:
     """What a digital sum costs more for each bit of the weight: the adders of one more column of every row."""
+    if not (table.compute != 0).any():
+        return np.zeros(table.compute.shape)
     width = table.weight_bits + table.dac_bits - 1
     rows = active_rows(table)
     tree = gates.tree_adders(rows, width + 1) - gates.tree_adders(rows, width)

@@ -54,6 +54,8 @@ def capacitance_nm(node_nm: _Number, saturates: _Number) -> F64:
     (14.91, 7.0, 65.0)
     """
     node = np.asarray(node_nm, np.float64)
+    if not np.any(saturates):
+        return node
     planar = np.minimum(node, _PLANAR_NM)
     return np.where(np.asarray(saturates) == 1, node * (_PLANAR_NM / planar) ** (1.0 - _SATURATED), node)
 
