@@ -1,9 +1,10 @@
 """Static power of a chip from its parts: transistors leak by area, node and roadmap; cells by their kind.
 
-Densities are those of NeuroSim V1.3's runs at 22 nm, low standby power, 300 K: its printed leakage of 23 runs of three
-networks as a sum over the areas of its parts, non-negative least squares of relative errors; most runs within 5 %, the
-worst at 0.77 of it. SRAM cells and nodes follow from the runs that change them. NOT modelled: temperature and process
-but for one factor (`leakage_scale`), body bias, refresh, what off-chip links draw when idle.
+Densities are those of NeuroSim V1.3's runs at 22 nm, low standby power, 300 K: its printed leakage as a sum over the
+printed areas of its parts, non-negative least squares of relative errors over the nine runs of network S1; SRAM cells
+and nodes follow from the runs of S1 that change them. `hwmodels.validation.crossbar` scores the other networks' runs.
+NOT modelled: temperature and process but for one factor (`leakage_scale`), body bias, refresh, what off-chip links draw
+when idle.
 """
 
 from __future__ import annotations
@@ -20,16 +21,25 @@ from hwmodels.units import UW
 if TYPE_CHECKING:
     from hwmodels.families.crossbar.chip import Parts
 
-__all__ = ["leaking_share", "node_factor", "static_power_parts"]
+__all__ = ["DENSITIES_W_PER_MM2", "SRAM_CELL_W", "leaking_share", "node_factor", "static_power_parts"]
 
 F64 = npt.NDArray[np.float64]
 
-# [NEUROSIM] runs at 22 nm, W/mm² at nominal supply: running sums and vector lanes; buses and routers; converters;
-# drivers, registers and buffers.
-_SUMS, _WIRES, _CONVERTERS, _OTHER = 103 * UW, 3.6 * UW, 2.4 * UW, 7.3 * UW
-_SRAM_CELL_W = 5.7e-12  # [NEUROSIM] runs with SRAM arrays: 5.6 and 5.8 pW a cell
+DENSITIES_W_PER_MM2 = {
+    # [NEUROSIM] runs of S1 at 22 nm, nominal supply.
+    "sums": 94.5 * UW,  # adders, running sums, vector lanes
+    "wires": 0.03 * UW,  # buses and routers
+    "converters": 2.8 * UW,
+    "other": 10.0 * UW,  # drivers, registers, buffers
+}
+"""Static power of an area at 22 nm by what stands on it."""
+
+SRAM_CELL_W = 6.8e-12
+"""[NEUROSIM] an SRAM cell at 22 nm, from its run of S1 with SRAM arrays."""
+
+_SUMS, _WIRES, _CONVERTERS, _OTHER = DENSITIES_W_PER_MM2.values()
 _NODES_NM = np.array([14.0, 22.0, 32.0])
-_BY_NODE = np.array([2.07, 1.0, 0.723])  # [NEUROSIM] runs at 14 and 32 nm: power of like areas; on, by the same slopes
+_BY_NODE = np.array([2.07, 1.0, 0.751])  # [NEUROSIM] runs of S1 at 14 and 32 nm: power of like areas
 _HIGH_PERFORMANCE = 1000.0  # ASSUMED (100 to 10,000): off currents of 100 nA/µm against 0.01 to 1
 
 
@@ -43,7 +53,7 @@ def static_power_parts(table: CrossbarTable, area: Parts) -> Parts:
         adc=area.adc * density * np.where(adds, _SUMS, _CONVERTERS),
         dac=area.dac * density * _OTHER,
         sample_hold=area.sample_hold * density * _OTHER,
-        array=np.where(_volatile(table), cells * density * _SRAM_CELL_W, 0.0),
+        array=np.where(_volatile(table), cells * density * SRAM_CELL_W, 0.0),
         shift_add=area.shift_add * density * _SUMS,
         input_register=area.input_register * density * _OTHER,
         output_register=area.output_register * density * _OTHER,
@@ -66,7 +76,7 @@ def node_factor(node_nm: npt.ArrayLike) -> F64:
     """Static power of an area over that at 22 nm; beyond 14 and 32 nm by the slope between the last two nodes.
 
     >>> [round(float(node_factor(node)), 2) for node in (7, 14, 22, 65)]
-    [6.32, 2.07, 1.0, 0.39]
+    [6.32, 2.07, 1.0, 0.44]
     """
     log_node, known, values = np.log(np.asarray(node_nm, np.float64)), np.log(_NODES_NM), np.log(_BY_NODE)
     first, last = np.diff(values) / np.diff(known)

@@ -33,7 +33,7 @@ from hwmodels.families.crossbar.model import (
 from hwmodels.families.crossbar.spec import CrossbarSpec, CrossbarTable
 from hwmodels.units import MIB, MW
 from hwmodels.validate import MetricName, ReferenceTables, Score, score
-from hwmodels.validation.crossbar.peer_neurosim import VGG8, LayerShape, RunCost, network_rows, run_cost
+from hwmodels.validation.crossbar.peer_neurosim import VGG8, LayerShape, RunCost, network_rows, run_cost, run_static_w
 from hwmodels.validation.crossbar.peer_zigzag import PEER_CHIPS, PeerCost, peer_cost
 from hwmodels.validation.crossbar.silicon import (
     CHIPS,
@@ -65,6 +65,7 @@ def validate(tables: ReferenceTables) -> list[Score]:
         ("silicon_zigzag_imc_peer_breakdown", _zigzag),
         ("silicon_zigzag_imc", _zigzag_clocks),
         ("neurosim13_runs", partial(_neurosim, tables)),
+        ("neurosim13_runs", _neurosim_static),
         ("silicon_macros_survey", survey_scores),
     )
     found = ((tables.rows(f"imc/{name}.csv"), score_set) for name, score_set in sets)
@@ -276,6 +277,24 @@ def _neurosim(tables: ReferenceTables, rows: Rows) -> list[Score]:
         if len(found) > 2
         for result in _neurosim_group(found)
     ]
+
+
+def _neurosim_static(rows: Rows) -> list[Score]:
+    """Static power of the networks that no density was fitted to, from their printed areas."""
+    pairs = [
+        (watt, 1e-6 * float(row["leak_power_uW"]))
+        for row in rows
+        if row["network"] != "S1" and row.get("leak_power_uW") and (watt := run_static_w(row)) is not None
+    ]
+    if len(pairs) < 3:
+        return []
+    metrics: tuple[MetricName, ...] = ("median_error", "max_error", "spearman")
+    return [
+        Score("crossbar", "neurosim13_runs", "static power, held-out networks", "frozen", len(pairs), len(rows), metric,
+              score(metric, *zip(*pairs, strict=True)), {"S1, or no switch": len(rows) - len(pairs)},
+              fitted_on="the runs of S1")
+        for metric in metrics
+    ]  # fmt: skip
 
 
 def _neurosim_group(found: list[tuple[dict[str, str], RunCost]]) -> list[Score]:

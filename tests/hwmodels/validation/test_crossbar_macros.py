@@ -124,7 +124,7 @@ def test_parts_leak_by_area_and_kind_of_cell() -> None:
     assert watt["hp"] == pytest.approx(1000 * watt["base"], rel=1e-12)
     assert watt["rram"] == watt["base"]
     cells = 168 * 12 * 8 * 128 * 128
-    assert watt["sram"] - watt["base"] == pytest.approx(cells * 5.7e-12 * float(node_factor(32)), rel=1e-9)
+    assert watt["sram"] - watt["base"] == pytest.approx(cells * 6.8e-12 * float(node_factor(32)), rel=1e-9)
     peak = MODEL.config_metrics(CrossbarSpec.to_table([base]))["peak_power_w"][0]
     assert watt["fraction"] == pytest.approx(0.02 * peak, rel=1e-12)
 

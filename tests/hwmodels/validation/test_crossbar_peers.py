@@ -126,6 +126,14 @@ def test_a_run_with_an_unknown_switch_has_no_prediction() -> None:
 
 
 @needs_reference
+def test_static_power_of_held_out_networks(scores: dict[tuple[str, str, str], Score]) -> None:
+    group = "static power, held-out networks"
+    assert scores["neurosim13_runs", group, "median_error"].value <= 10
+    assert scores["neurosim13_runs", group, "max_error"].value <= 25
+    assert scores["neurosim13_runs", group, "spearman"].value >= 0.95
+
+
+@needs_reference
 def test_neurosims_nodes_are_within_a_quarter(tables: ReferenceTables) -> None:
     """14 and 32 nm, of the constants of 22 nm; the runs have no other nodes."""
     rows = [row for row in tables.rows("imc/neurosim13_runs.csv") or [] if row["config"] in ("t14", "t32")]

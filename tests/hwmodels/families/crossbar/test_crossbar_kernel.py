@@ -363,12 +363,12 @@ def twin_tile_area(spec: CrossbarSpec) -> float:
 def twin_static_power(spec: CrossbarSpec) -> float:
     """README, "Static power": µW a mm² of each kind of part at 22 nm, pW a cell of SRAM."""
     part, node = twin_tile_parts(spec), spec.node_nm
-    exponent = math.log(2.07) / math.log(14 / 22) if node < 22 else math.log(0.723) / math.log(32 / 22)
+    exponent = math.log(2.07) / math.log(14 / 22) if node < 22 else math.log(0.751) / math.log(32 / 22)
     factor = (node / 22) ** exponent * spec.leakage_scale * spec.supply_v / 0.9 * (1000 if spec.roadmap == "hp" else 1)
-    microwatt = 103 * part["sums"] + 2.4 * part["converters"] + 3.6 * part["wires"] + 7.3 * part["other"]
+    microwatt = 94.5 * part["sums"] + 2.8 * part["converters"] + 0.03 * part["wires"] + 10 * part["other"]
     sram = spec.endurance_writes > 1e10 if spec.cell_device == "custom" else spec.cell_device.startswith("sram")
     cells = spec.imas_per_tile * spec.arrays_per_ima * spec.array_rows * spec.array_cols * sram
-    return spec.tiles * factor * (1e-6 * microwatt + 5.7e-12 * cells)
+    return spec.tiles * factor * (1e-6 * microwatt + 6.8e-12 * cells)
 
 
 def twin_area(spec: CrossbarSpec) -> float:
