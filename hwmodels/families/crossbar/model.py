@@ -236,9 +236,10 @@ ASSUMPTIONS = (
     Assumption("macro ADC", "energy ~ 2^bits, no node", "node^0 to node^1", "adc_model walden"),
     Assumption("fused attention", "one product", "depth d_query + d_value", "where operands are written into arrays"),
     Assumption("cells by device", "order of magnitude", "beside each in devices.py", "writes, endurance, area"),
-    Assumption(
-        "static power", "by area at 300 K", "0.3 to 30 times", "of every part at its density; roadmap hp: 1000x"
-    ),
+    Assumption("static power", "by area at 300 K", "0.3 to 30 times", "of every part at its density"),
+    Assumption("leakage of hp", "1000 times that of lstp", "100 to 10,000", "static_power parts with roadmap hp"),
+    Assumption("floating gates", "0.1 of a resistive cell's current", "0.01 to 0.3", "macros of flash, by their row"),
+    Assumption("unstated supply", "nominal of the node", "within 0.2 V", "macros whose row states none"),
     Assumption("gated tiles", "0.05 of their leakage", "0.01 to 1", "while another layer runs, and between inferences"),
     Assumption("inputs of a pass", "read once", "once to passes times", "layers that need several passes"),
     Assumption("ADC below 4 bits", "energy ~ bits", "bits to 2^bits", "the survey regression starts at 4 bits"),

@@ -139,7 +139,7 @@ class CrossbarSpec(Spec):
     )  # fmt: skip
     leakage_fraction: float = knob(
         0.02, "static_power fraction: part of every peak power that is always drawn", ge=0, le=0.99,
-        source="stated by who chooses it; 0.002 to 0.2 of published chips",
+        source="ASSUMED", plausible=(0.002, 0.2),
     )  # fmt: skip
     cell_read_w: float = knob(
         2.4 * MW / (8 * 128 * 128), "mean power of a cell under read", source=_TABLE, unit="W", gt=0
