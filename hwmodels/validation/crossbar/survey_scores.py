@@ -47,7 +47,7 @@ def survey_scores(rows: Rows) -> list[Score]:
     energy = energy_law(found)
     ours, printed = 1e-12 / leave_one_paper_out(energy), np.array([chip.tops_per_w for chip in found])
     scores = _compared(file, "TOPS/W", found, ours, printed, "eleven constants shared by all macros")
-    scores += _as_printed(file, rows)
+    scores += _as_printed(file, rows) + _supplies(file, found, ours, printed)
     kinds = np.array([chip.macro.kind for chip in found])
     scores.append(_coverage(file, "TOPS/W", ours / printed, energy.papers, kinds))
     timed = [chip for chip in found if chip.macro.read_s]
@@ -90,6 +90,34 @@ def _compared(file: _File, name: str, found: Sequence[Chip], ours: F64, printed:
         )
         for group, of in groups.items()
         for metric in (_METRICS if of.sum() >= _FEWEST_RANKED else _METRICS[:3])
+    ]  # fmt: skip
+
+
+def _supplies(file: _File, found: Sequence[Chip], ours: F64, printed: F64) -> list[Score]:
+    """One macro at two supplies: the ratio of its efficiencies, beside the supply squared."""
+
+    def alike(chip: Chip) -> tuple[object, ...]:
+        return (chip.paper, *chip.macro._replace(supply_v=0.0, read_s=0.0))
+
+    pairs = [
+        (i, j)
+        for i, one in enumerate(found)
+        for j, other in enumerate(found)
+        if alike(one) == alike(other) and one.macro.supply_v < other.macro.supply_v
+    ]
+    if not pairs:
+        return []
+    low, high = np.array(pairs).T
+    squared = np.array([(found[j].macro.supply_v / found[i].macro.supply_v) ** 2 for i, j in pairs])
+    metrics: tuple[MetricName, ...] = ("median_error", "max_error")
+    return [
+        Score(
+            "crossbar", _SET, "TOPS/W, ratio between two supplies of a macro", _PROTOCOL, len(pairs), file.rows, metric,
+            score(metric, ours[low] / ours[high], printed[low] / printed[high]), file.skipped,
+            fitted_on="the other papers: eleven constants shared by all macros",
+            baseline={"supply squared": score(metric, squared, printed[low] / printed[high])},
+        )
+        for metric in metrics
     ]  # fmt: skip
 
 

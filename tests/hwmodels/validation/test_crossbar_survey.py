@@ -124,6 +124,14 @@ def test_efficiency_with_one_paper_left_out(scores: dict[tuple[str, str], Score]
 
 
 @needs_reference
+def test_a_macro_at_two_supplies(scores: dict[tuple[str, str], Score]) -> None:
+    """Six macros; what they gain at the lower supply within a factor of 1.35."""
+    worst = scores["TOPS/W, ratio between two supplies of a macro", "max_error"]
+    assert worst.rows == 6
+    assert worst.value <= 35
+
+
+@needs_reference
 def test_time_and_density_with_one_paper_left_out(scores: dict[tuple[str, str], Score]) -> None:
     for group, bar in (("read time, all", 0.62), ("TOPS/mm2 at the stated time, all", 0.7)):
         result = scores[group, "within_3x"]
