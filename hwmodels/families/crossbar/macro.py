@@ -37,7 +37,7 @@ _KIND_OF_MODEL: dict[str, Sum] = {
 
 COLUMNS = {
     "Tech (nm)": "node",
-    "Architecture": "SRAM, eDRAM, eNVM or eFlash; what is not named is SRAM",
+    "Architecture": "SRAM, eDRAM, eNVM, eFlash, or Digital of a processor without arrays; what is not named is SRAM",
     "Cell Type": "transistors of a cell (6T, 8T1C), or its memory (ReRAM, PCM, NOR-F)",
     "Core Size(Kb)": "cells in units of 1024",
     "Supply V(V)": "supply; nominal of the node where empty",
@@ -68,6 +68,9 @@ _READ_V, _READ_V_EXPONENT = 0.9, 0.75  # [SURVEY] a study of its rows: between c
 _SUBTHRESHOLD = 0.1
 
 
+_PROCESSOR_SUMMED = 16  # ASSUMED (4 to 64): products that a processor's adders sum; an overhead stands for the rest
+
+
 class Macro(NamedTuple):
     """A macro as its row states it; the missing columns by their defaults.
 
@@ -96,7 +99,7 @@ class Macro(NamedTuple):
     @property
     def is_serial(self) -> bool:
         """Whether the activity of serial inputs applies."""
-        return self.input_reads > 1 and self.kind != "redistribution"
+        return self.input_reads > 1 and self.kind not in ("redistribution", "processor")
 
     @property
     def operand_bits(self) -> float:
@@ -112,6 +115,8 @@ def macro(row: Mapping[str, Any]) -> Macro:
     SpecError : a column that is missing, no number, or out of bounds.
     """
     architecture, cell = str(row.get("Architecture") or "SRAM").strip(), str(row.get("Cell Type") or "")
+    if architecture == "Digital":
+        return _processor(row)
     resistive = architecture in ("eNVM", "eFlash")
     model = str(row.get("Compute Model") or "").strip()
     if model not in _KIND_OF_MODEL:
@@ -148,6 +153,21 @@ def macro(row: Mapping[str, Any]) -> Macro:
     )
 
 
+def _processor(row: Mapping[str, Any]) -> Macro:
+    """A digital chip without arrays as multipliers and adders: node, supply and bits are all that its row says."""
+    node, supply = _number(row, "Tech (nm)"), _number(row, "Supply V(V)", default=0.0)
+    bits, weight_bits = ceil(_number(row, "B_x")), _number(row, "B_w")
+    input_reads = -(-bits // 8)
+    if bits > _WIDEST_INPUT:
+        raise SpecError("B_x", bits, f"at most {_WIDEST_INPUT} bits")
+    return Macro(
+        kind="processor", node_nm=node, supply_v=supply if 0 < supply <= _HIGHEST_READ_V else _nominal_v(node),
+        summed=_PROCESSOR_SUMMED, rows=32, converters=1, cells=32 * ceil(weight_bits), input_bits=bits // input_reads,
+        input_reads=input_reads, weight_bits=weight_bits, adc_bits=0, read_s=None, reads=1, capacitors=1.0,
+        resistive=False, floating_gate=False, transistors=6,
+    )  # fmt: skip
+
+
 def macro_from(row: Mapping[str, Any], *, constants: Constants = CONSTANTS) -> CrossbarSpec:
     """The macro of a row as a chip of the family, at its own supply and with random operands.
 
@@ -165,7 +185,7 @@ def read_time_s(of: Macro, constants: ReadTimeConstants) -> float:
     T = r (0.9 V / V)^0.75 (base + N row + N s settling of unit capacitors + N resistive
         + of analogue macros 2^B step + B_x level where B_x > 1),  s the capacitance of the node over that at 28 nm
     """
-    analogue, slower = of.kind != "digital", (_READ_V / of.supply_v) ** _READ_V_EXPONENT
+    analogue, slower = of.kind not in ("digital", "processor"), (_READ_V / of.supply_v) ** _READ_V_EXPONENT
     time_s = constants.base_s + of.summed * constants.row_s
     if of.kind == "redistribution":
         settled = float(capacitance_nm(of.node_nm, 1)) / NODE_NM
@@ -213,7 +233,7 @@ def macro_spec(of: Macro, constants: Constants) -> CrossbarSpec:
         "adc_step_f": energy.adc_step_f,
         "adc_fixed_f": energy.adc_fixed_f,
         "dac_f_per_bit": energy.driver_f_per_bit,
-        "gate_overhead": energy.gate_overhead,
+        "gate_overhead": constants.processor_overhead if of.kind == "processor" else energy.gate_overhead,
         "gate_area": area.gate_area,
         "adc_area_f2": area.converter_f2,
         "line_mm2": area.line_mm2,
@@ -246,7 +266,7 @@ _FITTED = frozenset(
 
 def _sum_knobs(of: Macro, energy: EnergyConstants) -> dict[str, Any]:
     """What the way of summing sets: a capacitance a cell at 28 nm, a current, or adders."""
-    if of.kind == "digital":
+    if of.kind in ("digital", "processor"):
         return {"compute": "adder_tree", "multiplier": "adders"}
     if of.kind == "cell_current":
         share = _SUBTHRESHOLD if of.floating_gate else 1.0

@@ -20,6 +20,8 @@ from hwmodels.validation.crossbar.survey import (
     area_law,
     chips,
     energy_law,
+    processor_law,
+    processors,
     read_time_law,
 )
 from hwmodels.validation.crossbar.survey_fit import leave_one_paper_out, medians_left_out, spread_left_out
@@ -47,7 +49,7 @@ def survey_scores(rows: Rows) -> list[Score]:
     energy = energy_law(found)
     ours, printed = 1e-12 / leave_one_paper_out(energy), np.array([chip.tops_per_w for chip in found])
     scores = _compared(file, "TOPS/W", found, ours, printed, "eleven constants shared by all macros")
-    scores += _as_printed(file, rows) + _supplies(file, found, ours, printed)
+    scores += _processors(rows) + _as_printed(file, rows) + _supplies(file, found, ours, printed)
     kinds = np.array([chip.macro.kind for chip in found])
     scores.append(_coverage(file, "TOPS/W", ours / printed, energy.papers, kinds))
     timed = [chip for chip in found if chip.macro.read_s]
@@ -90,6 +92,24 @@ def _compared(file: _File, name: str, found: Sequence[Chip], ours: F64, printed:
         )
         for group, of in groups.items()
         for metric in (_METRICS if of.sum() >= _FEWEST_RANKED else _METRICS[:3])
+    ]  # fmt: skip
+
+
+def _processors(rows: Rows) -> list[Score]:
+    """Digital processors: one overhead for all, beside one efficiency for all."""
+    found, skipped = processors(rows)
+    if len({chip.paper for chip in found}) < _FEWEST_PAPERS:
+        return []
+    law = processor_law(found)
+    ours, printed = 1e-12 / leave_one_paper_out(law), np.array([chip.tops_per_w for chip in found])
+    constant = medians_left_out(printed, law.papers, np.full(printed.size, "all"))
+    return [
+        Score(
+            "crossbar", _SET, "TOPS/W, digital processors", _PROTOCOL, printed.size, len(rows), metric,
+            score(metric, ours, printed), skipped, fitted_on="the other papers: one overhead",
+            baseline={"one constant": score(metric, constant, printed)},
+        )
+        for metric in _METRICS
     ]  # fmt: skip
 
 

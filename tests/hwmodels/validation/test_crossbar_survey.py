@@ -15,6 +15,7 @@ from hwmodels.families.crossbar.macro_constants import (
     CONSTANTS,
     ENERGY,
     ENERGY_SPREAD,
+    PROCESSOR_OVERHEAD,
     READ_TIME,
     READ_TIME_SPREAD,
 )
@@ -28,6 +29,8 @@ from hwmodels.validation.crossbar.survey import (
     chips,
     corrected,
     energy_law,
+    processor_law,
+    processors,
     read_time_law,
 )
 from hwmodels.validation.crossbar.survey_fit import (
@@ -105,6 +108,17 @@ def test_nearly_every_macro_is_expressed(rows: Rows, found: list[Chip]) -> None:
     assert len(found) == 62
     assert len(found) >= 0.95 * len(macros)
     assert sum(skipped.values()) + len(found) == len(rows)
+    digital, _ = processors(rows)
+    assert len(digital) == 23
+    assert len(found) + len(digital) >= 0.85 * len(rows)
+
+
+@needs_reference
+def test_processors_with_one_paper_left_out(scores: dict[tuple[str, str], Score]) -> None:
+    for metric in ("median_error", "within_3x", "spearman"):
+        result = scores["TOPS/W, digital processors", metric]
+        other = (result.baseline or {})["one constant"]
+        assert (result.value < other) == (metric == "median_error")
 
 
 @needs_reference
@@ -149,7 +163,7 @@ def test_intervals_hold_what_they_say(scores: dict[tuple[str, str], Score]) -> N
 
 
 @needs_reference
-def test_shipped_constants_and_bands_are_those_of_the_fit(found: list[Chip]) -> None:
+def test_shipped_constants_and_bands_are_those_of_the_fit(found: list[Chip], rows: Rows) -> None:
     law = energy_law(found)
     for of, reference, shipped in (
         (law, (*ENERGY[:-1], 1.0), ENERGY),
@@ -160,7 +174,14 @@ def test_shipped_constants_and_bands_are_those_of_the_fit(found: list[Chip]) -> 
         np.testing.assert_allclose(fit, shipped, rtol=0.02)
     ratios = law.measured / leave_one_paper_out(law)
     kinds = np.array([chip.macro.kind for chip in found])
+    of_processors = processor_law(processors(rows)[0])
+    left_out = of_processors.measured / leave_one_paper_out(of_processors)
+    assert ENERGY_SPREAD["processor"] == pytest.approx(spread(left_out), rel=0.02)
+    overhead = np.exp(fitted(of_processors, np.full(left_out.size, True))) * PROCESSOR_OVERHEAD
+    assert overhead == pytest.approx(PROCESSOR_OVERHEAD, rel=0.02)
     for kind, band in ENERGY_SPREAD.items():
+        if kind == "processor":
+            continue
         alike = ratios[kinds == kind]
         assert band == pytest.approx(spread(alike if alike.size >= 10 else ratios), rel=0.02)
     for of, band in ((read_time_law(found), READ_TIME_SPREAD), (area_law(found), AREA_SPREAD)):

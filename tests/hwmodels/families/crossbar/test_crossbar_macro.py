@@ -11,7 +11,15 @@ from hypothesis import strategies as st
 from hwmodels.errors import SpecError
 from hwmodels.evaluate import evaluate
 from hwmodels.families.crossbar.macro import macro, macro_from, macro_spec, read_time_s
-from hwmodels.families.crossbar.macro_constants import AREA, CONSTANTS, ENERGY, ENERGY_SPREAD, KINDS, READ_TIME
+from hwmodels.families.crossbar.macro_constants import (
+    AREA,
+    CONSTANTS,
+    ENERGY,
+    ENERGY_SPREAD,
+    KINDS,
+    PROCESSOR_OVERHEAD,
+    READ_TIME,
+)
 from hwmodels.families.crossbar.macro_cost import macro_areas_mm2, macro_cost, operation_j
 from hwmodels.families.crossbar.model import MODEL
 from hwmodels.workload.zoo import network
@@ -58,6 +66,19 @@ def test_an_operation_by_hand(model: str) -> None:
 def test_an_operation_of_resistive_cells_by_hand() -> None:
     found = of_row(**{"Compute Model": "IS", "Architecture": "eNVM", "Cell Type": "ReRAM"})
     assert found == pytest.approx(by_hand("IS", resistive=True), rel=1e-9)
+
+
+@pytest.mark.parametrize(("bits", "reads"), [(8, 1), (4, 1), (16, 2)])
+def test_a_processor_by_hand(bits: int, reads: int) -> None:
+    """16 products of at most 8 bits of an input at once, their adders, and a running sum where there are two halves."""
+    of = macro({"Architecture": "Digital", "Tech (nm)": 28, "Supply V(V)": 1.0, "B_x": bits, "B_w": 8})
+    wide, log_rows = 8 + bits // reads - 1, 4
+    adders = 16 * (wide + 1) - (wide + log_rows + 1) + 16 * 8 * (bits // reads - 1)
+    nand2 = PROCESSOR_OVERHEAD * 0.7e-15
+    once = 0.25 * nand2 * (6 * adders + 16 * 8)
+    word = 0.5 * 9 * nand2 * (wide + log_rows + bits) if reads > 1 else 0.0
+    found = float(operation_j([of], [macro_spec(of, CONSTANTS)])[0])
+    assert found == pytest.approx(reads * (once + word) / (2 * 16 * bits * 8), rel=1e-9)
 
 
 def test_floating_gates_draw_a_tenth_of_resistive_cells() -> None:
