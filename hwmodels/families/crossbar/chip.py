@@ -44,7 +44,6 @@ __all__ = [
     "chip_table",
     "chip_total",
     "power_parts",
-    "read_cycle_s",
     "static_power_w",
 ]
 
@@ -223,7 +222,7 @@ def power_parts(table: CrossbarTable) -> Parts:
 def _power(table: CrossbarTable, events: Events) -> Parts:
     scale, clock_hz = digital_scale(table), table.clock_hz / drive_factor(table)
     active, words = active_rows(table), words_a_row(table)
-    cycle_s = read_cycle_s(table, events.conversion.time_s)
+    cycle_s = _read_cycle_s(table, events.conversion.time_s)
     conversions = table.arrays_per_ima * _converted_columns(table) / cycle_s
     driven_rows = table.arrays_per_ima * active / cycle_s
     slots = ceil_of(table.activation_bits, table.dac_bits) * ceil_of(table.array_rows, active)
@@ -349,7 +348,7 @@ def _converted_columns(table: CrossbarTable) -> I64:
     return np.where(merges(table), np.maximum(words_a_row(table), 1), table.array_cols)
 
 
-def read_cycle_s(table: CrossbarTable, conversion_s: F64) -> F64:
+def _read_cycle_s(table: CrossbarTable, conversion_s: F64) -> F64:
     """A full array read and converted once, (C,), s: reads and conversions overlap."""
     time_s: F64 = np.maximum(read_s(table) * _column_reads(table), _columns_per_adc(table) * conversion_s)
     return time_s
