@@ -5,8 +5,8 @@ ISCA 2016) for the chip and its components, [ZIGZAG] (Sun et al.) for macros of 
 scaling. What is NOT modelled stands in the README beside this file.
 
 Scaling, from the components' node and supply: energies of digital parts with node and V², analogue ones likewise (the
-cells of circuit `table` with V² alone), times with V^-x, digital areas with node², analogue ones with node; within 5 to
-180 nm and 0.4 to 1.5 V. Circuit `gates` states everything at the node and supply themselves.
+cells of circuit `table` with V² alone), times with V^-x, digital areas with node², analogue ones with node; within 3 to
+180 nm and 0.4 to 2 V. Circuit `gates` states everything at the node and supply themselves.
 """
 
 from __future__ import annotations
