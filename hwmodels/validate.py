@@ -40,6 +40,9 @@ MetricName = Literal[
     "mean_absolute_error",
     "spearman",
     "kendall",
+    "within_2x",
+    "within_3x",
+    "interval_coverage",
 ]
 
 
@@ -79,7 +82,8 @@ def score(
 ) -> float:
     """One metric of two equally long columns; errors in percent of the published value.
 
-    `relative_tolerance` only concerns exact_fraction: half a unit of the last printed digit, never more.
+    `relative_tolerance` only concerns exact_fraction: half a unit of the last printed digit, never more. within_2x and
+    within_3x are shares of rows, of columns above zero; interval_coverage needs intervals and is not computed here.
     """
     p, q = np.asarray(predicted, np.float64), np.asarray(published, np.float64)
     if metric == "exact_fraction":
@@ -88,6 +92,8 @@ def score(
         from scipy.stats import kendalltau, spearmanr
 
         return float((spearmanr if metric == "spearman" else kendalltau)(p, q).statistic)
+    if metric in ("within_2x", "within_3x"):
+        return float(np.mean(np.abs(np.log(p / q)) <= np.log(2.0 if metric == "within_2x" else 3.0)))
     if metric == "mean_absolute_error":
         return float(np.mean(np.abs(p - q)))
     with np.errstate(over="ignore"):

@@ -92,7 +92,11 @@ _ARRAYS: dict[str, Sequence[Any]] = {
     "duplication": [1, 4, 16],
 }
 _CHIP: dict[str, Sequence[Any]] = {"arrays_per_ima": [2, 4, 8], "tiles": [1, 2, 4, 8]}
-_ANALOG = {"active_rows": 64, "adc_calibrated": True, "conductance_sigma": 0.0, "vectors_per_copy": 4}
+_ANALOG = {
+    "active_rows": 64, "adc_calibrated": True, "conductance_sigma": 0.0, "vectors_per_copy": 4,
+    # Version 1 is defined with these, whatever the defaults of family and device are.
+    "static_power": "fraction", "idle_leakage_share": 1.0, "input_bit_density": 0.5,
+}  # fmt: skip
 _SPATIAL: dict[str, Sequence[Any]] = {
     "dataflow": ["os", "ws", "is"],
     "array_rows": [4, 8, 16, 32, 64, 128],

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 __all__: list[str] = []
 
+_SURVEY = "imc/silicon_macros_survey.csv"
+
 
 @app.command()
 def tradeoff(
@@ -40,10 +42,22 @@ def tradeoff(
         bool, typer.Option("--statistical", help="Use the statistical shortcut for reads: several times faster.")
     ] = False,
     seed: Annotated[int, typer.Option(help="Seed of the training and of the draws.", min=0)] = 0,
+    macros: Annotated[
+        bool,
+        typer.Option(
+            "--macros", help="Instead: efficiency of published macros against ADC bits, beside the predicted front."
+        ),
+    ] = False,
+    nodes: Annotated[str, typer.Option(help="Nodes of that front, nm.")] = "7,28,65",
+    reference: Annotated[
+        Path | None, typer.Option(help="Folder of reference files; replaces $CODESIGN_REFERENCE.")
+    ] = None,
     force: Force = False,
     as_json: Json = False,
 ) -> None:
     """Plot accuracy against energy of one trained network over ADC bits and array size, and write the table."""
+    if macros:
+        return _macros(output, nodes, adc_bits, reference, force=force, as_json=as_json)
     from codesign.executor.portable import pin_instruction_set
 
     pin_instruction_set()
@@ -74,6 +88,38 @@ def tradeoff(
         return print_json(found.rows())
     _print(found)
     print(f"picture in {output}, table in {table}")
+
+
+def _macros(output: Path, nodes: str, adc_bits: str, reference: Path | None, *, force: bool, as_json: bool) -> None:
+    """Published macros beside the predicted front, as a picture and a table."""
+    from codesign.estimate.macro_front import macro_front, published_points, table_rows
+    from codesign.report.macros import save_macros
+    from codesign.report.table_file import write_table
+    from hwmodels.validate import open_tables
+
+    check_new_file(output, force=force, endings=(".pdf", ".png", ".svg"))
+    check_new_file(output.with_suffix(".csv"), force=force)
+    listed = open_tables(reference).rows(_SURVEY)
+    if listed is None:
+        raise SpecError("--macros", _SURVEY, "a file under --reference FOLDER or $CODESIGN_REFERENCE")
+    front = macro_front(numbers("--nodes", nodes, least=3), numbers("--adc-bits", adc_bits, least=1))
+    published = published_points(listed)
+    save_macros(front, published, output)
+    rows, path = table_rows(front, published), output.with_suffix(".csv")
+    write_table(path, {name: [row[name] for row in rows] for name in rows[0]})
+    if as_json:
+        return print_json(rows)
+    print_table(
+        ("node", "ADC bits", "TOPS/W", "80 % of published", "summed by", "rows"),
+        (
+            (
+                f"{point.node_nm:g} nm", str(point.adc_bits), f"{point.tops_per_w:,.0f}",
+                f"{point.low:,.0f} to {point.high:,.0f}", point.kind, str(point.summed),
+            )
+            for point in front
+        ),
+    )  # fmt: skip
+    print(f"picture of {len(published)} published macros in {output}, table in {path}")
 
 
 def _write(found: Tradeoff, output: Path) -> Path:

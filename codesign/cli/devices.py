@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from codesign.cli.app import app
-from codesign.cli.options import Json
+from codesign.cli.options import Json, KnobValues
 from codesign.cli.outputs import Force
 from codesign.cli.printing import print_doubts, print_json, print_table
+from codesign.cli.sources import knob_values
 from hwmodels.errors import SpecError
 from hwmodels.files import check_new_file, write_text
 
@@ -56,16 +58,47 @@ def devices(
 
 @_devices_app.command()
 def new(
-    like: Annotated[str, typer.Option(help="Device to start from: name or YAML file.", show_default=False)],
     output: Annotated[Path, typer.Option("-o", "--output", help="Device file, new: .yaml.", show_default=False)],
+    like: Annotated[str | None, typer.Option(help="Device to start from: name or YAML file.")] = None,
+    macro: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--macro", help="Instead: column=value of a published in-memory macro, as 'Compute Model=QR' (repeatable)."
+        ),
+    ] = None,
+    knobs: KnobValues = None,
     force: Force = False,
 ) -> None:
     """Write a device file to fill in, with every knob, its meaning, unit and source."""
     from hwmodels.catalog import device, device_template
 
     check_new_file(output, force=force, endings=(".yaml", ".yml"))
-    write_text(output, device_template(device(like), name=output.stem))
-    print(f"{output}: change what differs from {like}, and give each number its source")
+    if (like is None) == (not macro):
+        raise SpecError("device", "--like and --macro" if macro else "nothing", "--like NAME or --macro COLUMN=VALUE")
+    start = device(like) if like else _macro_device(macro or [])
+    given = knob_values(knobs)
+    sources = {**start.sources, **dict.fromkeys(given, "set by hand: where is it from?")}
+    changed = replace(start, spec=start.spec.revised(given, where="--set"), sources=sources)
+    write_text(output, device_template(changed, name=output.stem))
+    print(f"{output}: change what differs from {start.name}, and give each number its source")
+
+
+def _macro_device(columns: list[str]) -> Device:
+    """A macro by the columns of its row."""
+    from hwmodels.catalog import Device
+    from hwmodels.families.base import family
+    from hwmodels.families.crossbar.macro import COLUMNS, macro_from, macro_sources
+
+    row = {}
+    for item in columns:
+        name, equals, text = (part.strip() for part in item.partition("="))
+        if not equals:
+            raise SpecError("--macro", item, "column=value")
+        if name not in COLUMNS:
+            raise SpecError.unknown("--macro", name, COLUMNS)
+        row[name] = text
+    spec = macro_from(row)
+    return Device("macro", ", ".join(columns), family("crossbar"), spec, macro_sources(spec), {})
 
 
 @_devices_app.command()

@@ -206,7 +206,7 @@ def _print(
         print(f"FORMAT: {found.asked} is {found.how} to {found.computed}")
     print_unknown(unknown)
     if not report.infeasible:
-        _print_costs(report)
+        _print_costs(report, model.static_energy)
     _print_memory(report)
     if not report.infeasible:
         _print_groups(report)
@@ -221,8 +221,8 @@ def _shown(report: CostReport, name: str) -> str:
     return format_quantity(report.totals[name], split_unit(name)[1])
 
 
-def _print_costs(report: CostReport) -> None:
-    """Time and energy, and the power at a rate."""
+def _print_costs(report: CostReport, static: str | None) -> None:
+    """Time and energy, what of it is static, and the power at a rate."""
     from hwmodels.units import format_quantity
 
     print(f"  latency     {_shown(report, 'latency_s')}   throughput {report.items_per_s:.4g} items/s")
@@ -231,6 +231,9 @@ def _print_costs(report: CostReport) -> None:
         for term, value in sorted(report.breakdown().items(), key=lambda item: -item[1])[:4]
     )
     print(f"  energy      {_shown(report, 'energy_j')}{f'   ({parts})' if parts else ''}")
+    if static and report.totals["energy_j"] > 0:
+        dynamic = report.totals["energy_j"] - report.totals[static]
+        print(f"  of it       static {_shown(report, static)}, dynamic {format_quantity(dynamic, 'J')}")
     if "average_power_w" in report.totals:
         idle = _shown(report, "idle_power_w")
         print(f"  power       {_shown(report, 'average_power_w')} on average, {idle} of it drawn when idle")

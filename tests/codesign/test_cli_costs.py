@@ -138,21 +138,30 @@ def test_bad_input_is_one_line(run, arguments: tuple[str, ...], words: str) -> N
     assert err.count("\n") == 1
 
 
+@pytest.mark.parametrize(("device", "static"), [("rram_edge", "leakage_j"), ("rpi5", "static_j")])
+def test_static_and_dynamic_energy_stand_apart(run, device: str, static: str) -> None:
+    code, out, _ = run("estimate", "lenet5", "--device", device)
+    assert code == 0
+    assert "of it       static" in out
+    totals = json.loads(run("estimate", "lenet5", "--device", device, "--json")[1])["totals"]
+    assert 0 < totals[static] < totals["energy_j"]
+    if "dynamic_j" in totals:
+        assert totals["dynamic_j"] == totals["energy_j"] - totals[static]
+
+
 def test_what_assumptions_decide_is_a_table(run) -> None:
     code, out, _ = run("sensitivity", "lenet5", "resnet8", "--device", "rram_edge")
     assert code == 0
-    assert "leakage_fraction" in out
+    assert "leakage_scale" in out
     assert "order turns" in out
     assert "without effect here" in out
     record = json.loads(run("sensitivity", "lenet5", "--device", "rram_edge", "--metric", "energy_j", "--json")[1])
     first = record["knobs"][0]
-    assert first["name"] == "leakage_fraction"
-    assert first["span"]["energy_j"][1] > 5
+    assert first["name"] == "leakage_scale"
+    assert 1 < first["span"]["energy_j"][1] <= 2
     assert (first["turned"], first["front_changes"]) == ({"energy_j": 0}, 0)
-    held = json.loads(
-        run("sensitivity", "lenet5", "--device", "rram_edge", "--set", "leakage_fraction=0.01", "--json")[1]
-    )
-    assert "leakage_fraction" not in {knob["name"] for knob in held["knobs"]}
+    held = json.loads(run("sensitivity", "lenet5", "--device", "rram_edge", "--set", "leakage_scale=2", "--json")[1])
+    assert "leakage_scale" not in {knob["name"] for knob in held["knobs"]}
 
 
 def test_a_device_is_shown_whole(run) -> None:

@@ -14,6 +14,7 @@ from hwmodels.catalog import device, device_template, load_device
 from hwmodels.evaluate import evaluate
 from hwmodels.families.base import family
 from hwmodels.families.cpu.spec import CpuSpec
+from hwmodels.families.crossbar.macro import macro_from
 from hwmodels.measure import plan
 from hwmodels.measurements import Measurement, read_measurements, workload_of, write_measurements
 
@@ -108,6 +109,24 @@ def test_a_new_device_file_is_the_device_that_it_is_like(run, tmp_path):
         assert knob.meaning in text
 
 
+def test_a_new_device_may_be_changed_or_a_published_macro(run, tmp_path):
+    path = tmp_path / "chip.yaml"
+    code, _, err = run("devices", "new", "--like", "isaac", "--set", "clock_hz=1 GHz", "--set", "tiles=8", "-o", path)
+    assert code == 0, err
+    assert load_device(path).spec == device("isaac").spec.changed({"clock_hz": 1e9, "tiles": 8})
+    assert load_device(path).sources["tiles"].startswith("set by hand")
+    columns = {"Tech (nm)": "28", "Compute Model": "DIMC", "N": "64", "N_ADC": "32", "B_x": "1", "B_w": "8",
+               "alpha": "8"}  # fmt: skip
+    macro = tmp_path / "macro.yaml"
+    given = [word for name, value in columns.items() for word in ("--macro", f"{name}={value}")]
+    code, _, err = run("devices", "new", *given, "-o", macro)
+    assert code == 0, err
+    found = load_device(macro)
+    assert found.spec == macro_from(columns)
+    assert "[SURVEY]" in found.sources["gate_overhead"]
+    assert run("estimate", "lenet5", "--device", macro)[0] == 0
+
+
 def test_networks_across_devices(run, tmp_path):
     path = tmp_path / "cross.csv"
     arguments = ("crossdevice", "resnet18", "mobilenet_v2", "vgg11", "--family", "spatial", "--bits", "8")
@@ -140,6 +159,12 @@ def test_networks_across_devices(run, tmp_path):
         (("calibrate", "there.csv", "--like", "isaac", "-o", "there.csv"), ".yaml"),
         (("devices", "new", "--like", "isac", "-o", "a.yaml"), "isaac"),
         (("devices", "new", "--like", "isaac", "-o", "a.txt"), ".yaml"),
+        (("devices", "new", "-o", "a.yaml"), "device: nothing is not --like"),
+        (("devices", "new", "--like", "isaac", "--macro", "N=8", "-o", "a.yaml"), "device: --like and --macro"),
+        (("devices", "new", "--like", "isaac", "--set", "tile=8", "-o", "a.yaml"), "tiles"),
+        (("devices", "new", "--macro", "N", "-o", "a.yaml"), "column=value"),
+        (("devices", "new", "--macro", "N_ADCs=8", "-o", "a.yaml"), "N_ADC"),
+        (("devices", "new", "--macro", "Compute Model=QS", "-o", "a.yaml"), "Tech (nm)"),
         (("crossdevice", "resnet18"), "--device"),
         (("crossdevice", "resnet18", "--family", "spacial"), "spatial"),
         (("crossdevice", "resnet18", "--device", "rpi5", "--metric", "area_mm2"), "area_mm2"),

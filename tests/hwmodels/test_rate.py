@@ -34,15 +34,17 @@ def test_idle_power_is_what_each_family_says() -> None:
     assert totals["rpi5"]["idle_power_w"] == device("rpi5").spec.idle_w
     spatial = device("systolic_edge").spec
     assert totals["systolic_edge"]["idle_power_w"] == spatial.leakage_w_per_mm2 * totals["systolic_edge"]["area_mm2"]
-    assert totals["rram_edge"]["idle_power_w"] == totals["rram_edge"]["leakage_w"]
+    share = device("rram_edge").spec.idle_leakage_share
+    assert totals["rram_edge"]["idle_power_w"] == share * totals["rram_edge"]["leakage_w"]
     gated = device("rram_edge").spec.changed({"idle_leakage_share": 0.25})
     quiet = evaluate(network("lenet5"), device("rram_edge").model, gated).totals
-    assert quiet["idle_power_w"] == 0.25 * totals["rram_edge"]["idle_power_w"]
+    assert quiet["idle_power_w"] == 0.25 * totals["rram_edge"]["leakage_w"]
 
 
 def test_a_chip_that_leaks_draws_far_more_than_its_energy_column_says() -> None:
     chosen = device("rram_edge")
-    told = evaluate(network("lenet5"), at_rate(chosen.model, 10.0), chosen.spec).totals
+    leaky = chosen.spec.changed({"static_power": "fraction", "idle_leakage_share": 1.0})
+    told = evaluate(network("lenet5"), at_rate(chosen.model, 10.0), leaky).totals
     assert told["average_power_w"] > 50 * 10 * told["energy_j"]
 
 

@@ -5,8 +5,8 @@ ISCA 2016) for the chip and its components, [ZIGZAG] (Sun et al.) for macros of 
 scaling. What is NOT modelled stands in the README beside this file.
 
 Scaling, from the components' node and supply: energies of digital parts with node and V², analogue ones likewise (the
-cells of circuit `table` with V² alone), times with V^-x, digital areas with node², analogue ones with node; within 5 to
-180 nm and 0.4 to 1.5 V. Circuit `gates` states everything at the node and supply themselves.
+cells of circuit `table` with V² alone), times with V^-x, digital areas with node², analogue ones with node; within 3 to
+180 nm and 0.4 to 2 V. Circuit `gates` states everything at the node and supply themselves.
 """
 
 from __future__ import annotations
@@ -17,18 +17,38 @@ import numpy as np
 import numpy.typing as npt
 
 from hwmodels.families.crossbar import gates
-from hwmodels.families.crossbar.converter import ADC_MODELS, Converters, converters
+from hwmodels.families.crossbar.converter import Converters
 from hwmodels.families.crossbar.devices import CellColumns, cell_columns
-from hwmodels.families.crossbar.spec import CrossbarTable, active_rows, resolved_adc_bits
+from hwmodels.families.crossbar.events import (
+    XNOR_NAND2,
+    Events,
+    accumulator_bits,
+    ceil_of,
+    converter_of,
+    digital_scale,
+    drive_factor,
+    event_costs,
+    merges,
+    read_s,
+    tree_adders,
+    weight_bit_j,
+    words_a_row,
+)
+from hwmodels.families.crossbar.spec import CrossbarTable, active_rows
+from hwmodels.families.crossbar.static import leaking_share, static_power_parts
 
-__all__ = ["ChipTable", "Parts", "area_parts", "chip_table", "chip_total", "power_parts"]
+__all__ = [
+    "ChipTable",
+    "Parts",
+    "area_parts",
+    "chip_table",
+    "chip_total",
+    "power_parts",
+    "static_power_w",
+]
 
 F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
-
-_RANDOM = 0.25  # [ZIGZAG] share of ones of a product of random bits: that of the published component energies
-_WORD_ACTIVITY = 0.5  # ASSUMED (0.3 to 1): share of the bits of a running sum that change
-_XNOR_NAND2 = 1.5  # [ZIGZAG] an XOR2 against the NAND2 of a product of bits
 
 
 class Parts(NamedTuple):
@@ -76,6 +96,7 @@ class ChipTable(NamedTuple):
     scratch_tiles: I64
     skips_padding: I64
     sums_once: I64
+    repeats: I64
     read_s: F64
     conversion_s: F64
     row_write_s: F64
@@ -86,6 +107,7 @@ class ChipTable(NamedTuple):
     io_bits_per_s: F64
     buffer_bits: F64
     cell_j: F64
+    column_j: F64
     dac_j: F64
     sample_hold_j: F64
     adc_j: F64
@@ -105,23 +127,13 @@ class ChipTable(NamedTuple):
     idle_share: F64
 
 
-class _Events(NamedTuple):
-    """Energy of one event of the arrays and their periphery, (C,) each, J; of a conversion its time and area, too."""
-
-    cell: F64
-    dac: F64
-    sample_hold: F64
-    conversion: Converters
-    shift_add: F64
-
-
 def chip_table(table: CrossbarTable) -> ChipTable:
-    """Everything of a configuration that does not depend on the layer; f is the share of power always drawn."""
-    events, device = _events(table), _device(table)
+    """Everything of a configuration that does not depend on the layer; f is the static share of published powers."""
+    events, device = event_costs(table), _device(table)
     power, area = _power(table, events), _area(table, events.conversion)
-    f = table.leakage_fraction
-    scale, drive = (1 - f) * _digital_scale(table), _drive(table)
-    clock_hz = table.clock_hz / drive
+    f = leaking_share(table)
+    scale = (1 - f) * digital_scale(table)
+    clock_hz = table.clock_hz / drive_factor(table)
     differential = table.sign_scheme
     integer = table.tiles.dtype
     return ChipTable(
@@ -141,7 +153,7 @@ def chip_table(table: CrossbarTable) -> ChipTable:
         imas_per_tile=table.imas_per_tile,
         tiles=table.tiles,
         pipeline_cycles=table.pipeline_cycles,
-        merges=_merges(table).astype(integer),
+        merges=merges(table).astype(integer),
         splits=table.kernel_mapping,
         packs=table.packing,
         reloads=table.weights,
@@ -149,7 +161,8 @@ def chip_table(table: CrossbarTable) -> ChipTable:
         scratch_tiles=np.minimum(table.scratch_tiles, table.tiles),
         skips_padding=table.compat,
         sums_once=table.circuit,
-        read_s=table.read_time_s * drive,
+        repeats=table.column_reads,
+        read_s=read_s(table),
         conversion_s=events.conversion.time_s,
         row_write_s=device.row_write_s,
         shift_adds_per_s=table.shift_adds_per_ima * table.shift_add_inputs * clock_hz,
@@ -159,10 +172,11 @@ def chip_table(table: CrossbarTable) -> ChipTable:
         io_bits_per_s=8.0 * table.io_bytes_per_s,
         buffer_bits=8.0 * (table.buffer_bytes * table.tiles).astype(np.float64),
         cell_j=events.cell * (1 - f),
+        column_j=events.column * (1 - f),
         dac_j=events.dac * (1 - f),
         sample_hold_j=events.sample_hold * (1 - f),
-        adc_j=(events.conversion.energy_j - table.weight_bits * _weight_bit_j(table)) * (1 - f),
-        weight_bit_j=_weight_bit_j(table) * (1 - f),
+        adc_j=(events.conversion.energy_j - table.weight_bits * weight_bit_j(table)) * (1 - f),
+        weight_bit_j=weight_bit_j(table) * (1 - f),
         shift_add_j=events.shift_add * (1 - f),
         input_register_j=table.input_register_j_per_bit * scale,
         output_register_j=table.output_register_j_per_bit * scale,
@@ -174,7 +188,7 @@ def chip_table(table: CrossbarTable) -> ChipTable:
         digital_mac_j=table.digital_mac_j * scale,
         io_j=(table.io_j_per_bit + table.dram_j_per_bit) * (1 - f),
         write_j=device.write_j * np.ones(table.tiles.shape),
-        leakage_w=f * chip_total(table, power),
+        leakage_w=_static_w(table, power, area),
         idle_share=table.idle_leakage_share,
     )
 
@@ -186,26 +200,40 @@ def chip_total(table: CrossbarTable, parts: Parts) -> F64:
     return total
 
 
+def static_power_w(table: CrossbarTable) -> F64:
+    """What the whole chip always draws, (C,), W."""
+    events = event_costs(table)
+    return _static_w(table, _power(table, events), _area(table, events.conversion))
+
+
+def _static_w(table: CrossbarTable, power: Parts, area: Parts) -> F64:
+    of_parts = table.static_power == 1
+    of_peak: F64 = leaking_share(table) * chip_total(table, power)
+    if not of_parts.any():
+        return of_peak
+    return np.where(of_parts, chip_total(table, static_power_parts(table, area)), of_peak)
+
+
 def power_parts(table: CrossbarTable) -> Parts:
     """Peak power of each component, W: its events at full rate, each at its energy."""
-    return _power(table, _events(table))
+    return _power(table, event_costs(table))
 
 
-def _power(table: CrossbarTable, events: _Events) -> Parts:
-    scale, drive = _digital_scale(table), _drive(table)
-    conversion_s, clock_hz = events.conversion.time_s, table.clock_hz / drive
-    active, words = active_rows(table), _words_a_row(table)
-    cycle_s = np.maximum(table.read_time_s * drive, _columns_per_adc(table) * conversion_s)
+def _power(table: CrossbarTable, events: Events) -> Parts:
+    scale, clock_hz = digital_scale(table), table.clock_hz / drive_factor(table)
+    active, words = active_rows(table), words_a_row(table)
+    cycle_s = _read_cycle_s(table, events.conversion.time_s)
     conversions = table.arrays_per_ima * _converted_columns(table) / cycle_s
     driven_rows = table.arrays_per_ima * active / cycle_s
-    slots = _ceil(table.activation_bits, table.dac_bits) * _ceil(table.array_rows, active)
+    slots = ceil_of(table.activation_bits, table.dac_bits) * ceil_of(table.array_rows, active)
     output_bits = table.arrays_per_ima * words / cycle_s * table.activation_bits / slots
     router_bits = table.flit_bits * clock_hz * table.router_ports / table.tiles_per_router
     return Parts(
         adc=conversions * events.conversion.energy_j,
-        dac=driven_rows * events.dac,
+        dac=driven_rows * _column_reads(table) * events.dac,
         sample_hold=conversions * events.sample_hold,
-        array=driven_rows * table.array_cols * events.cell,
+        array=driven_rows * table.array_cols * events.cell
+        + table.arrays_per_ima * table.array_cols / cycle_s * events.column,
         shift_add=conversions * events.shift_add,
         input_register=driven_rows * table.dac_bits * table.input_register_j_per_bit * scale,
         output_register=output_bits * table.output_register_j_per_bit * scale,
@@ -220,35 +248,30 @@ def _power(table: CrossbarTable, events: _Events) -> Parts:
 
 def area_parts(table: CrossbarTable) -> Parts:
     """Area of each component, mm²: digital with the square of the node, analogue in proportion; I/O is fixed."""
-    return _area(table, _converters(table))
+    return _area(table, converter_of(table))
 
 
 def _area(table: CrossbarTable, conversion: Converters) -> Parts:
     shrink = table.node_nm / table.component_node_nm
     digital, arrays = shrink**2, table.arrays_per_ima
-    outputs = _words_a_row(table)
+    outputs, own = words_a_row(table), _gate_areas(table)
     input_bits = arrays * table.array_rows * table.activation_bits
     output_bits = arrays * outputs * table.activation_bits
-    of_gates = table.circuit == 1
+    of_gates, adds = table.circuit == 1, table.compute != 0
     cells = table.array_rows * table.array_cols
-    cell_mm2 = _device(table).area_f2 * (1e-6 * table.node_nm) ** 2
-    product_nand2 = np.where(table.product == 1, _XNOR_NAND2, 1.0)
-    cell_mm2 = cell_mm2 + of_gates * product_nand2 * gates.NAND2_MM2 * (table.node_nm / gates.NODE_NM) ** 2
-    adders = np.where(table.compute == 0, 0.0, _tree_adders(table)) * outputs
-    converter = np.where(
-        table.compute == 0,
-        _ceil(_converted_columns(table), np.minimum(table.columns_per_adc, _converted_columns(table)))
-        * conversion.area_mm2,
-        gates.adder_mm2(adders, table.node_nm),
-    )
-    sums_mm2 = gates.adder_mm2(1.0, table.node_nm) + gates.register_mm2(1.0, table.node_nm)
-    accumulators = arrays * outputs * _accumulator_bits(table) * sums_mm2
+    cell_mm2 = _device(table).area_f2 * (1e-6 * table.node_nm) ** 2 + of_gates * own.product
+    converted = _converted_columns(table)
+    converter = ceil_of(converted, np.minimum(table.columns_per_adc, converted)) * conversion.area_mm2
+    dacs_mm2 = arrays * table.array_rows * table.dac_mm2 * (2**table.dac_bits - 1) * shrink
+    holds_mm2 = arrays * table.array_cols * table.sample_hold_mm2 * shrink
     return Parts(
-        adc=(arrays * converter).astype(np.float64),
-        dac=np.where(of_gates, 0.0, arrays * table.array_rows * table.dac_mm2 * (2**table.dac_bits - 1) * shrink),
-        sample_hold=np.where(of_gates, 0.0, arrays * table.array_cols * table.sample_hold_mm2 * shrink),
-        array=arrays * cells * cell_mm2,
-        shift_add=np.where(of_gates, accumulators, table.shift_adds_per_ima * table.shift_add_mm2 * digital),
+        adc=(arrays * np.where(adds, own.adders, converter)).astype(np.float64) * own.wide,
+        dac=np.where(of_gates, arrays * table.array_rows * own.line, dacs_mm2),
+        sample_hold=np.where(of_gates, arrays * table.array_cols * own.line, holds_mm2),
+        array=arrays * cells * cell_mm2 * own.wide + arrays * own.control,
+        shift_add=np.where(
+            of_gates, arrays * own.accumulators, table.shift_adds_per_ima * table.shift_add_mm2 * digital
+        ),
         input_register=input_bits * table.input_register_mm2_per_bit * digital,
         output_register=output_bits * table.output_register_mm2_per_bit * digital,
         buffer=table.buffer_mm2 * digital,
@@ -260,84 +283,39 @@ def _area(table: CrossbarTable, conversion: Converters) -> Parts:
     )
 
 
-def _events(table: CrossbarTable) -> _Events:
-    """`table`: the knobs, scaled, with the data's share of ones against random ones. `gates`: capacitances, V² each.
+class _GateAreas(NamedTuple):
+    """Circuit gates, (C,) each, mm²: a product, the adders and the running sums of an array, a line, its control.
 
-    The roadmap's SAR holds the column's current, so that cells cost nothing beside it.
-
-    Circuit gates, U = C V² of a NAND2, q the share of ones among products, p among input bits:
-        cell       analogue: c node k V² q, k capacitors a cell; adders: q U, 1.5 U of an XNOR
-        DAC        50 fF bits V² node/28 from 2 bits on, else in the cells
-        conversion of the converter, or the adders of a weight's rows: 6 U each, a share q of them switching
-        shift-add  an adder and a flip-flop a bit of the running sum, half of them switching
+    wide : area over that of feature sizes.
     """
-    supply = (table.supply_v / table.component_supply_v) ** 2
-    scale = _digital_scale(table)
-    ones, inputs = _share_of_ones(table), table.input_bit_density
-    nand2 = gates.nand2_j(table.node_nm, table.supply_v)
-    squared = table.supply_v**2
-    of_gates, adds = table.circuit == 1, table.compute != 0
-    product_nand2 = np.where(table.product == 1, _XNOR_NAND2, 1.0)
-    charge = table.cell_f_per_nm * table.node_nm * table.unit_capacitors * squared * ones
-    many_bits = np.where(table.dac_bits > 1, table.dac_bits, 0)
-    dac = table.dac_f_per_bit * many_bits * squared * table.node_nm / gates.NODE_NM
-    word = (gates.ADDER_NAND2 + gates.REGISTER_NAND2) * nand2 * _WORD_ACTIVITY * _accumulator_bits(table)
-    mean_cell = table.cell_read_w * table.read_time_s * supply * ones / _RANDOM
-    mean_cell = np.where(table.adc_model == ADC_MODELS.index("sar_roadmap"), 0.0, mean_cell)
-    mean_dac = table.dac_j * (2**table.dac_bits - 1) * scale * inputs / 0.5
-    return _Events(
-        cell=np.where(of_gates, np.where(adds, ones * product_nand2 * nand2, charge), mean_cell),
-        dac=np.where(of_gates, np.where(adds, 0.0, dac), mean_dac),
-        sample_hold=np.where(of_gates | adds, 0.0, table.sample_hold_j * scale),
-        conversion=_converters(table),
-        shift_add=np.where(of_gates, word, table.shift_add_j * scale),
+
+    product: F64
+    adders: F64
+    accumulators: F64
+    line: F64
+    control: F64
+    wide: F64
+
+
+def _gate_areas(table: CrossbarTable) -> _GateAreas:
+    """Sums that columns take in turn are made once, the others for every weight of a row."""
+    small, of_gates = table.node_nm / gates.NODE_NM, table.circuit == 1
+    if not (of_gates | (table.compute != 0)).any():
+        nothing = np.zeros(small.shape)
+        return _GateAreas(nothing, nothing, nothing, nothing, nothing, np.ones(small.shape))
+    outputs = words_a_row(table)
+    sums = np.where(table.column_reads == 1, ceil_of(outputs, _column_reads(table)), outputs)
+    compact = np.where(of_gates, table.gate_area, 1.0)
+    wide = np.where(of_gates, gates.unshrunk_area(table.node_nm, table.node_law), 1.0)
+    word_mm2 = gates.adder_mm2(1.0, table.node_nm) + gates.register_mm2(1.0, table.node_nm)
+    return _GateAreas(
+        product=np.where(table.product == 1, XNOR_NAND2, 1.0) * gates.NAND2_MM2 * small**2 * compact,
+        adders=gates.adder_mm2(tree_adders(table) * sums, table.node_nm) * compact,
+        accumulators=sums * accumulator_bits(table) * word_mm2 * compact * wide,
+        line=table.line_mm2 * small * wide,
+        control=np.where(of_gates, table.control_mm2 * small * wide, 0.0),
+        wide=wide,
     )
-
-
-def _converters(table: CrossbarTable) -> Converters:
-    """One conversion; of a digital macro, one sum over the rows of a weight, timed by `read_time_s`."""
-    found = converters(table)
-    adds = table.compute != 0
-    nand2 = gates.nand2_j(table.node_nm, table.supply_v)
-    energy = _tree_adders(table) * gates.ADDER_NAND2 * nand2 * _share_of_ones(table)
-    return Converters(np.where(adds, energy, found.energy_j), found.area_mm2, np.where(adds, 0.0, found.time_s))
-
-
-def _share_of_ones(table: CrossbarTable) -> F64:
-    """Of products of input bit (share p) and level (mean g): p g of AND, p g + (1 - p)(1 - g) of XNOR."""
-    p, g = table.input_bit_density, table.mean_level
-    ones: F64 = np.where(table.product == 1, p * g + (1 - p) * (1 - g), p * g)
-    return ones
-
-
-def _tree_adders(table: CrossbarTable) -> F64:
-    """Full adders behind one weight: products are weight_bits + dac_bits - 1 wide."""
-    width, rows = table.weight_bits + table.dac_bits - 1, active_rows(table)
-    return np.where(table.compute == 2, gates.chain_adders(rows, width), gates.tree_adders(rows, width))
-
-
-def _weight_bit_j(table: CrossbarTable) -> F64:
-    """What a digital sum costs more for each bit of the weight: the adders of one more column of every row."""
-    width = table.weight_bits + table.dac_bits - 1
-    rows = active_rows(table)
-    tree = gates.tree_adders(rows, width + 1) - gates.tree_adders(rows, width)
-    adders = np.where(table.compute == 2, rows, tree)
-    joules = adders * gates.ADDER_NAND2 * gates.nand2_j(table.node_nm, table.supply_v) * _share_of_ones(table)
-    return np.where(table.compute == 0, 0.0, joules)
-
-
-def _accumulator_bits(table: CrossbarTable) -> F64:
-    """Width of the running sum over input slices.
-
-    Analogue: ADC bits + activation bits, and the weight's where slices are merged digitally.
-    Adders: product + log2(rows) + activation bits.
-    """
-    merged = np.where(_merges(table), 0, table.weight_bits)
-    analogue = resolved_adc_bits(table) + merged + table.activation_bits
-    depth = np.ceil(np.log2(active_rows(table)))
-    adders = table.weight_bits + table.dac_bits - 1 + depth + table.activation_bits
-    bits: F64 = np.where(table.compute == 0, analogue, adders).astype(np.float64)
-    return bits
 
 
 def _route_j(table: CrossbarTable, area: Parts) -> F64:
@@ -345,7 +323,7 @@ def _route_j(table: CrossbarTable, area: Parts) -> F64:
 
     H-tree of N leaves at pitch sqrt(A_tile), L = ceil(log2 sqrt N) levels: path = pitch sqrt(N) (1 - 2^-L)
     """
-    scale = _digital_scale(table)
+    scale = digital_scale(table)
     mesh = table.mean_hops * table.router_j_per_bit * scale
     side = np.sqrt(table.tiles)
     levels = np.ceil(np.log2(np.maximum(side, 1.0)))
@@ -353,18 +331,6 @@ def _route_j(table: CrossbarTable, area: Parts) -> F64:
     path_mm = np.sqrt(tile_mm2) * side * (1 - 2.0**-levels)
     joules: F64 = np.where(table.interconnect == 1, path_mm * table.wire_j_per_bit_mm * scale, mesh)
     return joules
-
-
-def _digital_scale(table: CrossbarTable) -> F64:
-    """Energy of a digital part against its stated one: node V²."""
-    scale: F64 = table.node_nm / table.component_node_nm * (table.supply_v / table.component_supply_v) ** 2
-    return scale
-
-
-def _drive(table: CrossbarTable) -> F64:
-    """Times against their stated ones: (component supply / supply)^x [CIMLOOP]."""
-    drive: F64 = (table.component_supply_v / table.supply_v) ** table.voltage_delay_exponent
-    return drive
 
 
 def _device(table: CrossbarTable) -> CellColumns:
@@ -377,32 +343,23 @@ def _unit_columns(table: CrossbarTable) -> I64:
     return np.where((table.circuit == 1) | (table.compute != 0), 0, 1 - table.sign_scheme)
 
 
-def _merges(table: CrossbarTable) -> npt.NDArray[np.bool_]:
-    """One conversion a weight: merged by charge, or by the adders of a digital macro."""
-    merges: npt.NDArray[np.bool_] = (table.merge_slices == 1) | (table.compute != 0)
-    return merges
-
-
-def _slices(table: CrossbarTable) -> I64:
-    """Columns a weight of the widest width."""
-    slices: I64 = _ceil(table.weight_bits, table.cell_bits) * (1 + table.sign_scheme)
-    return slices
-
-
-def _words_a_row(table: CrossbarTable) -> I64:
-    words: I64 = table.array_cols // _slices(table)
-    return words
-
-
 def _converted_columns(table: CrossbarTable) -> I64:
     """Conversions that read a full array once: its columns, or its weights where slices are merged."""
-    return np.where(_merges(table), np.maximum(_words_a_row(table), 1), table.array_cols)
+    return np.where(merges(table), np.maximum(words_a_row(table), 1), table.array_cols)
+
+
+def _read_cycle_s(table: CrossbarTable, conversion_s: F64) -> F64:
+    """A full array read and converted once, (C,), s: reads and conversions overlap."""
+    time_s: F64 = np.maximum(read_s(table) * _column_reads(table), _columns_per_adc(table) * conversion_s)
+    return time_s
+
+
+def _column_reads(table: CrossbarTable) -> I64:
+    """Reads of a full array for all its columns: one where they are held, else one a column of an ADC."""
+    shared = np.minimum(table.columns_per_adc, _converted_columns(table))
+    return np.where(table.column_reads == 1, shared, 1)
 
 
 def _columns_per_adc(table: CrossbarTable) -> I64:
     columns: I64 = np.minimum(table.columns_per_adc, table.array_cols)
     return columns
-
-
-def _ceil(a: I64, b: I64) -> I64:
-    return -(-a // b)

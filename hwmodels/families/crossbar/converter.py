@@ -16,6 +16,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from hwmodels.families.crossbar.gates import capacitance_nm
 from hwmodels.families.crossbar.spec import CrossbarTable, active_rows, resolved_adc_bits
 
 __all__ = ["ADC_MODELS", "Converters", "adc_area_mm2", "adc_energy_j", "converters"]
@@ -23,7 +24,7 @@ __all__ = ["ADC_MODELS", "Converters", "adc_area_mm2", "adc_energy_j", "converte
 F64 = npt.NDArray[np.float64]
 _Number = npt.ArrayLike
 
-ADC_MODELS = ("survey", "isaac", "sar_28nm", "sar_roadmap", "flash", "walden")
+ADC_MODELS = ("survey", "isaac", "sar_28nm", "sar_roadmap", "flash", "walden", "capacitive")
 """Names by the code that `CrossbarTable.adc_model` holds."""
 
 _ROADMAP_NODES_NM = np.array([7.0, 10.0, 14.0, 22.0, 32.0, 45.0, 65.0, 90.0, 130.0])
@@ -104,14 +105,15 @@ def converters(table: CrossbarTable) -> Converters:
         adc_energy_j(code, bits, table.adc_samples_per_s, node) * (table.supply_v / table.component_supply_v) ** 2
     )
     general = Converters(general_j, adc_area_mm2(code, bits, table.adc_samples_per_s, node), 1.0 / rate)
-    others = (_sar_28nm(table, bits), _sar_roadmap(table, bits), _flash(table, bits), _walden(table, bits, rate))
     chosen = [np.broadcast_to(field, code.shape) for field in general]
-    for position, other in enumerate(others, start=2):
-        chosen = [np.where(code == position, new, old) for new, old in zip(other, chosen, strict=True)]
+    for position, other in enumerate((_sar_28nm, _sar_roadmap, _flash, _walden, _capacitive), start=2):
+        asked = code == position
+        if asked.any():
+            chosen = [np.where(asked, new, old) for new, old in zip(other(table, bits, rate), chosen, strict=True)]
     return Converters(*chosen)
 
 
-def _sar_28nm(table: CrossbarTable, bits: F64) -> Converters:
+def _sar_28nm(table: CrossbarTable, bits: F64, rate: F64) -> Converters:
     """[ZIGZAG] SAR within a macro, fitted at 28 nm; energy and area in proportion to the node, V the supply.
 
     E = (100 n + 0.001 4^n) V² fJ     A = 10^(1.206 - 0.0369 n) 2^n µm²     t = n (0.00653 rows + 0.640) ns
@@ -126,7 +128,7 @@ def _sar_28nm_mm2(bits: F64) -> F64:
     return area
 
 
-def _sar_roadmap(table: CrossbarTable, bits: F64) -> Converters:
+def _sar_roadmap(table: CrossbarTable, bits: F64, rate: F64) -> Converters:
     """[NEUROSIM] SAR by node and roadmap, log-linear between nodes; the column's resistance R sets the current.
 
     P = (a n + c) µW + k exp(s log10 R) W     E = P (n + 1) ns     t = (n + 1) ns
@@ -152,7 +154,7 @@ def _at_node(rows: F64, node_nm: F64) -> F64:
     )
 
 
-def _flash(table: CrossbarTable, bits: F64) -> Converters:
+def _flash(table: CrossbarTable, bits: F64, rate: F64) -> Converters:
     """A sense amplifier a reference, s = 2^n - 1: E = s e, A = s a (1 + s / 390), t = 1 ns (1 + s / 227).
 
     Growth of area beyond s and of time: NeuroSim's runs at 4 to 8 bits (ASSUMED elsewhere, 200 to no end). Digital
@@ -172,3 +174,16 @@ def _walden(table: CrossbarTable, bits: F64, rate: F64) -> Converters:
     """
     energy = table.adc_step_j * 2.0**bits * table.supply_v**2
     return Converters(energy, _sar_28nm_mm2(bits) * table.node_nm / 28.0, 1.0 / rate)
+
+
+def _capacitive(table: CrossbarTable, bits: F64, rate: F64) -> Converters:
+    """A macro's converter: E = (c_step 2^n + c_fixed r) node/28 V², A = a (n - log2 r + 1) node², r reads; t = 1 / f.
+
+    The fixed part is what a sense amplifier, its latches and clock take a decision: all that one bit costs. A counting
+    converter of 2^n - 1 reads is one sense amplifier.
+    """
+    node_nm = capacitance_nm(table.node_nm, table.node_law)
+    farad = table.adc_step_f * 2.0**bits + table.adc_fixed_f * table.reads_per_conversion
+    energy = farad * node_nm / 28.0 * table.supply_v**2
+    decided = np.maximum(bits - np.log2(table.reads_per_conversion), 0.0) + 1.0
+    return Converters(energy, decided * table.adc_area_f2 * (1e-6 * table.node_nm) ** 2, 1.0 / rate)

@@ -166,8 +166,10 @@ def _static(layer: Any, chip: Any) -> Terms:
     """A layer with an operand in the arrays. v = m steps vectors, S = input slices, Tr x Tc row x column tiles.
 
     slots        ceil(m / copies) steps S phases passes, the reads that follow one another in an array
-    array        cells read: v S G k (n w + u Tc), mean power x t_read each; array_s = slots t_read
-    DAC          rows driven: v S G k Tc
+    repeats      reads for all columns of an array: min(columns_per_adc, widest) where they are read anew, else 1
+    array        cells read: v S G k (n w + u Tc), and columns: v S G total_phases (n w + u Tc);
+                 array_s = slots repeats t_read
+    DAC          rows driven: v S G k Tc repeats
     ADC, S+H     conversions: v S G total_phases (n c + u Tc), c = w, or 1 where slices are merged;
                  adc_s = slots min(columns_per_adc, widest) t_conversion; adders cost by the bits of the weight
     shift-add    one a conversion (none where circuits of gates end a sum with one read) and one a merge of row tiles,
@@ -206,7 +208,9 @@ def _static(layer: Any, chip: Any) -> Terms:
         write_s = rows_written * chip.row_write_s
 
     slots = 1.0 * ceil_div(m, fit.copies) * steps * fit.input_slices * fit.phases * fit.passes
-    conversions_s = min(chip.columns_per_adc, fit.widest) * chip.conversion_s
+    shared = min(chip.columns_per_adc, fit.widest)
+    repeats = shared if chip.repeats == 1 else 1
+    reads_s, conversions_s = repeats * chip.read_s, shared * chip.conversion_s
     input_register_j = sliced * chip.dac_bits * k * fit.column_tiles * chip.input_register_j
     output_register_j = output_bits * (fit.row_tiles * chip.output_register_j + chip.tile_register_j)
     return Terms(
@@ -214,16 +218,16 @@ def _static(layer: Any, chip: Any) -> Terms:
         cells=1.0 * fit.cells,
         conversions=conversions,
         cell_writes=cell_writes,
-        array_s=slots * chip.read_s,
+        array_s=slots * reads_s,
         adc_s=slots * conversions_s,
         shift_add_s=shift_adds / (imas * chip.shift_adds_per_s),
         buffer_s=buffer_bits / (tiles * chip.buffer_bits_per_s),
         interconnect_s=output_bits / (tiles * chip.flit_bits_per_s),
         digital_s=layer.vector_ops / (chip.tiles * chip.digital_ops_per_s),
         write_s=write_s,
-        fill_s=1.0 * steps * chip.pipeline_cycles * max(chip.read_s, conversions_s),
-        array_j=sliced * k * columns * chip.cell_j,
-        dac_j=sliced * k * fit.column_tiles * chip.dac_j,
+        fill_s=1.0 * steps * chip.pipeline_cycles * max(reads_s, conversions_s),
+        array_j=sliced * k * columns * chip.cell_j + sliced * fit.total_phases * columns * chip.column_j,
+        dac_j=sliced * k * fit.column_tiles * repeats * chip.dac_j,
         sample_hold_j=conversions * chip.sample_hold_j,
         adc_j=conversions * converter_j,
         shift_add_j=shift_adds * chip.shift_add_j,

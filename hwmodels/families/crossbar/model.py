@@ -15,7 +15,7 @@ import numpy.typing as npt
 from hwmodels.compose import pipelined
 from hwmodels.families.base import Assumption, CostModel, Layerwise, Metric, PairRule, Reference
 from hwmodels.families.crossbar import kernel
-from hwmodels.families.crossbar.chip import Parts, area_parts, chip_table, chip_total, power_parts
+from hwmodels.families.crossbar.chip import Parts, area_parts, chip_table, chip_total, power_parts, static_power_w
 from hwmodels.families.crossbar.converter import converters
 from hwmodels.families.crossbar.devices import CellColumns, cell_columns
 from hwmodels.families.crossbar.spec import CrossbarSpec, CrossbarTable
@@ -126,14 +126,15 @@ def peak_macs_per_s(table: CrossbarTable, *, weight_bits: int | None = None, act
     active = np.where(table.active_rows > 0, np.minimum(table.active_rows, table.array_rows), table.array_rows)
     chip = chip_table(table)
     read = np.where(chip.merges == 1, weights_a_row, weights_a_row * columns_a_weight)
-    cycle_s = np.maximum(chip.read_s, np.minimum(chip.columns_per_adc, read) * chip.conversion_s)
+    shared = np.minimum(chip.columns_per_adc, read)
+    cycle_s = np.maximum(chip.read_s * np.where(chip.repeats == 1, shared, 1), shared * chip.conversion_s)
     rate: F64 = arrays_on_chip(table) * active * weights_a_row / (input_slices * cycle_s)
     return rate
 
 
 def _config_metrics(table: CrossbarTable) -> dict[str, F64]:
     power = power_parts(table)
-    leakage_w = table.leakage_fraction * chip_total(table, power)
+    leakage_w = static_power_w(table)
     return {
         "area_mm2": chip_total(table, area_parts(table)),
         "peak_power_w": chip_total(table, power),
@@ -156,10 +157,22 @@ def _infeasible(metrics: Named[str, F64], knobs: Named[str, npt.NDArray[Any]]) -
 
 
 def _pipeline_energy_j(metrics: Named[str, F64], knobs: Named[str, npt.NDArray[Any]]) -> F64:
-    """A pipeline of layers in steady state leaks for an interval, not for the latency of all layers."""
-    leaking = np.where(_in_turn(knobs), metrics["leakage_j"], metrics["leakage_w"] * metrics["interval_s"])
+    """A pipeline of layers in steady state leaks for an interval, not for the latency of all layers.
+
+    All tiles that hold weights are at work; of the others, their share.
+    """
+    arrays = knobs["tiles"] * knobs["imas_per_tile"] * knobs["arrays_per_ima"]
+    at_work = np.minimum(metrics["arrays"] / arrays, 1.0)
+    share = knobs["idle_leakage_share"] + at_work * (1.0 - knobs["idle_leakage_share"])
+    leaking = np.where(_in_turn(knobs), metrics["leakage_j"], metrics["leakage_w"] * metrics["interval_s"] * share)
     total: F64 = metrics["energy_j"] - metrics["leakage_j"] + leaking
     return total
+
+
+def _dynamic_j(metrics: Named[str, F64], knobs: Named[str, npt.NDArray[Any]]) -> F64:
+    """What is not static."""
+    rest: F64 = metrics["energy_j"] - metrics["leakage_j"]
+    return rest
 
 
 def _in_turn(knobs: Named[str, npt.NDArray[Any]]) -> npt.NDArray[np.bool_]:
@@ -198,7 +211,7 @@ _TOTALS = {
     "stage_s": "the slowest layer, which a pipeline of resident layers waits for",
     "io_s": "input and output of the network over the off-chip links",
     "io_j": "off-chip links",
-    "leakage_j": "what the whole chip always draws, over the latency",
+    "leakage_j": "static energy: what leaks over the latency, idle tiles gated",
 }
 _MEANING = {**_TOTALS, **_TERMS}
 # A layer's interval is a stage of the pipeline; `interval_s` is what the pipeline as a whole makes of it.
@@ -223,7 +236,11 @@ ASSUMPTIONS = (
     Assumption("macro ADC", "energy ~ 2^bits, no node", "node^0 to node^1", "adc_model walden"),
     Assumption("fused attention", "one product", "depth d_query + d_value", "where operands are written into arrays"),
     Assumption("cells by device", "order of magnitude", "beside each in devices.py", "writes, endurance, area"),
-    Assumption("leakage", "share of peak power", "0.002 to 0.2", "of every part alike, idle or not"),
+    Assumption("static power", "by area at 300 K", "0.3 to 30 times", "of every part at its density"),
+    Assumption("leakage of hp", "1000 times that of lstp", "100 to 10,000", "static_power parts with roadmap hp"),
+    Assumption("floating gates", "0.1 of a resistive cell's current", "0.01 to 0.3", "macros of flash, by their row"),
+    Assumption("unstated supply", "nominal of the node", "within 0.2 V", "macros whose row states none"),
+    Assumption("gated tiles", "0.05 of their leakage", "0.01 to 1", "while another layer runs, and between inferences"),
     Assumption("inputs of a pass", "read once", "once to passes times", "layers that need several passes"),
     Assumption("ADC below 4 bits", "energy ~ bits", "bits to 2^bits", "the survey regression starts at 4 bits"),
 )
@@ -241,6 +258,10 @@ REFERENCES = (
         "MNSIM", "Zhu et al., MNSIM 2.0: A Behavior-Level Modeling Tool for PIM, GLSVLSI 2020; its configuration"
     ),
     Reference("PUMA", "Ankit et al., PUMA: A Programmable Ultra-efficient Memristor-based Accelerator, ASPLOS 2019"),
+    Reference(
+        "SURVEY", "Shanbhag and Roy, Benchmarking In-memory Computing (IMC) Architectures, CICC 2022, and its data"
+    ),
+    Reference("FLASH", "Merrikh Bayat et al., Redesigning Floating-Gate Memory for Analog Computing, arXiv:1410.4781"),
     Reference("WALDEN", "Walden, Analog-to-Digital Converter Survey and Analysis, JSAC 1999"),
     Reference(
         "JIA", "Jia et al., Programmable Heterogeneous Microprocessor Based on Bit-Scalable IMC, JSSC 55(9), 2020"
@@ -268,6 +289,7 @@ MODEL = CostModel(
         Metric("peak_macs_per_s", "config", "every array full, at the widest operands", "more"),
         Metric("conversion_j", "config", "one ADC conversion, or one sum of a digital macro's adders"),
         Metric("interval_s", "rule", "from one batch to the next: the slowest layer, or all where reloaded"),
+        Metric("dynamic_j", "rule", "energy of what is executed: all but the static energy leakage_j"),
         Metric("pipeline_energy_j", "rule", "energy a batch where layers run as a pipeline in steady state"),
     ),
     compose=pipelined(_LAYERWISE, stage="stage_s", in_turn="weights"),
@@ -279,9 +301,24 @@ MODEL = CostModel(
     energy_terms=tuple(name for name in _COLUMNS if name.endswith("_j") and name != "energy_j"),
     config_metrics=_config_metrics,
     derived={
+        "dynamic_j": PairRule(frozenset({"energy_j", "leakage_j"}), _dynamic_j),
         "pipeline_energy_j": PairRule(
-            frozenset({"energy_j", "leakage_j", "leakage_w", "interval_s", "weights"}), _pipeline_energy_j
-        )
+            frozenset(
+                {
+                    "energy_j",
+                    "leakage_j",
+                    "leakage_w",
+                    "interval_s",
+                    "weights",
+                    "arrays",
+                    "tiles",
+                    "imas_per_tile",
+                    "arrays_per_ima",
+                    "idle_leakage_share",
+                }
+            ),
+            _pipeline_energy_j,
+        ),
     },
     infeasible=PairRule(
         frozenset(
@@ -306,5 +343,5 @@ MODEL = CostModel(
     infeasible_reasons=("weights do not fit on the chip", "writes wear the cells out"),
     assumptions=ASSUMPTIONS,
     references=REFERENCES,
-    model_version=2,
+    model_version=3,
 )

@@ -35,17 +35,25 @@ class CrossbarSpec(Spec):
     """
 
     array_rows: int = knob(128, "rows of an array", source=_TABLE, ge=32, le=4096)
-    array_cols: int = knob(128, "columns of an array, without the unit column", source=_TABLE, ge=32, le=4096)
+    array_cols: int = knob(128, "columns of an array, without the unit column", source=_TABLE, ge=32, le=32768)
     cell_bits: int = knob(2, "bits of a cell", source=_TABLE, unit="bit", ge=1, le=8)
     dac_bits: int = knob(1, "input bits applied in one read", source=_TABLE, unit="bit", ge=1, le=8)
     sign_scheme: Literal["offset", "differential"] = knob(
         "offset", "signed weights: biased with a unit column, or a column each for plus and minus", source="[ISAAC] V"
     )
     active_rows: int = knob(0, "rows read at once; 0 is all of them", source="[ISAAC] III", ge=0, le=4096)
-    columns_per_adc: int = knob(128, "columns that share an ADC", source=_TABLE, ge=1, le=4096)
-    adc_model: Literal["survey", "isaac", "sar_28nm", "sar_roadmap", "flash", "walden"] = knob(
+    columns_per_adc: int = knob(128, "columns that share an ADC", source=_TABLE, ge=1, le=32768)
+    column_reads: Literal["held", "repeated"] = knob(
+        "held", "columns that share an ADC: sampled in one read and held, or read anew one after the other",
+        source="[ISAAC] holds them; macros without sample-and-hold repeat",
+    )  # fmt: skip
+    reads_per_conversion: int = knob(
+        1, "reads of the array and decisions of its converter for one result; 2^n - 1 of a counting one of n bits",
+        source="[ISAAC]: one", ge=1, le=65536,
+    )  # fmt: skip
+    adc_model: Literal["survey", "isaac", "sar_28nm", "sar_roadmap", "flash", "walden", "capacitive"] = knob(
         "survey", "the ADC: regression over published ones, ISAAC's, the SAR of 28 nm macros, the SAR of a roadmap, "
-        "flash, or an energy a step", source="[ADC]; the others: hwmodels.families.crossbar.converter",
+        "flash, an energy a step, or capacitances", source="[ADC]; the others: hwmodels.families.crossbar.converter",
     )  # fmt: skip
     adc_bits: int = knob(
         8, "resolution of an ADC; 0 is as many bits as lose nothing", source=_TABLE, unit="bit", ge=0, le=14
@@ -66,7 +74,7 @@ class CrossbarSpec(Spec):
     arrays_per_ima: int = knob(8, "arrays of an IMA", source=_TABLE, ge=1, le=1024)
     imas_per_tile: int = knob(12, "IMAs of a tile", source=_TABLE, ge=1, le=1024)
     tiles: int = knob(168, "tiles of the chip", source=_TABLE, ge=1, le=65536)
-    node_nm: float = knob(32.0, "technology node", source=_TABLE, unit="nm", ge=5, le=180)
+    node_nm: float = knob(32.0, "technology node", source=_TABLE, unit="nm", ge=3, le=180)
     component_node_nm: float = knob(
         32.0, "node at which the energies and areas below are stated", source=_TABLE, unit="nm", ge=5, le=180
     )
@@ -121,9 +129,18 @@ class CrossbarSpec(Spec):
         0.0, "deviation of what an ADC adds to its input, in steps", source="ASSUMED: none", unit="LSB", ge=0, le=64,
         plausible=(0.0, 1.0),
     )  # fmt: skip
+    static_power: Literal["fraction", "parts"] = knob(
+        "parts", "what is always drawn: leakage_fraction of peak power, or what the area of every part leaks beside it",
+        source="[NEUROSIM] runs: hwmodels.families.crossbar.static",
+    )  # fmt: skip
+    leakage_scale: float = knob(
+        1.0, "static_power parts: leakage over that of a typical process at 300 K", ge=0, le=1e4, plausible=(0.3, 30),
+        source="ASSUMED: room temperature; it doubles about every 12 K, so 30 is 360 K",
+    )  # fmt: skip
     leakage_fraction: float = knob(
-        0.02, "part of every peak power that is always drawn", source="ASSUMED", ge=0, le=0.99, plausible=(0.002, 0.2)
-    )
+        0.02, "static_power fraction: part of every peak power that is always drawn", ge=0, le=0.99,
+        source="ASSUMED", plausible=(0.002, 0.2),
+    )  # fmt: skip
     cell_read_w: float = knob(
         2.4 * MW / (8 * 128 * 128), "mean power of a cell under read", source=_TABLE, unit="W", gt=0
     )
@@ -204,10 +221,10 @@ class CrossbarSpec(Spec):
     merge_slices: bool = knob(
         False, "the slices of a weight are merged by charge, one conversion a weight", source="[ISAAC]: digitally"
     )
-    supply_v: float = knob(0.9, "supply", source="[ZIGZAG] nominal at 28 nm", unit="V", ge=0.4, le=1.5)
+    supply_v: float = knob(0.9, "supply", source="[ZIGZAG] nominal at 28 nm", unit="V", ge=0.4, le=2)
     component_supply_v: float = knob(
         0.9, "supply at which the energies and times above are stated", source="[ZIGZAG] nominal at 28 nm", unit="V",
-        ge=0.4, le=1.5,
+        ge=0.4, le=2,
     )  # fmt: skip
     voltage_delay_exponent: float = knob(
         1.1, "times go with (component supply / supply) to this power", ge=0, le=4,
@@ -221,8 +238,33 @@ class CrossbarSpec(Spec):
         0.5, "mean level of a cell over its largest", source="ASSUMED: random slices", gt=0, le=1, plausible=(0.1, 0.6)
     )
     cell_f_per_nm: float = knob(
-        0.13 * _FF, "circuit gates: capacitance that one product switches, a nm of the node", unit="F/nm", gt=0,
+        0.13 * _FF, "circuit gates: capacitance that one product switches, a nm of the node", unit="F/nm", ge=0,
         source="fitted to the five analogue macros of the README's section Silicon, leave-one-out there",
+    )  # fmt: skip
+    input_form: Literal["level", "pulse"] = knob(
+        "level", "circuit gates: an input of several bits as one level, or as pulses that charge a cell by the root of "
+        "their number of bits", source="[ZIGZAG]: level; pulse: the form that [SURVEY] prefers to 1 and to the bits",
+    )  # fmt: skip
+    bitline_f_per_cell: float = knob(
+        0.0, "circuit gates: capacitance of a column for every cell on it, at 28 nm, switched at each read",
+        source="[ZIGZAG] counts it with the cell; [SURVEY] fit: hwmodels.families.crossbar.macro_constants",
+        unit="F", ge=0,
+    )  # fmt: skip
+    cell_current_a: float = knob(
+        0.0, "circuit gates: current of a cell that is on, over the read time", unit="A", ge=0, le=1e-3,
+        source="0: read by charge; of resistive cells: hwmodels.families.crossbar.macro_constants",
+    )  # fmt: skip
+    converter_current_a: float = knob(
+        0.0, "circuit gates: bias of a column and its sense amplifier over the read time, a conversion", unit="A", ge=0,
+        le=1e-2, source="0: none; of resistive cells: hwmodels.families.crossbar.macro_constants",
+    )  # fmt: skip
+    read_activity: float = knob(
+        1.0, "circuit gates: energy of a read over that of one with the stated densities; below 1 where zero operands "
+        "skip reads or a figure averages over sparse ones", source="random operands: nothing is skipped", gt=0, le=1,
+    )  # fmt: skip
+    node_law: Literal["linear", "saturating"] = knob(
+        "linear", "circuit gates: capacitances below 22 nm go on shrinking with the node, or by its power 0.34 only",
+        source="[ZIGZAG]: linear; saturating: [SURVEY], as FinFETs have it",
     )  # fmt: skip
     unit_capacitors: float = knob(
         1.0, "circuit gates: capacitors a cell, 3 in a C-2C ladder", source="[ZIGZAG]: one", ge=1, le=16
@@ -235,6 +277,22 @@ class CrossbarSpec(Spec):
         21 * FJ, "adc_model walden: energy a step at 1 V", unit="J", gt=0,
         source="fitted to the five analogue macros of the README's section Silicon, leave-one-out there",
     )  # fmt: skip
+    adc_step_f: float = knob(
+        3.98 * _FF, "adc_model capacitive: capacitance a step at 28 nm", unit="F", gt=0,
+        source="[SURVEY] fit: hwmodels.families.crossbar.macro_constants",
+    )  # fmt: skip
+    adc_fixed_f: float = knob(
+        106 * _FF, "adc_model capacitive: capacitance of a decision whatever the bits, at 28 nm", unit="F", ge=0,
+        source="[SURVEY] fit: hwmodels.families.crossbar.macro_constants",
+    )  # fmt: skip
+    multiplier: Literal["selected", "adders"] = knob(
+        "selected", "digital sums, inputs of 2 bits or more: multiples of the weight are selected (Booth), or added up",
+        source="[ZIGZAG]: selected; adders: an array multiplier",
+    )  # fmt: skip
+    gate_overhead: float = knob(
+        1.0, "circuit gates: switched capacitance of digital parts over that of their gates: wires, clock, registers",
+        source="[ZIGZAG]: gates alone; [SURVEY] fit: hwmodels.families.crossbar.macro_constants", ge=0.1, le=100,
+    )  # fmt: skip
     sense_amp_j: float = knob(
         2.27 * FJ, "adc_model flash: one sense amplifier's decision", unit="J", gt=0,
         source="[NEUROSIM] runs at 22 nm: 1.56 fJ a level between 4 and 8 bits, scaled to 32 nm",
@@ -243,8 +301,24 @@ class CrossbarSpec(Spec):
         25.8e-6, "adc_model flash: one sense amplifier", unit="mm²", gt=0,
         source="[NEUROSIM] runs at 22 nm: 12.2 µm² a level at 4 and 5 bits, scaled to 32 nm",
     )  # fmt: skip
+    adc_area_f2: float = knob(
+        1.25e5, "adc_model capacitive: area of a converter in squared feature sizes, a bit and one more", unit="F²",
+        source="[SURVEY] fit: hwmodels.families.crossbar.macro_constants", gt=0,
+    )  # fmt: skip
+    gate_area: float = knob(
+        1.0, "circuit gates: area of adders and products over that of standard cells", source="[ZIGZAG]: standard "
+        "cells; compacted ones: [SURVEY] fit, hwmodels.families.crossbar.macro_constants", ge=0.01, le=100,
+    )  # fmt: skip
+    line_mm2: float = knob(
+        0.0, "circuit gates: drivers of a row or column, at 28 nm", source="[ZIGZAG] counts none; [SURVEY] fit: "
+        "hwmodels.families.crossbar.macro_constants", unit="mm²", ge=0,
+    )  # fmt: skip
+    control_mm2: float = knob(
+        0.0, "circuit gates: control of an array, at 28 nm", source="[ZIGZAG] counts none; [SURVEY] fit: "
+        "hwmodels.families.crossbar.macro_constants", unit="mm²", ge=0,
+    )  # fmt: skip
     roadmap: Literal["hp", "lstp"] = knob(
-        "lstp", "adc_model sar_roadmap: transistors for performance or for low standby power",
+        "lstp", "transistors for performance or for low standby power: of adc_model sar_roadmap, of static_power parts",
         source="[NEUROSIM] V1.3 default",
     )  # fmt: skip
     cell_on_ohm: float = knob(
@@ -294,8 +368,8 @@ class CrossbarSpec(Spec):
         plausible=(0.06e-12, 0.1e-12),
     )  # fmt: skip
     idle_leakage_share: float = knob(
-        1.0, "share of its leakage that a tile draws while another layer runs", source="[ISAAC]: nothing is gated",
-        ge=0, le=1,
+        0.05, "share of its leakage that a tile draws while another layer runs: 1 where nothing is gated", ge=0, le=1,
+        source="ASSUMED: power switches that leave a twentieth", plausible=(0.01, 1.0),
     )  # fmt: skip
     dram_j_per_bit: float = knob(
         0.0, "a bit of DRAM, beside the off-chip links", source="[ISAAC]: links only; 3.7 pJ of LPDDR in [ZIGZAG]",

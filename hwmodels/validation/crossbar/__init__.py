@@ -4,7 +4,8 @@ ISAAC: the energies and areas of single components are the model's inputs, so co
 the sums (12 IMAs, tile, 168 tiles, chip) and closed forms (peak rate, efficiency, density, ADC share), each to half a
 unit of its last printed digit. Nothing is fitted there, nor for the ADC survey's grid and zigzag-imc's own accounts.
 NeuroSim: constants of the preset `neurosim_default` fitted to the runs of network S1; scored apart are S1 and the other
-networks. Macros: leave one chip out, two constants common to all (`silicon.py`).
+networks. Macros: leave one chip out, two constants common to all (`silicon.py`); 62 rows of 49 papers, leave one paper
+out, constants common to all (`survey.py`).
 """
 
 from __future__ import annotations
@@ -32,9 +33,18 @@ from hwmodels.families.crossbar.model import (
 from hwmodels.families.crossbar.spec import CrossbarSpec, CrossbarTable
 from hwmodels.units import MIB, MW
 from hwmodels.validate import MetricName, ReferenceTables, Score, score
-from hwmodels.validation.crossbar.peer_neurosim import VGG8, LayerShape, RunCost, network_rows, run_cost
+from hwmodels.validation.crossbar.peer_neurosim import VGG8, LayerShape, RunCost, network_rows, run_cost, run_static_w
 from hwmodels.validation.crossbar.peer_zigzag import PEER_CHIPS, PeerCost, peer_cost
-from hwmodels.validation.crossbar.silicon import CHIPS, leave_one_out, other_chips, reported_tops_per_w, trends
+from hwmodels.validation.crossbar.silicon import (
+    CHIPS,
+    SURVEYED,
+    by_shared_constants,
+    leave_one_out,
+    other_chips,
+    reported_tops_per_w,
+    trends,
+)
+from hwmodels.validation.crossbar.survey_scores import survey_scores
 
 __all__ = [
     "chip_figures",
@@ -55,6 +65,8 @@ def validate(tables: ReferenceTables) -> list[Score]:
         ("silicon_zigzag_imc_peer_breakdown", _zigzag),
         ("silicon_zigzag_imc", _zigzag_clocks),
         ("neurosim13_runs", partial(_neurosim, tables)),
+        ("neurosim13_runs", _neurosim_static),
+        ("silicon_macros_survey", survey_scores),
     )
     found = ((tables.rows(f"imc/{name}.csv"), score_set) for name, score_set in sets)
     scores = [result for rows, score_set in found if rows is not None for result in score_set(rows)]
@@ -267,6 +279,24 @@ def _neurosim(tables: ReferenceTables, rows: Rows) -> list[Score]:
     ]
 
 
+def _neurosim_static(rows: Rows) -> list[Score]:
+    """Static power of the networks that no density was fitted to, from their printed areas."""
+    pairs = [
+        (watt, 1e-6 * float(row["leak_power_uW"]))
+        for row in rows
+        if row["network"] != "S1" and row.get("leak_power_uW") and (watt := run_static_w(row)) is not None
+    ]
+    if len(pairs) < 3:
+        return []
+    metrics: tuple[MetricName, ...] = ("median_error", "max_error", "spearman")
+    return [
+        Score("crossbar", "neurosim13_runs", "static power, held-out networks", "frozen", len(pairs), len(rows), metric,
+              score(metric, *zip(*pairs, strict=True)), {"S1, or no switch": len(rows) - len(pairs)},
+              fitted_on="the runs of S1")
+        for metric in metrics
+    ]  # fmt: skip
+
+
 def _neurosim_group(found: list[tuple[dict[str, str], RunCost]]) -> list[Score]:
     """Errors of area and efficiency, rank of those, of energy and of latency."""
     scores = []
@@ -306,6 +336,7 @@ def _silicon(tables: ReferenceTables) -> list[Score]:
             )
             for metric in ("median_error", "max_error", "spearman")
         ]  # fmt: skip
+        scores += _by_survey(figures, in_file)
     others = other_chips(opened["silicon_zigzag_imc"])
     for group, disclosed in (("other chips", True), ("undisclosed sparsity", False)):
         pairs = [(predicted, printed) for predicted, printed, known in others.values() if known == disclosed]
@@ -321,6 +352,26 @@ def _silicon(tables: ReferenceTables) -> list[Score]:
         scores.append(
             Score("crossbar", "silicon_sweeps", group, "frozen", len(published), len(rows), "spearman", value)
         )
+    return scores
+
+
+def _by_survey(figures: Sequence[float], in_file: int) -> list[Score]:
+    """The same chips with the constants of the survey, those that it does not have apart."""
+    scores: list[Score] = []
+    for group, of in (
+        ("TOPS/W by the survey's constants", list(CHIPS)),
+        ("TOPS/W by the survey's constants, chips outside it", [c for c in CHIPS if c.preset not in SURVEYED]),
+    ):
+        printed = [figures[CHIPS.index(chip)] for chip in of]
+        ours = [by_shared_constants(chip) for chip in of]
+        metrics: tuple[MetricName, ...] = ("median_error", "max_error")
+        scores += [
+            Score(
+                "crossbar", "silicon_macros", group, "frozen", len(of), in_file, metric, score(metric, ours, printed),
+                {"no headline": in_file - len(figures)}, fitted_on="silicon_macros_survey",
+            )
+            for metric in metrics
+        ]  # fmt: skip
     return scores
 
 

@@ -21,10 +21,11 @@ import numpy as np
 from hwmodels.families.crossbar.converter import converters
 from hwmodels.families.crossbar.model import MODEL, cost_at
 from hwmodels.families.crossbar.spec import CrossbarSpec
+from hwmodels.families.crossbar.static import DENSITIES_W_PER_MM2, SRAM_CELL_W, node_factor
 from hwmodels.workload.ops import Kind, Row
 from hwmodels.workload.table import Layers
 
-__all__ = ["VGG8", "LayerShape", "RunCost", "floorplan", "network_rows", "run_cost", "run_knobs"]
+__all__ = ["VGG8", "LayerShape", "RunCost", "floorplan", "network_rows", "run_cost", "run_knobs", "run_static_w"]
 
 LayerShape = tuple[int, int, int, int]
 """Input extent, channels, kernel extent, outputs."""
@@ -175,6 +176,19 @@ def run_cost(rows: Sequence[Row], preset: CrossbarSpec, config: str) -> RunCost 
     latency = float(found["stage_s"].max() if config == "pipe" else found["latency_s"].sum())
     operations = 2.0 * sum(row.macs for row in rows)
     return RunCost(area, latency, energy, operations / (_POST_LAYOUT * energy))
+
+
+def run_static_w(run: Mapping[str, str]) -> float | None:
+    """Static power of a run's printed areas by the densities of parts, W; None without a switch for it, or areas."""
+    knobs = run_knobs(run["config"])
+    if knobs is None or not run.get("accum_area_um2"):
+        return None
+    node_nm = float(knobs.get("node_nm", 22.0))
+    areas = {"sums": "accum", "wires": "ic", "converters": "adc", "other": "other"}
+    leaking = sum(DENSITIES_W_PER_MM2[kind] * 1e-6 * float(run[f"{name}_area_um2"]) for kind, name in areas.items())
+    if knobs.get("cell_device") == "sram_6t":
+        leaking += float(run["array_area_um2"]) / (280.0 * (1e-3 * node_nm) ** 2) * SRAM_CELL_W
+    return leaking * float(node_factor(node_nm))
 
 
 def _switched(spec: CrossbarSpec, preset: CrossbarSpec) -> CrossbarSpec:

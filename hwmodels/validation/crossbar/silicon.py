@@ -20,12 +20,23 @@ import numpy as np
 import numpy.typing as npt
 
 from hwmodels.catalog import device
+from hwmodels.families.crossbar.macro_constants import ENERGY, Sum
 from hwmodels.families.crossbar.model import MODEL, cost
 from hwmodels.families.crossbar.spec import CrossbarSpec
 from hwmodels.workload.ops import Kind, Row
 from hwmodels.workload.table import Layers
 
-__all__ = ["CHIPS", "Chip", "leave_one_out", "macro_energy_j", "other_chips", "reported_tops_per_w", "trends"]
+__all__ = [
+    "CHIPS",
+    "SURVEYED",
+    "Chip",
+    "by_shared_constants",
+    "leave_one_out",
+    "macro_energy_j",
+    "other_chips",
+    "reported_tops_per_w",
+    "trends",
+]
 
 F64 = npt.NDArray[np.float64]
 Rows = list[dict[str, str]]
@@ -58,6 +69,35 @@ CHIPS = (
          0.6, 1, 1),
 )  # fmt: skip
 """Headline of each: the best figure that its paper is quoted with, at the supply it was measured at."""
+
+
+SURVEYED = ("aimc_cicc_2021", "jia_jssc_2020", "wang_vlsi_2022")
+"""Chips that the survey has, too: its constants were fitted to them among others."""
+
+_WAYS: dict[str, Sum] = {
+    # [SURVEY] where the chip is in it; ASSUMED of AIMC3 (capacitors, by its title) and Sinangil (pulses on a bit line).
+    "aimc_cicc_2021": "charge", "aimc_isscc_2023_7_8": "redistribution", "jia_jssc_2020": "redistribution",
+    "sinangil_jssc_2021": "charge", "wang_vlsi_2022": "redistribution",
+}  # fmt: skip
+
+
+def by_shared_constants(chip: Chip) -> float:
+    """TOPS/W of a chip with the constants that 49 papers share; nothing of the chip but its preset."""
+    spec = _spec(chip)
+    knobs: dict[str, Any] = {"node_law": "saturating", "gate_overhead": ENERGY.gate_overhead}
+    if spec.compute == "analogue":
+        by_charge = _WAYS[chip.preset] == "charge"
+        knobs |= {
+            "adc_model": "capacitive",
+            "adc_step_f": ENERGY.adc_step_f,
+            "adc_fixed_f": ENERGY.adc_fixed_f,
+            "cell_f_per_nm": (ENERGY.charge_f if by_charge else ENERGY.capacitor_f) / 28.0,
+            "input_form": "pulse" if by_charge else "level",
+            "bitline_f_per_cell": ENERGY.bitline_f if by_charge else 0.0,
+            "dac_f_per_bit": ENERGY.driver_f_per_bit if spec.dac_f_per_bit else 0.0,
+        }
+    bits = {"weight_bits": chip.weight_bits, "activation_bits": chip.activation_bits}
+    return 2e-12 / macro_energy_j(spec.model_copy(update=knobs), **bits)
 
 
 def reported_tops_per_w(chip: Chip, tables: Mapping[str, Rows]) -> float | None:

@@ -15,6 +15,7 @@ from hwmodels.families.crossbar.devices import CELL_DEVICES
 from hwmodels.families.crossbar.gates import chain_adders, tree_adders
 from hwmodels.families.crossbar.model import MODEL
 from hwmodels.families.crossbar.spec import CrossbarSpec
+from hwmodels.families.crossbar.static import node_factor
 from hwmodels.families.crossbar.statistics import LayerStatistics, input_bit_density, layer_energies_j, mean_level
 from hwmodels.numerics import Numerics
 from hwmodels.validation.crossbar.silicon import macro_energy_j
@@ -62,7 +63,7 @@ def test_what_does_not_fit_is_infeasible_or_reloaded_and_paid_for() -> None:
     weights = int(layers.weight_elements[sequence].sum())
     # 8-bit weights in four cells of 2 bits, and over the link from outside.
     assert reloaded.total("write_j") == pytest.approx(weights * 4 * small.cell_write_j, rel=1e-12)
-    links = 8 * weights * small.io_j_per_bit * (1 - small.leakage_fraction)
+    links = 8 * weights * small.io_j_per_bit  # beside the static energy
     assert reloaded.total("io_j") - resident.total("io_j") == pytest.approx(links, rel=1e-9)
     assert reloaded.total("latency_s") > resident.total("latency_s")
 
@@ -97,11 +98,35 @@ def test_idle_tiles_leak_by_their_share() -> None:
 
 
 def test_a_pipeline_leaks_for_an_interval() -> None:
-    report = evaluate(network("resnet18"), MODEL, changed("isaac"))
-    leaking = report.total("leakage_w") * report.total("interval_s")
-    rest = report.total("energy_j") - report.total("leakage_j")
-    assert report.total("pipeline_energy_j") == pytest.approx(rest + leaking, rel=1e-12)
+    """Of the tiles with weights whole, of the others their share; without gating, of all."""
+    for share in (0.0, 0.3, 1.0):
+        report = evaluate(network("resnet18"), MODEL, changed("isaac", idle_leakage_share=share))
+        at_work = report.total("arrays") / (168 * 12 * 8)
+        leaking = report.total("leakage_w") * report.total("interval_s") * (at_work + (1 - at_work) * share)
+        assert report.total("dynamic_j") == report.total("energy_j") - report.total("leakage_j")
+        assert report.total("pipeline_energy_j") == pytest.approx(report.total("dynamic_j") + leaking, rel=1e-12)
     assert report.total("pipeline_energy_j") < report.total("energy_j")
+
+
+def test_parts_leak_by_area_and_kind_of_cell() -> None:
+    """Twice the tiles leak twice; SRAM cells leak, resistive ones do not; a share of peak power is another rule."""
+    base = changed("isaac", io_mm2=0.0)
+    watt = {
+        name: float(MODEL.config_metrics(CrossbarSpec.to_table([base.model_copy(update=knobs)]))["leakage_w"][0])
+        for name, knobs in {
+            "base": {}, "tiles": {"tiles": 336}, "hot": {"leakage_scale": 30.0}, "hp": {"roadmap": "hp"},
+            "rram": {"cell_device": "rram"}, "sram": {"cell_device": "sram_6t"},
+            "fraction": {"static_power": "fraction"},
+        }.items()
+    }  # fmt: skip
+    assert watt["tiles"] == pytest.approx(2 * watt["base"], rel=1e-12)
+    assert watt["hot"] == pytest.approx(30 * watt["base"], rel=1e-12)
+    assert watt["hp"] == pytest.approx(1000 * watt["base"], rel=1e-12)
+    assert watt["rram"] == watt["base"]
+    cells = 168 * 12 * 8 * 128 * 128
+    assert watt["sram"] - watt["base"] == pytest.approx(cells * 6.8e-12 * float(node_factor(32)), rel=1e-9)
+    peak = MODEL.config_metrics(CrossbarSpec.to_table([base]))["peak_power_w"][0]
+    assert watt["fraction"] == pytest.approx(0.02 * peak, rel=1e-12)
 
 
 def test_reloaded_layers_take_turns_and_are_no_pipeline() -> None:
@@ -202,9 +227,15 @@ def test_tree_counts_every_adder(log_inputs: int, bits: int) -> None:
 @pytest.mark.parametrize("cell", [*CELL_DEVICES])
 def test_a_device_sets_its_cell(cell: Any) -> None:
     named = changed("isaac", cell_device=cell, weights="reloaded")
-    area, write_j, row_s, _ = CELL_DEVICES[cell]
+    area, write_j, row_s, endurance = CELL_DEVICES[cell]
     custom = named.model_copy(
-        update={"cell_device": "custom", "cell_area_f2": area, "cell_write_j": write_j, "row_write_s": row_s}
+        update={
+            "cell_device": "custom",
+            "cell_area_f2": area,
+            "cell_write_j": write_j,
+            "row_write_s": row_s,
+            "endurance_writes": endurance,
+        }
     )
     by_name, by_hand = (evaluate(network("lenet5"), MODEL, spec).totals for spec in (named, custom))
     assert by_name == by_hand

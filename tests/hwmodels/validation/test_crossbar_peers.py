@@ -126,10 +126,40 @@ def test_a_run_with_an_unknown_switch_has_no_prediction() -> None:
 
 
 @needs_reference
+def test_static_power_of_held_out_networks(scores: dict[tuple[str, str, str], Score]) -> None:
+    group = "static power, held-out networks"
+    assert scores["neurosim13_runs", group, "median_error"].value <= 10
+    assert scores["neurosim13_runs", group, "max_error"].value <= 25
+    assert scores["neurosim13_runs", group, "spearman"].value >= 0.95
+
+
+@needs_reference
+def test_neurosims_nodes_are_within_a_quarter(tables: ReferenceTables) -> None:
+    """14 and 32 nm, of the constants of 22 nm; the runs have no other nodes."""
+    rows = [row for row in tables.rows("imc/neurosim13_runs.csv") or [] if row["config"] in ("t14", "t32")]
+    assert len(rows) == 4
+    for row in rows:
+        listed = tables.rows(f"imc/neurosim13_network_{row['network']}.csv") or []
+        shapes = [(int(r["H"]), int(r["C"]), int(r["kh"]), int(r["K"])) for r in listed]
+        cost = run_cost(network_rows(shapes), preset(), row["config"])
+        assert cost is not None
+        assert cost.ops_per_j / 1e12 == pytest.approx(float(row["TOPS_per_W"]), rel=0.25)
+        assert cost.area_mm2 * 1e6 == pytest.approx(float(row["chip_area_um2"]), rel=0.25)
+
+
+@needs_reference
 def test_macros_with_one_chip_left_out(scores: dict[tuple[str, str, str], Score]) -> None:
     assert scores["silicon_macros", "TOPS/W", "median_error"].value <= 25
     assert scores["silicon_macros", "TOPS/W", "max_error"].value <= 100
     assert scores["silicon_macros", "TOPS/W", "median_error"].rows == 7
+
+
+@needs_reference
+def test_chips_outside_the_survey_follow_its_constants(scores: dict[tuple[str, str, str], Score]) -> None:
+    """Four chips that no constant was fitted to; all seven with one more than twice as efficient as it is."""
+    outside = scores["silicon_macros", "TOPS/W by the survey's constants, chips outside it", "max_error"]
+    assert (outside.rows, outside.value <= 50) == (4, True)
+    assert scores["silicon_macros", "TOPS/W by the survey's constants", "median_error"].value <= 35
 
 
 @needs_reference

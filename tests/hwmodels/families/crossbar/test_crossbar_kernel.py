@@ -95,7 +95,10 @@ def specs(draw: st.DrawFn) -> CrossbarSpec:
         component_node_nm=draw(st.sampled_from([28.0, 32.0])),
         read_time_s=draw(st.floats(1e-9, 1e-6)),
         clock_hz=draw(st.floats(1e8, 3e9)),
+        static_power=draw(st.sampled_from(["fraction", "parts"])),
         leakage_fraction=draw(st.sampled_from([0.0, 0.02, 0.7])),
+        leakage_scale=draw(st.sampled_from([1.0, 1e4])),
+        endurance_writes=draw(st.sampled_from([1e8, 1e16])),
         mean_hops=draw(st.sampled_from([0.0, 1.0, 3.7])),
         circuit=draw(st.sampled_from(["table", "gates"])),
         compute=draw(st.sampled_from(["analogue", "adder_tree", "adder_chain"])),
@@ -105,6 +108,19 @@ def specs(draw: st.DrawFn) -> CrossbarSpec:
         input_bit_density=draw(st.sampled_from([0.5, 0.2])),
         mean_level=draw(st.sampled_from([0.5, 0.7])),
         unit_capacitors=draw(st.sampled_from([1.0, 3.0])),
+        column_reads=draw(st.sampled_from(["held", "repeated"])),
+        reads_per_conversion=draw(st.sampled_from([1, 31])),
+        input_form=draw(st.sampled_from(["level", "pulse"])),
+        bitline_f_per_cell=draw(st.sampled_from([0.0, 2e-16])),
+        cell_current_a=draw(st.sampled_from([0.0, 1e-6])),
+        converter_current_a=draw(st.sampled_from([0.0, 2e-5])),
+        read_activity=draw(st.sampled_from([1.0, 0.2])),
+        node_law=draw(st.sampled_from(["linear", "saturating"])),
+        multiplier=draw(st.sampled_from(["selected", "adders"])),
+        gate_overhead=draw(st.sampled_from([1.0, 1.7])),
+        gate_area=draw(st.sampled_from([1.0, 0.2])),
+        line_mm2=draw(st.sampled_from([0.0, 3e-5])),
+        control_mm2=draw(st.sampled_from([0.0, 0.02])),
         roadmap=draw(st.sampled_from(["hp", "lstp"])),
         cell_device=draw(st.sampled_from(["custom", *CELL_DEVICES])),
         weights=draw(st.sampled_from(["resident", "reloaded"])),
@@ -164,6 +180,11 @@ def twin_adc(spec: CrossbarSpec) -> tuple[float, float, float]:
         return energy, area * (1 + levels / 390), 1e-9 * (1 + levels / 227)
     if spec.adc_model == "walden":
         return spec.adc_step_j * 2**n * volt**2, sar_mm2, twin_slower(spec) / rate
+    if spec.adc_model == "capacitive":
+        farad = spec.adc_step_f * 2**n + spec.reads_per_conversion * spec.adc_fixed_f
+        decided = 1 + max(n - math.log2(spec.reads_per_conversion), 0)
+        area = decided * spec.adc_area_f2 * node**2 * 1e-12
+        return farad * twin_capacitance(spec) * volt**2, area, twin_slower(spec) / rate
     bits = max(n, 4)
     fom = min(213.78067 - 2.8719 * math.log(rate), 128.30684 + 3.220512 * bits)
     picojoule = 0.5 * 10 ** ((6.0206 * bits + 1.7609 - fom) / 10)
@@ -194,38 +215,65 @@ def twin_roadmap(spec: CrossbarSpec) -> list[float]:
     return [*found[:3], -found[3]]
 
 
+def twin_capacitance(spec: CrossbarSpec) -> float:
+    """Of a gate against 28 nm; FinFETs of 22 nm and below shrink by the power 0.34."""
+    if spec.node_law == "linear" or spec.node_nm > 22:
+        return spec.node_nm / 28
+    return 22 / 28 * (spec.node_nm / 22) ** 0.34
+
+
+def twin_nand2(spec: CrossbarSpec) -> float:
+    overhead = spec.gate_overhead if spec.circuit == "gates" else 1.0
+    return 0.7e-15 * twin_capacitance(spec) * spec.supply_v**2 * overhead
+
+
 def twin_adders(spec: CrossbarSpec, weight_bits: int) -> float:
     """Full adders behind one weight of so many bits."""
     rows, width = twin_active(spec), weight_bits + spec.dac_bits - 1
+    product = rows * weight_bits * (spec.dac_bits - 1) if spec.multiplier == "adders" else 0
     if spec.compute == "adder_chain":
-        return rows * (width + math.ceil(math.log2(rows)))
-    return rows * (width + 1) - (width + math.log2(rows) + 1)
+        return product + rows * (width + math.ceil(math.log2(rows)))
+    return product + rows * (width + 1) - (width + math.log2(rows) + 1)
+
+
+def twin_bit_adders(spec: CrossbarSpec) -> float:
+    """Full adders that one more bit of the weight takes."""
+    rows = twin_active(spec)
+    product = rows * (spec.dac_bits - 1) if spec.multiplier == "adders" else 0
+    return product + rows - (0 if spec.compute == "adder_chain" else 1)
 
 
 def twin_events(spec: CrossbarSpec) -> dict[str, float]:
     """README, "Energies": one cell, row, sample, sum and word; a sum at the widest weight."""
     scale, volt2, adds = twin_scale(spec), spec.supply_v**2, spec.compute != "analogue"
-    nand2 = 0.7e-15 * spec.node_nm / 28 * volt2
+    nand2, reads = twin_nand2(spec), spec.reads_per_conversion
     gate = (1.5 if spec.product == "xnor" else 1.0) * nand2
-    e = {"adc": twin_adc(spec)[0], "sample_hold": 0.0 if adds else spec.sample_hold_j * scale}
+    e = {"adc": twin_adc(spec)[0], "sample_hold": 0.0 if adds else spec.sample_hold_j * scale, "column": 0.0}
     if adds:
         e["adc"] = twin_adders(spec, spec.weight_bits) * 6 * nand2 * twin_ones(spec)
     if spec.circuit == "gates":
+        once_s, active = spec.read_time_s * twin_slower(spec), spec.read_activity
         merged = 0 if spec.merge_slices else spec.weight_bits
         width = spec.adc_bits + merged + spec.activation_bits
         if adds:
             width = (
                 spec.weight_bits + spec.dac_bits - 1 + math.ceil(math.log2(twin_active(spec))) + spec.activation_bits
             )
-        charge = spec.cell_f_per_nm * spec.node_nm * spec.unit_capacitors * volt2
-        e["cell"] = twin_ones(spec) * (gate if adds else charge)
+        pulses = math.sqrt(spec.dac_bits) if spec.input_form == "pulse" else 1
+        charge = 28 * twin_capacitance(spec) * spec.cell_f_per_nm * spec.unit_capacitors * volt2 * pulses
+        charge += spec.cell_current_a * spec.supply_v * once_s
+        e["cell"] = reads * active * twin_ones(spec) * (gate if adds else charge)
         dac_bits = spec.dac_bits if spec.dac_bits > 1 else 0
-        e["dac"] = 0.0 if adds else spec.dac_f_per_bit * dac_bits * volt2 * spec.node_nm / 28
-        return e | {"sample_hold": 0.0, "shift_add": width * 9 * nand2 / 2}
-    e["cell"] = spec.cell_read_w * spec.read_time_s * volt2 / 0.81 * twin_ones(spec) / 0.25
+        if adds:
+            return e | {"adc": e["adc"] * active, "dac": 0.0, "shift_add": width * 9 * nand2 / 2 * active}
+        e["adc"] = active * (e["adc"] + reads * spec.converter_current_a * spec.supply_v * once_s)
+        e["column"] = reads * active * spec.array_rows * spec.bitline_f_per_cell * twin_capacitance(spec) * volt2
+        e["dac"] = reads * active * spec.dac_f_per_bit * dac_bits * volt2 * twin_capacitance(spec)
+        return e | {"sample_hold": 0.0, "shift_add": width * 9 * nand2 / 2 * active}
+    e["cell"] = reads * spec.cell_read_w * spec.read_time_s * volt2 / 0.81 * twin_ones(spec) / 0.25
     if spec.adc_model == "sar_roadmap":
         e["cell"] = 0.0
-    e["dac"] = spec.dac_j * (2**spec.dac_bits - 1) * scale * spec.input_bit_density / 0.5
+    e["dac"] = reads * spec.dac_j * (2**spec.dac_bits - 1) * scale * spec.input_bit_density / 0.5
     return e | {"shift_add": spec.shift_add_j * scale}
 
 
@@ -247,15 +295,17 @@ def twin_peak_power(spec: CrossbarSpec) -> float:
     """README, "Chip": events at full rate times their energy."""
     scale, e, clock = twin_scale(spec), twin_events(spec), spec.clock_hz / twin_slower(spec)
     active = twin_active(spec)
-    cycle = max(
-        spec.read_time_s * twin_slower(spec), min(spec.columns_per_adc, spec.array_cols) * twin_conversion_s(spec)
-    )
     outputs = twin_words(spec)
     sums = max(outputs, 1) if twin_merges(spec) else spec.array_cols
+    turns = min(spec.columns_per_adc, sums) if spec.column_reads == "repeated" else 1
+    cycle = max(
+        spec.read_time_s * spec.reads_per_conversion * twin_slower(spec) * turns,
+        min(spec.columns_per_adc, spec.array_cols) * twin_conversion_s(spec),
+    )
     word_time = cycle * ceil(spec.activation_bits, spec.dac_bits) * ceil(spec.array_rows, active)
-    of_row = e["dac"] + spec.dac_bits * spec.input_register_j_per_bit * scale
+    of_row = turns * e["dac"] + spec.dac_bits * spec.input_register_j_per_bit * scale
     of_array = sums * (e["adc"] + e["sample_hold"] + e["shift_add"])
-    of_array = (of_array + active * of_row + active * spec.array_cols * e["cell"]) / cycle
+    of_array = (of_array + active * of_row + spec.array_cols * (active * e["cell"] + e["column"])) / cycle
     out_bits = outputs * spec.activation_bits / word_time
     of_array += out_bits * (spec.output_register_j_per_bit + spec.tile_register_j_per_bit) * scale
     per_clock = spec.buffer_bus_bits * spec.buffer_j_per_bit + spec.bus_wires * spec.bus_j_per_bit
@@ -265,34 +315,60 @@ def twin_peak_power(spec: CrossbarSpec) -> float:
     return spec.tiles * tile + 8 * spec.io_bytes_per_s * (spec.io_j_per_bit + spec.dram_j_per_bit)
 
 
-def twin_tile_area(spec: CrossbarSpec) -> float:
-    """README, "Chip", in mm²."""
+def twin_tile_parts(spec: CrossbarSpec) -> dict[str, float]:
+    """README, "Chip", in mm², by what leaks alike: converters, adders, cells, wires, and the rest."""
     shrink, small = spec.node_nm / spec.component_node_nm, (spec.node_nm / 28) ** 2
     outputs, of_gates = twin_words(spec), spec.circuit == "gates"
-    sums = max(outputs, 1) if twin_merges(spec) else spec.array_cols
+    converted = max(outputs, 1) if twin_merges(spec) else spec.array_cols
+    shared = min(spec.columns_per_adc, converted)
+    sums = ceil(outputs, shared) if spec.column_reads == "repeated" else outputs
+    small *= spec.gate_area if of_gates else 1
     adder, register = 7.8 * 0.614e-6 * small, 6 * 0.614e-6 * small
+    part = dict.fromkeys(("converters", "sums", "cells", "wires", "other"), 0.0)
     if spec.compute == "analogue":
-        array = ceil(sums, min(spec.columns_per_adc, sums)) * twin_adc(spec)[1]
+        part["converters"] = ceil(converted, shared) * twin_adc(spec)[1]
         width = spec.adc_bits + (0 if spec.merge_slices else spec.weight_bits) + spec.activation_bits
     else:
-        array = twin_adders(spec, spec.weight_bits) * outputs * adder
+        part["sums"] = twin_adders(spec, spec.weight_bits) * sums * adder
         width = spec.weight_bits + spec.dac_bits - 1 + math.ceil(math.log2(twin_active(spec))) + spec.activation_bits
     cell = CELL_DEVICES[spec.cell_device].area_f2 if spec.cell_device != "custom" else spec.cell_area_f2
     cell_mm2 = cell * spec.node_nm**2 * 1e-12
     if of_gates:
         cell_mm2 += (1.5 if spec.product == "xnor" else 1) * 0.614e-6 * small
-        array += outputs * width * (adder + register)
+        part["sums"] += sums * width * (adder + register)
+        part["other"] = (spec.array_rows + spec.array_cols) * spec.line_mm2 * spec.node_nm / 28
+        part["cells"] = spec.control_mm2 * spec.node_nm / 28
     else:
-        array += spec.array_rows * spec.dac_mm2 * (2**spec.dac_bits - 1) * shrink
-        array += spec.array_cols * spec.sample_hold_mm2 * shrink
-    array += spec.array_rows * spec.array_cols * cell_mm2
-    array += spec.array_rows * spec.activation_bits * spec.input_register_mm2_per_bit * shrink**2
+        part["other"] = spec.array_rows * spec.dac_mm2 * (2**spec.dac_bits - 1) * shrink
+        part["other"] += spec.array_cols * spec.sample_hold_mm2 * shrink
+    part["cells"] += spec.array_rows * spec.array_cols * cell_mm2
+    if of_gates and spec.node_law == "saturating" and spec.node_nm < 22:
+        part = {name: mm2 * (22 / spec.node_nm) ** 0.38 for name, mm2 in part.items()}
+    part["other"] += spec.array_rows * spec.activation_bits * spec.input_register_mm2_per_bit * shrink**2
     words_mm2 = spec.output_register_mm2_per_bit + spec.tile_register_mm2_per_bit
-    array += outputs * spec.activation_bits * words_mm2 * shrink**2
-    ima = spec.arrays_per_ima * array + (0 if of_gates else spec.shift_adds_per_ima * spec.shift_add_mm2 * shrink**2)
-    periphery = spec.buffer_mm2 + spec.bus_wires * spec.bus_mm2_per_wire
-    periphery += spec.router_mm2 / spec.tiles_per_router + spec.digital_lanes * spec.digital_lane_mm2
-    return spec.imas_per_tile * ima + periphery * shrink**2
+    part["other"] += outputs * spec.activation_bits * words_mm2 * shrink**2
+    part = {name: spec.arrays_per_ima * mm2 for name, mm2 in part.items()}
+    part["sums"] += 0 if of_gates else spec.shift_adds_per_ima * spec.shift_add_mm2 * shrink**2
+    part = {name: spec.imas_per_tile * mm2 for name, mm2 in part.items()}
+    part["other"] += spec.buffer_mm2 * shrink**2
+    part["wires"] = (spec.bus_wires * spec.bus_mm2_per_wire + spec.router_mm2 / spec.tiles_per_router) * shrink**2
+    part["sums"] += spec.digital_lanes * spec.digital_lane_mm2 * shrink**2
+    return part
+
+
+def twin_tile_area(spec: CrossbarSpec) -> float:
+    return sum(twin_tile_parts(spec).values())
+
+
+def twin_static_power(spec: CrossbarSpec) -> float:
+    """README, "Static power": µW a mm² of each kind of part at 22 nm, pW a cell of SRAM."""
+    part, node = twin_tile_parts(spec), spec.node_nm
+    exponent = math.log(2.07) / math.log(14 / 22) if node < 22 else math.log(0.751) / math.log(32 / 22)
+    factor = (node / 22) ** exponent * spec.leakage_scale * spec.supply_v / 0.9 * (1000 if spec.roadmap == "hp" else 1)
+    microwatt = 94.5 * part["sums"] + 2.8 * part["converters"] + 0.03 * part["wires"] + 10 * part["other"]
+    sram = spec.endurance_writes > 1e10 if spec.cell_device == "custom" else spec.cell_device.startswith("sram")
+    cells = spec.imas_per_tile * spec.arrays_per_ima * spec.array_rows * spec.array_cols * sram
+    return spec.tiles * factor * (1e-6 * microwatt + 6.8e-12 * cells)
 
 
 def twin_area(spec: CrossbarSpec) -> float:
@@ -311,10 +387,12 @@ def twin_route_j(spec: CrossbarSpec) -> float:
 def twin(row: Row, spec: CrossbarSpec) -> dict[str, float]:
     """README, "Mapping", "Times" and "Energies", in plain Python."""
     e = dict.fromkeys(METRICS, 0.0)
-    share, scale, clock = 1 - spec.leakage_fraction, twin_scale(spec), spec.clock_hz / twin_slower(spec)
+    of_peak = spec.leakage_fraction if spec.static_power == "fraction" else 0.0
+    share, scale, clock = 1 - of_peak, twin_scale(spec), spec.clock_hz / twin_slower(spec)
     bw, ba = min(row.weight_bits, spec.weight_bits), min(row.activation_bits, spec.activation_bits)
     event, busy = twin_events(spec), 1.0
-    read_s, conversion_s = spec.read_time_s * twin_slower(spec), twin_conversion_s(spec)
+    read_s = spec.read_time_s * spec.reads_per_conversion * twin_slower(spec)
+    conversion_s = twin_conversion_s(spec)
     dynamic, reloaded = bool(row.dynamic_operand), spec.weights == "reloaded"
     if row.macs and (not dynamic or spec.dynamic_operands == "arrays"):
         polarity = 2 if spec.sign_scheme == "differential" else 1
@@ -354,7 +432,8 @@ def twin(row: Row, spec: CrossbarSpec) -> dict[str, float]:
         imas = min(ceil(arrays, spec.arrays_per_ima), spec.imas_per_tile * spec.tiles)
         tiles = min(ceil(arrays, spec.arrays_per_ima * spec.imas_per_tile), spec.tiles)
         slots = ceil(m, copies) * row.sequential_steps * slices * longest * passes
-        conversion = min(spec.columns_per_adc, spec.array_cols, at_once * min(row.n, a_row) * sums) * conversion_s
+        shared = min(spec.columns_per_adc, spec.array_cols, at_once * min(row.n, a_row) * sums)
+        turns, conversion = shared if spec.column_reads == "repeated" else 1, shared * conversion_s
         shift_rate = spec.shift_adds_per_ima * spec.shift_add_inputs * clock
         sent = v * row.n * ba
         moved = v * (row.k / (row.kernel_w if subs > 1 else 1) + row.n) * ba
@@ -369,12 +448,13 @@ def twin(row: Row, spec: CrossbarSpec) -> dict[str, float]:
             busy = min(1.0, arrays / (spec.arrays_per_ima * spec.imas_per_tile * spec.tiles))
         sum_j = event["adc"]
         if spec.compute != "analogue":
-            bit_j = twin_adders(spec, 2) - twin_adders(spec, 1)
-            sum_j -= (spec.weight_bits - bw) * bit_j * 4.2e-15 * spec.node_nm / 28 * spec.supply_v**2 * twin_ones(spec)
-        e |= {"array_s": slots * read_s, "adc_s": slots * conversion, "shift_add_s": adds / imas / shift_rate}
-        e["fill_s"] = row.sequential_steps * spec.pipeline_cycles * max(read_s, conversion)
-        e["array_j"] = v * slices * row.k * columns * event["cell"] * share
-        e["dac_j"] = v * slices * row.k * tc * event["dac"] * share
+            bit_j = twin_bit_adders(spec) * 6 * twin_nand2(spec) * twin_ones(spec)
+            bit_j *= spec.read_activity if spec.circuit == "gates" else 1
+            sum_j -= (spec.weight_bits - bw) * bit_j
+        e |= {"array_s": slots * turns * read_s, "adc_s": slots * conversion, "shift_add_s": adds / imas / shift_rate}
+        e["fill_s"] = row.sequential_steps * spec.pipeline_cycles * max(turns * read_s, conversion)
+        e["array_j"] = v * slices * (row.k * event["cell"] + subs * sum(reads) * event["column"]) * columns * share
+        e["dac_j"] = v * slices * row.k * tc * turns * event["dac"] * share
         e["sample_hold_j"] = conversions * event["sample_hold"] * share
         e["adc_j"] = conversions * sum_j * share
         e["shift_add_j"] = adds * event["shift_add"] * share
@@ -408,7 +488,8 @@ def twin(row: Row, spec: CrossbarSpec) -> dict[str, float]:
     else:
         e["stage_s"] = max(matrix, e["digital_s"]) + e["write_s"]
         e["latency_s"] = e["stage_s"] + e["fill_s"]
-    e["leakage_j"] = spec.leakage_fraction * twin_peak_power(spec) * e["latency_s"]
+    static_w = of_peak * twin_peak_power(spec) if spec.static_power == "fraction" else twin_static_power(spec)
+    e["leakage_j"] = static_w * e["latency_s"]
     e["leakage_j"] *= busy + (1 - busy) * spec.idle_leakage_share
     e["energy_j"] = sum(e[term] for term in MODEL.energy_terms)
     return e
@@ -521,7 +602,7 @@ def test_latency_is_never_below_peak(row: Row, spec: CrossbarSpec) -> None:
 @settings(max_examples=200, deadline=None)
 @given(rows(kinds=("static",)), specs(), st.integers(1, 13), st.sampled_from(ADC_MODELS))
 def test_more_adc_bits_always_cost_more(row: Row, spec: CrossbarSpec, bits: int, model: Any) -> None:
-    """Of all six models; sums by digital adders have no ADC.
+    """Of all seven models; sums by digital adders have no ADC.
 
     Without leakage, a share of the peak power: a converter that takes longer for more bits lowers that.
     """
