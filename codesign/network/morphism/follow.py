@@ -1,0 +1,425 @@
+"""The weights of a child from those of its parent: exact where the child is a morphism of it, near it elsewhere.
+
+The child is walked from its input on. Each tensor either stands for one of the parent's, channel by channel
+(`codesign.network.morphism.channels`), or is new:
+
+- A layer that stands for a parent's takes its weights by the indices of what it reads and what it makes. A channel that
+  stands there n times is read with weights that sum to the parent's, 1 / n each or with noise about that, which breaks
+  the symmetry of the copies and keeps the function [Net2WiderNet: Chen et al., ICLR 2016]. Channels without a
+  counterpart are read with weight zero. A larger kernel has zeros around the parent's; of a smaller one the middle is
+  kept.
+- A layer put in between is the identity [Net2DeeperNet]: a kernel of one in the middle; a batch norm that undoes its
+  own normalisation, with the mean and the variance of what it reads as statistics, shift and squared gain, so that it
+  is the identity in evaluation and, on average, in training; an activation where its input is in the range in which it
+  changes nothing, as a ReLU behind a ReLU.
+- Of a sum put in, all new terms start at zero [Wei et al., ICML 2016]: the layer before the sum has weight and shift
+  zero. A concatenation put in is read with weight zero for what is new.
+
+Whatever fits none of this is approximate [Elsken et al., ICLR 2019]: weights are carried over as far as shapes overlap,
+the rest is as a new network starts. The walk says whether the outputs are equal, in evaluation mode, and if not where
+they first part.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from codesign.network.morphism.channels import (
+    Channels,
+    Index,
+    decided,
+    groups_of,
+    is_depthwise,
+    is_identity,
+    overlap,
+    tied,
+)
+from codesign.network.morphism.ranges import keeps, maps_zero_to_zero, value_ranges
+from codesign.network.morphism.weights import Array, fitted, grouped, identity, reads_its_place, same_settings, shared
+from hwmodels.workload import ops
+from hwmodels.workload.graph import Input, Node, Workload
+from hwmodels.workload.ops.row import channels_of
+
+__all__ = ["Followed", "State", "Statistics", "follow"]
+
+State = Mapping[str, Array]
+"""Parameters and running statistics by the names of `codesign.network.module.Network.state_dict`."""
+
+Statistics = Mapping[str, tuple[Array, Array]]
+"""Mean and variance of each channel, by the parent's tensor."""
+
+_EPSILON = 1e-5  # [torch.nn.BatchNorm2d] what joins the variance under the root
+
+
+class Followed(NamedTuple):
+    """The weights of a child. parts : the layer where its function parts from the parent's, and why; "" where not."""
+
+    state: State
+    parts: str
+
+
+class _Stands(NamedTuple):
+    """A child's tensor as one of its parent: which, by which channels, and whether it equals it."""
+
+    source: str
+    channels: Index
+    exact: bool
+
+
+def follow(
+    parent: Workload,
+    state: State,
+    child: Workload,
+    fresh: State,
+    pairs: Mapping[str, str],
+    *,
+    rng: np.random.Generator,
+    noise: float = 0.0,
+    statistics: Statistics | None = None,
+) -> Followed:
+    """The weights of `child` from `state`, those of `parent`.
+
+    Parameters
+    ----------
+    fresh : weights that a new network would start from. pairs : layers of the child -> those of the parent that they
+        stand for, as `codesign.network.morphism.align.paired` finds them.
+    noise : by which share the weights of a repeated channel differ at most, in [0, 1); their sum is the parent's.
+    statistics : of the parent's tensors, for batch norms that are put in; mean 0 and variance 1 where not given.
+    """
+    walk = _Walk(parent, state, child, fresh, pairs, rng, noise, statistics or {})
+    for node in child:
+        walk.visit(node)
+    return Followed(walk.state(), walk.verdict())
+
+
+class _Walk:
+    """One walk over a child."""
+
+    def __init__(
+        self,
+        parent: Workload,
+        state: State,
+        child: Workload,
+        fresh: State,
+        pairs: Mapping[str, str],
+        rng: np.random.Generator,
+        noise: float,
+        statistics: Statistics,
+    ) -> None:
+        self.parent, self.child, self.pairs = parent, child, pairs
+        self.rng, self.noise, self.statistics = rng, noise, statistics
+        self.old, self.new = _by_layer(parent, state), _by_layer(child, fresh)
+        self.channels = Channels(parent, child, pairs, rng)
+        self.ranges = value_ranges(parent)
+        self.readers = Counter([*child.outputs, *(source for node in child for source in node.inputs)])
+        self.stands: dict[str, _Stands | None] = {}
+        self.first = ""
+
+    def state(self) -> State:
+        position = {node.name: i for i, node in enumerate(self.child)}
+        return {
+            f"layers.{position[name]}.{key}": value for name, layer in self.new.items() for key, value in layer.items()
+        }
+
+    def verdict(self) -> str:
+        """Where the outputs part, "" where they do not."""
+        for name, wanted in zip(self.child.outputs, self.parent.outputs, strict=True):
+            stands = self.stands[name]
+            is_same = stands is not None and stands.exact and stands.source == wanted
+            if not is_same or not is_identity(stands.channels, channels_of(self.parent[wanted].shape)):  # type: ignore[union-attr]
+                return self.first or f"{name}: another output"
+        return ""
+
+    def visit(self, node: Node) -> None:
+        given = [self.stands[source] for source in node.inputs]
+        was = self.parent[self.pairs[node.name]] if node.name in self.pairs else None
+        if isinstance(node.operator, Input):
+            is_same = was is not None and was.shape[1:] == node.shape[1:]
+            self._judge(node, is_same, "another input")
+            index = np.arange(channels_of(node.shape))
+            self.stands[node.name] = None if was is None else _Stands(was.name, index, is_same)
+        elif was is None:
+            self.stands[node.name] = self._put_in(node, given)
+        else:
+            reads = [None if one is None else one.source for one in given] == list(was.inputs)
+            self._judge(node, reads or any(one is None or not one.exact for one in given), "reads another tensor")
+            exact = reads and all(one is not None and one.exact for one in given)
+            self.stands[node.name] = self._kept(node, was, given, exact)
+
+    def _judge(self, node: Node, is_equal: bool, why: str) -> bool:
+        """Remember where the functions first part."""
+        if not is_equal:
+            self.first = self.first or f"{node.name}: {why}"
+        return is_equal
+
+    # Layers that stand for one of the parent.
+
+    def _kept(self, node: Node, was: Node, given: Sequence[_Stands | None], exact: bool) -> _Stands | None:
+        sizes = [shape[2:] if len(shape) == 4 else shape[1:-1] for shape in (node.shape, was.shape)]
+        exact &= self._judge(node, sizes[0] == sizes[1] or not exact, "another height, width or length")
+        make = _KEPT.get(type(node.operator))
+        if make is not None:
+            index, equal = make(self, node, was, given)
+            return _Stands(was.name, index, self._judge(node, equal or not exact, "weights of another shape") and exact)
+        index, equal = self._handed_on(node, was, given)
+        return _Stands(was.name, index, self._judge(node, equal or not exact, "other operands or settings") and exact)
+
+    def _entering(self, node: Node, was: Node, given: Sequence[_Stands | None], place: int = 0) -> Index:
+        """The index of an operand; by overlap where what it stands for has other channels than the parent's layer."""
+        channels = channels_of(self.parent[was.inputs[place]].shape)
+        own, stands = channels_of(self.child[node.inputs[place]].shape), given[place]
+        if stands is None or channels_of(self.parent[stands.source].shape) != channels or len(stands.channels) != own:
+            return overlap(channels, own)
+        return stands.channels
+
+    def _handed_on(self, node: Node, was: Node, given: Sequence[_Stands | None]) -> tuple[Index, bool]:
+        """The index of what an operator without weights makes, and whether it does what the parent's does."""
+        operands = [None if one is None else one.channels for one in given]
+        if isinstance(node.operator, ops.Concat) and len(node.inputs) != len(was.inputs):
+            return self._joined(node, was, given)
+        through, same = tied(self.child, node), same_settings(node, was)
+        found = decided(self.child, node, self.parent, was, operands) if not through else None
+        if found is not None:
+            return found, same
+        size, channels = channels_of(node.shape), channels_of(was.shape)
+        if through:
+            known = [one for name, one in zip(node.inputs, operands, strict=True) if name in through]
+            first = next((one for one in known if one is not None and one.max(initial=-1) < channels), None)
+            if first is not None and len(first) == size:
+                return first, same and all(one is not None and np.array_equal(one, first) for one in known)
+            return overlap(channels, size), False
+        whole = zip(operands, was.inputs, strict=False)
+        is_whole = len(operands) == len(was.inputs) and all(
+            index is not None and is_identity(index, channels_of(self.parent[name].shape)) for index, name in whole
+        )
+        return overlap(channels, size), same and is_whole and node.shape[1:] == was.shape[1:]
+
+    def _joined(self, node: Node, was: Node, given: Sequence[_Stands | None]) -> tuple[Index, bool]:
+        """A concatenation of more or fewer tensors than the parent's: those that are there stand at their places."""
+        starts = np.cumsum([0, *(channels_of(self.parent[name].shape) for name in was.inputs)])
+        parts, at = [], 0
+        for name, one in zip(node.inputs, given, strict=True):
+            size = channels_of(self.child[name].shape)
+            wanted = list(was.inputs[at:])
+            if one is None or one.source not in wanted or len(one.channels) != size:
+                parts.append(np.full(size, -1))
+                continue
+            at += wanted.index(one.source)
+            parts.append(np.where(one.channels >= 0, one.channels + starts[at], -1))
+            at += 1
+        return np.concatenate(parts), at == len(was.inputs) and len(node.inputs) >= len(was.inputs)
+
+    def _product(self, node: Node, was: Node, given: Sequence[_Stands | None]) -> tuple[Index, bool]:
+        """A convolution or a linear layer."""
+        operator, known = node.operator, was.operator
+        entering, leaving = self._entering(node, was, given), self.channels.of(node.name, was.name)
+        layer, weights = self.new[node.name], self.old[was.name]["weight"]
+        exact = same_settings(node, was)
+        if isinstance(operator, ops.ConvTranspose2d) and isinstance(known, ops.ConvTranspose2d):
+            if operator.kernel != known.kernel or operator.groups > 1 or known.groups > 1:
+                return leaving, False
+            taken, covered = shared(weights.swapaxes(0, 1), leaving, entering, self.rng, self.noise)
+            layer["weight"] = np.ascontiguousarray(taken.swapaxes(0, 1))
+        elif is_depthwise(self.child, node) and is_depthwise(self.parent, was):
+            weights, covered = fitted(weights, layer["weight"].shape[2:]), np.array_equal(entering, leaving)
+            layer["weight"] = weights[leaving]
+        else:
+            groups = groups_of(self.child, node)
+            if groups != groups_of(self.parent, was) or is_depthwise(self.child, node) != is_depthwise(
+                self.parent, was
+            ):
+                return leaving, False
+            weights = fitted(weights, layer["weight"].shape[2:])
+            layer["weight"], covered = grouped(weights, leaving, entering, groups, self.rng, self.noise)
+        if "bias" in layer:
+            bias = self.old[was.name].get("bias")
+            layer["bias"] = np.zeros(len(leaving), weights.dtype) if bias is None else bias[leaving]
+        return leaving, exact and covered and ("bias" in layer or "bias" not in self.old[was.name])
+
+    def _norm(self, node: Node, was: Node, given: Sequence[_Stands | None]) -> tuple[Index, bool]:
+        """A normalisation; those over several channels at once are equal where the channels are."""
+        index = self._entering(node, was, given)
+        self._by_channel(node, was, index)
+        a_channel = isinstance(node.operator, ops.Norm) and node.operator.mode in ("batch", "instance")
+        return index, node.operator == was.operator and (a_channel or is_identity(index, channels_of(was.shape)))
+
+    def _activation(self, node: Node, was: Node, given: Sequence[_Stands | None]) -> tuple[Index, bool]:
+        """An activation; one that learns has a slope a channel."""
+        index = self._entering(node, was, given)
+        self._by_channel(node, was, index)
+        return index, node.operator == was.operator
+
+    def _by_channel(self, node: Node, was: Node, index: Index) -> None:
+        """Parameters and statistics of one number a channel; those of new channels stay."""
+        layer = self.new.get(node.name, {})
+        for key, value in self.old.get(was.name, {}).items():
+            if key in layer:
+                layer[key] = np.where(index >= 0, value[index], layer[key]) if value.ndim else value.copy()
+
+    def _embedding(self, node: Node, was: Node, given: Sequence[_Stands | None]) -> tuple[Index, bool]:
+        """An embedding has a column a feature; one of other entries starts anew."""
+        leaving, weights = self.channels.of(node.name, was.name), self.old[was.name]["weight"]
+        if len(weights) != len(self.new[node.name]["weight"]):
+            return leaving, False
+        self.new[node.name]["weight"] = weights[:, leaving]
+        return leaving, True
+
+    def _recurrent(self, node: Node, was: Node, given: Sequence[_Stands | None]) -> tuple[Index, bool]:
+        """A recurrent layer keeps its hidden features; one of others starts anew."""
+        size, channels = channels_of(node.shape), channels_of(was.shape)
+        if size != channels or node.operator != was.operator:
+            return overlap(channels, size), False
+        layer, covered = self.new[node.name], True
+        for key, value in self.old[was.name].items():
+            layer[key] = value.copy()
+            if key.startswith("cell.weight_ih"):
+                entering = self._entering(node, was, given)
+                layer[key], covered = shared(value, np.arange(len(value)), entering, self.rng, self.noise)
+        return np.arange(size), covered
+
+    def _constant(self, node: Node, was: Node, given: Sequence[_Stands | None]) -> tuple[Index, bool]:
+        if node.shape != was.shape:
+            return overlap(channels_of(was.shape), channels_of(node.shape)), False
+        self.new[node.name]["value"] = self.old[was.name]["value"].copy()
+        return np.arange(channels_of(node.shape)), True
+
+    # Layers that are put in.
+
+    def _put_in(self, node: Node, given: Sequence[_Stands | None]) -> _Stands | None:
+        operator = node.operator
+        if isinstance(operator, ops.Elementwise):
+            return self._sum_put_in(node, given)
+        if isinstance(operator, ops.Concat) and _joins_channels(node):
+            return self._concatenation_put_in(node, given)
+        if len(given) != 1 or given[0] is None:
+            return None
+        stands = given[0]
+        if isinstance(operator, ops.Conv2d | ops.Linear):
+            return self._identity_product(node, stands)
+        if node.shape != self.child[node.inputs[0]].shape:
+            return None
+        if isinstance(operator, ops.Norm):
+            equal = operator.mode == "batch" and self._identity_norm(node, operator, stands)
+        else:
+            equal = isinstance(operator, ops.Activation) and keeps(operator, self.ranges[stands.source])
+        equal = self._judge(node, equal or not stands.exact, "a new layer that cannot be the identity")
+        return stands._replace(exact=stands.exact and equal)
+
+    def _identity_product(self, node: Node, stands: _Stands) -> _Stands | None:
+        """A convolution or linear layer of ones: each output takes a channel that stands for what it stands for."""
+        before, layer = self.child[node.inputs[0]].shape, self.new[node.name]
+        if before[2:] != node.shape[2:] if len(before) == 4 else before[:-1] != node.shape[:-1]:
+            return None
+        depthwise = is_depthwise(self.child, node)
+        leaving = stands.channels if depthwise else self.channels.of(node.name, stands.source)
+        groups = node.operator.groups if isinstance(node.operator, ops.Conv2d) else 1
+        made = identity(layer["weight"], leaving, stands.channels, groups)
+        stays = made is not None and reads_its_place(node.operator)
+        self._judge(node, stays or not stands.exact, "a new layer that cannot be the identity")
+        if made is None or not stays:
+            return _Stands(stands.source, leaving, False)
+        layer["weight"] = made
+        if "bias" in layer:
+            layer["bias"] = np.zeros_like(layer["bias"])
+        return _Stands(stands.source, leaving, stands.exact)
+
+    def _identity_norm(self, node: Node, operator: ops.Norm, stands: _Stands) -> bool:
+        """A batch norm that undoes itself."""
+        layer, count = self.new[node.name], len(stands.channels)
+        prefix = "norm." if "norm.running_mean" in layer else ""
+        mean, variance = self.statistics.get(stands.source, (np.zeros(1), np.ones(1)))
+        is_known = operator.affine and len(mean) > stands.channels.max(initial=0)
+        chosen = np.where(stands.channels >= 0, stands.channels, 0) if is_known else np.zeros(count, np.int64)
+        mean, variance = (mean, variance) if is_known else (np.zeros(1), np.full(1, 1 - _EPSILON))
+        values = {"running_mean": mean[chosen], "running_var": variance[chosen]}
+        if operator.affine:
+            values |= {"bias": mean[chosen], "weight": np.sqrt(variance[chosen] + _EPSILON)}
+        for key, value in values.items():
+            layer[prefix + key] = value.astype(layer[prefix + key].dtype)
+        return True
+
+    def _sum_put_in(self, node: Node, given: Sequence[_Stands | None]) -> _Stands | None:
+        """A sum whose new terms start at zero, and what is left of it."""
+        full = [i for i, name in enumerate(node.inputs) if self.child[name].shape == node.shape]
+        silent = [i for i in range(len(given)) if self._end_of_branch(node.inputs[i]) is not None]
+        kept = [i for i in full if given[i] is not None and i not in silent]
+        kept = kept or [i for i in full if given[i] is not None]
+        if not kept:
+            return None
+        others = [i for i in range(len(given)) if i != kept[0]]
+        stands = given[kept[0]]
+        assert stands is not None
+        is_sum = isinstance(node.operator, ops.Elementwise) and node.operator.function == "add"
+        equal = is_sum and all(i in silent for i in others)
+        if equal:
+            for i in others:
+                self._silence(node.inputs[i])
+        equal = self._judge(node, equal or not stands.exact, "new terms that cannot start at zero")
+        return stands._replace(exact=stands.exact and equal)
+
+    def _end_of_branch(self, name: str) -> str | None:
+        """The last new layer with weights before a term of a sum, where nothing else reads what lies between."""
+        while name not in self.pairs and self.readers[name] == 1:
+            operator = self.child[name].operator
+            is_norm = isinstance(operator, ops.Norm) and operator.mode == "batch" and operator.affine
+            if is_norm or isinstance(operator, ops.Conv2d | ops.ConvTranspose2d | ops.Linear):
+                return name
+            passes = isinstance(operator, ops.Activation) and maps_zero_to_zero(operator)
+            if not passes and not isinstance(operator, ops.Pool2d):
+                return None
+            name = self.child[name].inputs[0]
+        return None
+
+    def _silence(self, name: str) -> None:
+        """Make the branch that ends at a term of a sum zero."""
+        end = self._end_of_branch(name)
+        assert end is not None
+        layer = self.new[end]
+        for key in layer:
+            if key.rpartition(".")[2] in ("weight", "bias"):
+                layer[key] = np.zeros_like(layer[key])
+
+    def _concatenation_put_in(self, node: Node, given: Sequence[_Stands | None]) -> _Stands | None:
+        """What is joined to the first tensor that stands for one of the parent's is new."""
+        main = next((i for i, one in enumerate(given) if one is not None), None)
+        if main is None:
+            return None
+        stands = given[main]
+        assert stands is not None
+        sizes = [channels_of(self.child[name].shape) for name in node.inputs]
+        parts = [stands.channels if i == main else np.full(size, -1) for i, size in enumerate(sizes)]
+        return stands._replace(channels=np.concatenate(parts))
+
+
+_Make = Callable[[_Walk, Node, Node, Sequence[_Stands | None]], tuple[Index, bool]]
+
+_KEPT: Mapping[type, _Make] = {
+    ops.Conv2d: _Walk._product,
+    ops.ConvTranspose2d: _Walk._product,
+    ops.Linear: _Walk._product,
+    ops.Norm: _Walk._norm,
+    ops.Activation: _Walk._activation,
+    ops.Embedding: _Walk._embedding,
+    ops.Recurrent: _Walk._recurrent,
+    ops.Constant: _Walk._constant,
+}
+
+
+def _joins_channels(node: Node) -> bool:
+    """Whether a concatenation joins channels."""
+    axis = getattr(node.operator, "axis", None)
+    return axis in ((1, -3) if len(node.shape) == 4 else (-1, len(node.shape) - 1))
+
+
+def _by_layer(workload: Workload, state: State) -> dict[str, dict[str, Array]]:
+    """Arrays by layer and by their name within it."""
+    nodes = workload.nodes
+    found: dict[str, dict[str, Array]] = {}
+    for key, value in state.items():
+        _, position, name = key.split(".", 2)
+        found.setdefault(nodes[int(position)].name, {})[name] = value
+    return found
