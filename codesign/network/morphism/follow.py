@@ -112,7 +112,7 @@ class _Walk:
     ) -> None:
         self.parent, self.child, self.pairs = parent, child, pairs
         self.rng, self.noise, self.statistics = rng, noise, statistics
-        self.old, self.new = _by_layer(parent, state), _by_layer(child, fresh)
+        self.old, self.new = _by_layer(parent, state), _by_layer(child, _as_precise(fresh, state))
         self.channels = Channels(parent, child, pairs, rng)
         self.ranges = value_ranges(parent)
         self.readers = Counter([*child.outputs, *(source for node in child for source in node.inputs)])
@@ -423,3 +423,9 @@ def _by_layer(workload: Workload, state: State) -> dict[str, dict[str, Array]]:
         _, position, name = key.split(".", 2)
         found.setdefault(nodes[int(position)].name, {})[name] = value
     return found
+
+
+def _as_precise(fresh: State, state: State) -> State:
+    """New weights in the precision of the parent's."""
+    precise = next((value.dtype for value in state.values() if value.dtype.kind == "f"), np.dtype(np.float32))
+    return {key: value.astype(precise) if value.dtype.kind == "f" else value for key, value in fresh.items()}

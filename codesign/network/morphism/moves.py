@@ -246,7 +246,8 @@ def _rebuilt(workload: Workload, operator_of: Callable[[Node, Mapping[str, Node]
 def _resized(workload: Workload, roots: Mapping[str, str], sizes: dict[str, int], where: str) -> Workload:
     """The network with other numbers of channels, by the first of the tensors that are tied; it adds to `sizes`.
 
-    A concatenation that grows makes what it is summed with grow: so the network is built until nothing grows any more.
+    A concatenation that grows makes what it is summed with grow, a shuffle what it reads: so the sizes are told on
+    until nothing grows any more.
     """
 
     def operator_of(node: Node, made: Mapping[str, Node]) -> Operator:
@@ -280,8 +281,10 @@ def _resized(workload: Workload, roots: Mapping[str, str], sizes: dict[str, int]
 
 
 def _grown(workload: Workload, node: Node, roots: Mapping[str, str], sizes: Mapping[str, int]) -> dict[str, int]:
-    """The size of what a node makes of tensors that grow, where it is not tied to them."""
+    """The size of what a node makes of tensors that grow, where it is not tied to them; of a shuffle both ways."""
     operator = node.operator
+    if isinstance(operator, ops.Rearrange) and operator.what == SHUFFLE and roots[node.name] in sizes:
+        return {roots[node.inputs[0]]: sizes[roots[node.name]]}
     if all(roots[source] not in sizes for source in node.inputs) or tied(workload, node):
         return {}
     channels = [sizes.get(roots[source], channels_of(workload[source].shape)) for source in node.inputs]
