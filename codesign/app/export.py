@@ -21,6 +21,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -30,7 +31,7 @@ from codesign.app.config import RunConfig, parse_config
 from codesign.estimate.base import Estimate, MemoryWeights, Request, Trainer
 from codesign.executor.serial import in_this_process
 from codesign.report.summary import open_store, summarise
-from codesign.run_rows import EvaluatedPair
+from codesign.run_rows import EvaluatedPair, TrainedNetwork
 from codesign.space.hardware import DEVICE
 from codesign.space.joint import JointSpace
 from codesign.store import RunBlobs, RunStore, check_run_folder, checked_manifest
@@ -108,7 +109,7 @@ def export_pair(run: Path, number: int | None, output: Path) -> Export:
     config = parse_config(manifest["config"], where=str(run / "manifest.json"))
     _pin(manifest)
     stored, estimate = _row(store, number)
-    meaning = _meaning(config, stored)
+    meaning = _meaning(config, stored, store.parents())
     if meaning.estimator.key(meaning.request) != stored.estimate:  # type: ignore[attr-defined]
         raise SpecError(str(run), "trained by another version", "of this version: its accuracies are of other keys")
     payload = store.get(meaning.estimator.training_key(meaning.request))
@@ -190,8 +191,12 @@ def _row(store: RunStore, number: int | None) -> tuple[EvaluatedPair, Estimate]:
     )
 
 
-def _meaning(config: RunConfig, pair: EvaluatedPair) -> _Meaning:
+def _meaning(
+    config: RunConfig, pair: EvaluatedPair, parents: Mapping[TrainedNetwork, TrainedNetwork] = MappingProxyType({})
+) -> _Meaning:
     """The request that a pair answers.
+
+    parents : trainings that its own starts from, which its key depends on and its score does not.
 
     Raises
     ------
@@ -207,6 +212,7 @@ def _meaning(config: RunConfig, pair: EvaluatedPair) -> _Meaning:
         raise SpecError("genotype", list(pair.genotype), "a point of the space of the configuration")
     architecture = space.architecture.canonical(space.split(genotype)[0])[0]
     slow = SlowLevel(space.architecture, estimator, fidelity=config.slow.fidelity, seed=config.seed)  # type: ignore[arg-type]
+    slow.parents.update(parents)
     known = AccuracyClass(tuple(architecture.tolist()), pair.numerics, pair.fidelity)
     return _Meaning(space, estimator, slow.request(known))
 

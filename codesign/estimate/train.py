@@ -15,11 +15,11 @@ import hashlib
 import io
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -35,10 +35,17 @@ from hwmodels.errors import SpecError
 from hwmodels.workload import ops
 from hwmodels.workload.graph import Input, Workload
 
-__all__ = ["check_fit", "deterministic", "pack", "restore", "structure", "train", "training_key", "unpack"]
+__all__ = ["Start", "check_fit", "deterministic", "pack", "restore", "structure", "train", "training_key", "unpack"]
 
 State = Mapping[str, npt.NDArray[Any]]
 """Parameters and running statistics by the name that `Network.state_dict` gives them."""
+
+
+class Start(NamedTuple):
+    """Where a training starts that does not start anew. key : of that training. weights : of new weights, its own."""
+
+    key: str
+    weights: Callable[[State], State]
 
 
 def structure(workload: Workload) -> list[Any]:
@@ -101,7 +108,15 @@ def deterministic() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-def train(workload: Workload, dataset: Dataset, recipe: Recipe, seed: int, *, fidelity: float = 1.0) -> State:
+def train(
+    workload: Workload,
+    dataset: Dataset,
+    recipe: Recipe,
+    seed: int,
+    *,
+    fidelity: float = 1.0,
+    start: Start | None = None,
+) -> State:
     """Train on the training split and return the weights; equal arguments give equal bits.
 
     Raises
@@ -109,10 +124,13 @@ def train(workload: Workload, dataset: Dataset, recipe: Recipe, seed: int, *, fi
     SpecError : the network does not take the items of the data set, or does not answer as its task asks.
     """
     check_fit(workload, dataset)
-    key = training_key(workload, dataset, recipe, fidelity, seed)
+    key = training_key(workload, dataset, recipe, fidelity, seed) if start is None else start.key
     with deterministic():
         torch.manual_seed(int(key[:15], 16))
         network = to_module(workload)
+        if start is not None:
+            fresh = {name: tensor.detach().numpy() for name, tensor in network.state_dict().items()}
+            network.load_state_dict({name: torch.tensor(value) for name, value in start.weights(fresh).items()})
         _fit(network, dataset, recipe, recipe.epochs_at(fidelity))
     return {name: tensor.detach().numpy() for name, tensor in network.state_dict().items()}
 
