@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from codesign.app.config import parse_config
 from codesign.app.export import export_pair, score_export
 from codesign.app.run import begin, reopen
+from codesign.estimate import inheritance
 from codesign.report.summary import summarise
 from codesign.run_rows import TrainedNetwork
 from codesign.store import RunStore
@@ -78,6 +80,20 @@ def test_workers_are_given_the_parents_weights(whole: RunStore, tmp_path: Path) 
     executor = {"name": "process", "workers": 2, "portable": False}
     store = searched(tmp_path / "run", executor=executor)
     assert content(store) == content(whole)
+
+
+def test_no_training_is_made_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker is given the weights of the parent: what leads there is not trained again."""
+    made, train = [], inheritance.train
+
+    def counted(*arguments: Any, **keywords: Any) -> Any:
+        made.append(arguments[0].name)
+        return train(*arguments, **keywords)
+
+    monkeypatch.setattr(inheritance, "train", counted)
+    store = searched(tmp_path / "run")
+    assert store.parents()
+    assert len(made) == len(rows(store, "key", "weights"))
 
 
 def test_lost_weights_are_trained_again(whole: RunStore, tmp_path: Path) -> None:

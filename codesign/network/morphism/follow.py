@@ -159,8 +159,6 @@ class _Walk:
     # Layers that stand for one of the parent.
 
     def _kept(self, node: Node, was: Node, given: Sequence[_Stands | None], exact: bool) -> _Stands | None:
-        sizes = [shape[2:] if len(shape) == 4 else shape[1:-1] for shape in (node.shape, was.shape)]
-        exact &= self._judge(node, sizes[0] == sizes[1] or not exact, "another height, width or length")
         make = _KEPT.get(type(node.operator))
         if make is not None:
             index, equal = make(self, node, was, given)

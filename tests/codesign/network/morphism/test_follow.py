@@ -171,6 +171,28 @@ def test_a_channel_that_is_not_read_is_told() -> None:
     assert (taken.tolist(), whole) == ([[1, 1, 0], [1, 1, 0]], False)
 
 
+@pytest.mark.parametrize(("leaving", "entering"), [([0, 3, 2, 3], [0, 1]), ([0, 1, 2, 3], [1, 0])])
+def test_channels_that_leave_their_group_are_told(leaving: list[int], entering: list[int]) -> None:
+    """Two groups of one input and two outputs each."""
+    weights, rng = np.arange(1.0, 5.0).reshape(4, 1), np.random.default_rng(0)
+    assert grouped(weights, np.arange(4), np.arange(2), 2, rng, 0.0)[1]
+    assert not grouped(weights, np.array(leaving), np.array(entering), 2, rng, 0.0)[1]
+
+
+def test_a_sum_of_tensors_with_other_copies_is_not_equal() -> None:
+    """Two concatenations that grow in other places: their sum adds channels that do not belong together."""
+
+    def network(first: int, second: int, third: int, fourth: int) -> Workload:
+        net = Builder("sums", (1, 1, 8, 8))
+        parts = [net.conv_norm_act(net.input, width, 3) for width in (first, second, third, fourth)]
+        x = net.residual(net.add(Concat(axis=1), *parts[:2]), net.add(Concat(axis=1), *parts[2:]))
+        return net.finish(net.linear(net.flatten(net.add(Pool2d("avg"), x)), 10))
+
+    found, difference = carried(network(2, 3, 3, 2), network(2, 4, 4, 2), np.random.default_rng(0))
+    assert found.parts.startswith("elementwise1")
+    assert difference > 1e-6
+
+
 @pytest.mark.parametrize(("size", "kept"), [(5, [0, 1, 2, 3, 0]), (1, [2]), (2, [1, 2])])
 def test_kernels_grow_and_shrink_about_their_middle(size: int, kept: list[int]) -> None:
     assert fitted(np.array([1, 2, 3]).reshape(1, 1, 1, 3), (1, size)).reshape(-1).tolist() == kept
