@@ -6,8 +6,8 @@ Writes `benchmarks/results/inheritance.md`. Regularised evolution of chains by v
 judge a network, each until its trainings have taken the same epochs in total: full trainings; the same evolution with
 `inheriting`, children for a quarter of the epochs; and trainings from new weights for a quarter of the epochs, which
 shows what of the gain is the shorter trainings'. The found network is the best on validation; its test accuracy is
-reported, and that of its architecture trained in full from new weights of another seed. Seeds are paired: data, space, first networks.
-With `--keep` what is measured is written to a file, or read from it where it is there.
+reported, and that of its architecture trained in full from new weights of another seed. Seeds are paired: data, space,
+first networks. With `--keep` what is measured is written to a file, or read from it where it is there.
 """
 
 from __future__ import annotations
@@ -234,8 +234,8 @@ def report(content: dict[str, Any], options: argparse.Namespace) -> str:
         "Intervals of differences: 95 %, Student's t over seeds. Nothing is fitted.\n",
         "What comes out:\n",
         *verdict_lines(content),
-        "\nWeights that are handed on hold the epochs of all ancestors: a gain of the found network is one of its weights "
-        "as far as its architecture, trained anew, does not show it.",
+        "\nWeights that are handed on hold the epochs of all ancestors: a gain of the found network is one of its "
+        "weights as far as its architecture, trained anew, does not show it.",
     ]
     for name in DATA:
         parts += [f"\n## {name}\n", *evolution_lines(content["evolutions"], name)]

@@ -43,19 +43,20 @@ def paired(parent: Workload, child: Workload) -> dict[str, str]:
     for node in parent:
         for source in node.inputs[:1]:
             readers.setdefault(source, []).append(node)
-    taken, seen_as = set(pairs.values()), dict(pairs)
+    taken = set(pairs.values())
+    seen_as: dict[str, str | None] = dict(pairs)
     for node in child:
         if node.name in pairs:
             continue
         reads = [seen_as.get(source) for source in node.inputs]
-        if not reads or reads[0] is None:
-            continue
-        for was in readers.get(reads[0], []):
+        for was in readers.get(reads[0] or "", []) if reads else ():
             if was.name not in taken and _is_like(node, was) and list(was.inputs) == reads:
                 pairs[node.name] = was.name
                 taken.add(was.name)
                 break
-        seen_as[node.name] = pairs.get(node.name, reads[0])
+        # What is put in is seen as what it reads; a sum or the like as the first of its terms that is not new.
+        known = [seen for source, seen in zip(node.inputs, reads, strict=True) if source in pairs]
+        seen_as[node.name] = pairs.get(node.name, next(iter([*known, *reads]), None))
     return pairs
 
 
