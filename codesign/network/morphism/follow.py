@@ -213,30 +213,35 @@ class _Walk:
 
     def _product(self, node: Node, was: Node, given: Sequence[_Stands | None]) -> tuple[Index, bool]:
         """A convolution or a linear layer."""
-        operator, known = node.operator, was.operator
+        operator, known, is_alike = node.operator, was.operator, is_depthwise(self.child, node)
+        if is_alike and is_depthwise(self.parent, was):
+            return self._depthwise(node, was, given)
         entering, leaving = self._entering(node, was, given), self.channels.of(node.name, was.name)
-        layer, weights = self.new[node.name], self.old[was.name]["weight"]
-        exact = same_settings(node, was)
+        layer, weights, groups = self.new[node.name], self.old[was.name]["weight"], groups_of(self.child, node)
+        if is_alike != is_depthwise(self.parent, was) or groups != groups_of(self.parent, was):
+            return leaving, False
         if isinstance(operator, ops.ConvTranspose2d) and isinstance(known, ops.ConvTranspose2d):
-            if operator.kernel != known.kernel or operator.groups > 1 or known.groups > 1:
+            if operator.kernel != known.kernel or groups > 1:
                 return leaving, False
             taken, covered = shared(weights.swapaxes(0, 1), leaving, entering, self.rng, self.noise)
             layer["weight"] = np.ascontiguousarray(taken.swapaxes(0, 1))
-        elif is_depthwise(self.child, node) and is_depthwise(self.parent, was):
-            weights, covered = fitted(weights, layer["weight"].shape[2:]), np.array_equal(entering, leaving)
-            layer["weight"] = weights[leaving]
         else:
-            groups = groups_of(self.child, node)
-            if groups != groups_of(self.parent, was) or is_depthwise(self.child, node) != is_depthwise(
-                self.parent, was
-            ):
-                return leaving, False
             weights = fitted(weights, layer["weight"].shape[2:])
             layer["weight"], covered = grouped(weights, leaving, entering, groups, self.rng, self.noise)
+        bias = self.old[was.name].get("bias")
         if "bias" in layer:
-            bias = self.old[was.name].get("bias")
             layer["bias"] = np.zeros(len(leaving), weights.dtype) if bias is None else bias[leaving]
-        return leaving, exact and covered and ("bias" in layer or "bias" not in self.old[was.name])
+        return leaving, same_settings(node, was) and covered and ("bias" in layer or bias is None)
+
+    def _depthwise(self, node: Node, was: Node, given: Sequence[_Stands | None]) -> tuple[Index, bool]:
+        """A convolution with a filter a channel makes the channels that it reads; filters of new ones stay."""
+        index, layer, old = self._entering(node, was, given), self.new[node.name], self.old[was.name]
+        weights = fitted(old["weight"], layer["weight"].shape[2:])
+        layer["weight"] = np.where((index >= 0)[:, None, None, None], weights[index], layer["weight"])
+        if "bias" in layer:
+            bias = old.get("bias", np.zeros(len(weights), weights.dtype))
+            layer["bias"] = np.where(index >= 0, bias[index], layer["bias"])
+        return index, same_settings(node, was) and ("bias" in layer or "bias" not in old)
 
     def _norm(self, node: Node, was: Node, given: Sequence[_Stands | None]) -> tuple[Index, bool]:
         """A normalisation; those over several channels at once are equal where the channels are."""
@@ -344,12 +349,13 @@ class _Walk:
         """A sum whose new terms start at zero, and what is left of it."""
         full = [i for i, name in enumerate(node.inputs) if self.child[name].shape == node.shape]
         silent = [i for i in range(len(given)) if self._end_of_branch(node.inputs[i]) is not None]
-        kept = [i for i in full if given[i] is not None and i not in silent]
-        kept = kept or [i for i in full if given[i] is not None]
-        if not kept:
+        expected = self._expected(node.name)
+        known = [(i not in silent, one.source in expected, -i) for i, one in enumerate(given) if one and i in full]
+        if not known:
             return None
-        others = [i for i in range(len(given)) if i != kept[0]]
-        stands = given[kept[0]]
+        kept = -max(known)[2]
+        others = [i for i in range(len(given)) if i != kept]
+        stands = given[kept]
         assert stands is not None
         is_sum = isinstance(node.operator, ops.Elementwise) and node.operator.function == "add"
         equal = is_sum and all(i in silent for i in others)
@@ -358,6 +364,15 @@ class _Walk:
                 self._silence(node.inputs[i])
         equal = self._judge(node, equal or not stands.exact, "new terms that cannot start at zero")
         return stands._replace(exact=stands.exact and equal)
+
+    def _expected(self, name: str) -> set[str]:
+        """What the parent's layers read where the child reads this tensor, looking through what is put in."""
+        found: set[str] = set()
+        for reader in self.child:
+            if name in reader.inputs:
+                was = self.pairs.get(reader.name)
+                found |= self._expected(reader.name) if was is None else set(self.parent[was].inputs)
+        return found
 
     def _end_of_branch(self, name: str) -> str | None:
         """The last new layer with weights before a term of a sum, where nothing else reads what lies between."""
@@ -382,10 +397,12 @@ class _Walk:
                 layer[key] = np.zeros_like(layer[key])
 
     def _concatenation_put_in(self, node: Node, given: Sequence[_Stands | None]) -> _Stands | None:
-        """What is joined to the first tensor that stands for one of the parent's is new."""
-        main = next((i for i, one in enumerate(given) if one is not None), None)
-        if main is None:
+        """One tensor stands for one of the parent's; what is joined to it is new."""
+        expected = self._expected(node.name)
+        known = [(one.source in expected, -i) for i, one in enumerate(given) if one is not None]
+        if not known:
             return None
+        main = -max(known)[1]
         stands = given[main]
         assert stands is not None
         sizes = [channels_of(self.child[name].shape) for name in node.inputs]

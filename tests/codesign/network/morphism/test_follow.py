@@ -111,6 +111,26 @@ def test_a_new_branch_starts_at_zero(kind: str) -> None:
     assert (found.parts, difference < 1e-9) == ("", True)
 
 
+@pytest.mark.parametrize("separable", [True, False])
+@pytest.mark.parametrize("first", [True, False])
+def test_what_is_new_may_come_first(first: bool, separable: bool) -> None:
+    """A decoder that reads a skip beside what it has read: the parent's layer says which of the two is not new."""
+
+    def network(*, skip: bool) -> Workload:
+        net = Builder("decoder", (1, 1, 8, 8))
+        x = net.conv_norm_act(net.input, 4, 3)
+        y = net.conv_norm_act(x, 4, 3)
+        if skip:
+            y = net.add(Concat(axis=1), *((x, y) if first else (y, x)))
+        if separable:
+            y = net.conv_norm_act(y, net.shape(y)[1], 3, groups=net.shape(y)[1])
+        y = net.conv_norm_act(y, 6, 3)
+        return net.finish(net.linear(net.flatten(net.add(Pool2d("avg"), y)), 10))
+
+    found, difference = carried(network(skip=False), network(skip=True), np.random.default_rng(0))
+    assert (found.parts, difference < 1e-9) == ("", True)
+
+
 def test_an_identity_beside_a_layer_changes_the_function() -> None:
     def network(*, residual: bool) -> Workload:
         net = Builder("residual", (1, 1, 8, 8))
