@@ -22,7 +22,6 @@ they first part.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -38,8 +37,8 @@ from codesign.network.morphism.channels import (
     overlap,
     tied,
 )
-from codesign.network.morphism.ranges import keeps, maps_zero_to_zero, value_ranges
-from codesign.network.morphism.weights import Array, fitted, grouped, identity, reads_its_place, same_settings, shared
+from codesign.network.morphism.put_in import Insertion, Stands, Statistics
+from codesign.network.morphism.weights import Array, fitted, grouped, same_settings, shared
 from hwmodels.workload import ops
 from hwmodels.workload.graph import Input, Node, Workload
 from hwmodels.workload.ops.row import channels_of
@@ -49,25 +48,12 @@ __all__ = ["Followed", "State", "Statistics", "follow"]
 State = Mapping[str, Array]
 """Parameters and running statistics by the names of `codesign.network.module.Network.state_dict`."""
 
-Statistics = Mapping[str, tuple[Array, Array]]
-"""Mean and variance of each channel, by the parent's tensor."""
-
-_EPSILON = 1e-5  # [torch.nn.BatchNorm2d] what joins the variance under the root
-
 
 class Followed(NamedTuple):
     """The weights of a child. parts : the layer where its function parts from the parent's, and why; "" where not."""
 
     state: State
     parts: str
-
-
-class _Stands(NamedTuple):
-    """A child's tensor as one of its parent: which, by which channels, and whether it equals it."""
-
-    source: str
-    channels: Index
-    exact: bool
 
 
 def follow(
@@ -90,7 +76,9 @@ def follow(
     noise : by which share the weights of a repeated channel differ at most, in [0, 1); their sum is the parent's.
     statistics : of the parent's tensors, for batch norms that are put in; mean 0 and variance 1 where not given.
     """
-    walk = _Walk(parent, state, child, fresh, pairs, rng, noise, statistics or {})
+    walk = _Walk(
+        parent, child, state=state, fresh=fresh, pairs=pairs, rng=rng, noise=noise, statistics=statistics or {}
+    )
     for node in child:
         walk.visit(node)
     return Followed(walk.state(), walk.verdict())
@@ -102,8 +90,9 @@ class _Walk:
     def __init__(
         self,
         parent: Workload,
-        state: State,
         child: Workload,
+        *,
+        state: State,
         fresh: State,
         pairs: Mapping[str, str],
         rng: np.random.Generator,
@@ -111,12 +100,13 @@ class _Walk:
         statistics: Statistics,
     ) -> None:
         self.parent, self.child, self.pairs = parent, child, pairs
-        self.rng, self.noise, self.statistics = rng, noise, statistics
+        self.rng, self.noise = rng, noise
         self.old, self.new = _by_layer(parent, state), _by_layer(child, _as_precise(fresh, state))
         self.channels = Channels(parent, child, pairs, rng)
-        self.ranges = value_ranges(parent)
-        self.readers = Counter([*child.outputs, *(source for node in child for source in node.inputs)])
-        self.stands: dict[str, _Stands | None] = {}
+        self.insertion = Insertion(
+            parent, child, pairs=pairs, new=self.new, channels=self.channels, statistics=statistics, judge=self._judge
+        )
+        self.stands: dict[str, Stands | None] = {}
         self.first = ""
 
     def state(self) -> State:
@@ -141,9 +131,9 @@ class _Walk:
             is_same = was is not None and was.shape[1:] == node.shape[1:]
             self._judge(node, is_same, "another input")
             index = np.arange(channels_of(node.shape))
-            self.stands[node.name] = None if was is None else _Stands(was.name, index, is_same)
+            self.stands[node.name] = None if was is None else Stands(was.name, index, is_same)
         elif was is None:
-            self.stands[node.name] = self._put_in(node, given)
+            self.stands[node.name] = self.insertion.put_in(node, given)
         else:
             reads = [None if one is None else one.source for one in given] == list(was.inputs)
             self._judge(node, reads or any(one is None or not one.exact for one in given), "reads another tensor")
@@ -158,15 +148,15 @@ class _Walk:
 
     # Layers that stand for one of the parent.
 
-    def _kept(self, node: Node, was: Node, given: Sequence[_Stands | None], exact: bool) -> _Stands | None:
+    def _kept(self, node: Node, was: Node, given: Sequence[Stands | None], exact: bool) -> Stands | None:
         make = _KEPT.get(type(node.operator))
         if make is not None:
             index, equal = make(self, node, was, given)
-            return _Stands(was.name, index, self._judge(node, equal or not exact, "weights of another shape") and exact)
+            return Stands(was.name, index, self._judge(node, equal or not exact, "weights of another shape") and exact)
         index, equal = self._handed_on(node, was, given)
-        return _Stands(was.name, index, self._judge(node, equal or not exact, "other operands or settings") and exact)
+        return Stands(was.name, index, self._judge(node, equal or not exact, "other operands or settings") and exact)
 
-    def _entering(self, node: Node, was: Node, given: Sequence[_Stands | None], place: int = 0) -> Index:
+    def _entering(self, node: Node, was: Node, given: Sequence[Stands | None], place: int = 0) -> Index:
         """The index of an operand; by overlap where what it stands for has other channels than the parent's layer."""
         channels = channels_of(self.parent[was.inputs[place]].shape)
         own, stands = channels_of(self.child[node.inputs[place]].shape), given[place]
@@ -174,7 +164,7 @@ class _Walk:
             return overlap(channels, own)
         return stands.channels
 
-    def _handed_on(self, node: Node, was: Node, given: Sequence[_Stands | None]) -> tuple[Index, bool]:
+    def _handed_on(self, node: Node, was: Node, given: Sequence[Stands | None]) -> tuple[Index, bool]:
         """The index of what an operator without weights makes, and whether it does what the parent's does."""
         operands = [None if one is None else one.channels for one in given]
         if isinstance(node.operator, ops.Concat) and len(node.inputs) != len(was.inputs):
@@ -196,7 +186,7 @@ class _Walk:
         )
         return overlap(channels, size), same and is_whole and node.shape[1:] == was.shape[1:]
 
-    def _joined(self, node: Node, was: Node, given: Sequence[_Stands | None]) -> tuple[Index, bool]:
+    def _joined(self, node: Node, was: Node, given: Sequence[Stands | None]) -> tuple[Index, bool]:
         """A concatenation of more or fewer tensors than the parent's: those that are there stand at their places."""
         starts = np.cumsum([0, *(channels_of(self.parent[name].shape) for name in was.inputs)])
         parts, at = [], 0
@@ -211,7 +201,7 @@ class _Walk:
             at += 1
         return np.concatenate(parts), at == len(was.inputs) and len(node.inputs) >= len(was.inputs)
 
-    def _product(self, node: Node, was: Node, given: Sequence[_Stands | None]) -> tuple[Index, bool]:
+    def _product(self, node: Node, was: Node, given: Sequence[Stands | None]) -> tuple[Index, bool]:
         """A convolution or a linear layer."""
         operator, known, is_alike = node.operator, was.operator, is_depthwise(self.child, node)
         if is_alike and is_depthwise(self.parent, was):
@@ -233,7 +223,7 @@ class _Walk:
             layer["bias"] = np.zeros(len(leaving), weights.dtype) if bias is None else bias[leaving]
         return leaving, same_settings(node, was) and covered and ("bias" in layer or bias is None)
 
-    def _depthwise(self, node: Node, was: Node, given: Sequence[_Stands | None]) -> tuple[Index, bool]:
+    def _depthwise(self, node: Node, was: Node, given: Sequence[Stands | None]) -> tuple[Index, bool]:
         """A convolution with a filter a channel makes the channels that it reads; filters of new ones stay."""
         index, layer, old = self._entering(node, was, given), self.new[node.name], self.old[was.name]
         weights = fitted(old["weight"], layer["weight"].shape[2:])
@@ -243,14 +233,14 @@ class _Walk:
             layer["bias"] = np.where(index >= 0, bias[index], layer["bias"])
         return index, same_settings(node, was) and ("bias" in layer or "bias" not in old)
 
-    def _norm(self, node: Node, was: Node, given: Sequence[_Stands | None]) -> tuple[Index, bool]:
+    def _norm(self, node: Node, was: Node, given: Sequence[Stands | None]) -> tuple[Index, bool]:
         """A normalisation; those over several channels at once are equal where the channels are."""
         index = self._entering(node, was, given)
         self._by_channel(node, was, index)
         a_channel = isinstance(node.operator, ops.Norm) and node.operator.mode in ("batch", "instance")
         return index, node.operator == was.operator and (a_channel or is_identity(index, channels_of(was.shape)))
 
-    def _activation(self, node: Node, was: Node, given: Sequence[_Stands | None]) -> tuple[Index, bool]:
+    def _activation(self, node: Node, was: Node, given: Sequence[Stands | None]) -> tuple[Index, bool]:
         """An activation; one that learns has a slope a channel."""
         index = self._entering(node, was, given)
         self._by_channel(node, was, index)
@@ -263,7 +253,7 @@ class _Walk:
             if key in layer:
                 layer[key] = np.where(index >= 0, value[index], layer[key]) if value.ndim else value.copy()
 
-    def _embedding(self, node: Node, was: Node, given: Sequence[_Stands | None]) -> tuple[Index, bool]:
+    def _embedding(self, node: Node, was: Node, given: Sequence[Stands | None]) -> tuple[Index, bool]:
         """An embedding has a column a feature; one of other entries starts anew."""
         leaving, weights = self.channels.of(node.name, was.name), self.old[was.name]["weight"]
         if len(weights) != len(self.new[node.name]["weight"]):
@@ -271,7 +261,7 @@ class _Walk:
         self.new[node.name]["weight"] = weights[:, leaving]
         return leaving, True
 
-    def _recurrent(self, node: Node, was: Node, given: Sequence[_Stands | None]) -> tuple[Index, bool]:
+    def _recurrent(self, node: Node, was: Node, given: Sequence[Stands | None]) -> tuple[Index, bool]:
         """A recurrent layer keeps its hidden features; one of others starts anew."""
         size, channels = channels_of(node.shape), channels_of(was.shape)
         if size != channels or node.operator != was.operator:
@@ -284,133 +274,14 @@ class _Walk:
                 layer[key], covered = shared(value, np.arange(len(value)), entering, self.rng, self.noise)
         return np.arange(size), covered
 
-    def _constant(self, node: Node, was: Node, given: Sequence[_Stands | None]) -> tuple[Index, bool]:
+    def _constant(self, node: Node, was: Node, given: Sequence[Stands | None]) -> tuple[Index, bool]:
         if node.shape != was.shape:
             return overlap(channels_of(was.shape), channels_of(node.shape)), False
         self.new[node.name]["value"] = self.old[was.name]["value"].copy()
         return np.arange(channels_of(node.shape)), True
 
-    # Layers that are put in.
 
-    def _put_in(self, node: Node, given: Sequence[_Stands | None]) -> _Stands | None:
-        operator = node.operator
-        if isinstance(operator, ops.Elementwise):
-            return self._sum_put_in(node, given)
-        if isinstance(operator, ops.Concat) and _joins_channels(node):
-            return self._concatenation_put_in(node, given)
-        if len(given) != 1 or given[0] is None:
-            return None
-        stands = given[0]
-        if isinstance(operator, ops.Conv2d | ops.Linear):
-            return self._identity_product(node, stands)
-        if node.shape != self.child[node.inputs[0]].shape:
-            return None
-        if isinstance(operator, ops.Norm):
-            equal = operator.mode == "batch" and self._identity_norm(node, operator, stands)
-        else:
-            equal = isinstance(operator, ops.Activation) and keeps(operator, self.ranges[stands.source])
-        equal = self._judge(node, equal or not stands.exact, "a new layer that cannot be the identity")
-        return stands._replace(exact=stands.exact and equal)
-
-    def _identity_product(self, node: Node, stands: _Stands) -> _Stands | None:
-        """A convolution or linear layer of ones: each output takes a channel that stands for what it stands for."""
-        before, layer = self.child[node.inputs[0]].shape, self.new[node.name]
-        if before[2:] != node.shape[2:] if len(before) == 4 else before[:-1] != node.shape[:-1]:
-            return None
-        depthwise = is_depthwise(self.child, node)
-        leaving = stands.channels if depthwise else self.channels.of(node.name, stands.source)
-        groups = node.operator.groups if isinstance(node.operator, ops.Conv2d) else 1
-        made = identity(layer["weight"], leaving, stands.channels, groups)
-        stays = made is not None and reads_its_place(node.operator)
-        self._judge(node, stays or not stands.exact, "a new layer that cannot be the identity")
-        if made is None or not stays:
-            return _Stands(stands.source, leaving, False)
-        layer["weight"] = made
-        if "bias" in layer:
-            layer["bias"] = np.zeros_like(layer["bias"])
-        return _Stands(stands.source, leaving, stands.exact)
-
-    def _identity_norm(self, node: Node, operator: ops.Norm, stands: _Stands) -> bool:
-        """A batch norm that undoes itself."""
-        layer, count = self.new[node.name], len(stands.channels)
-        prefix = "norm." if "norm.running_mean" in layer else ""
-        mean, variance = self.statistics.get(stands.source, (np.zeros(1), np.ones(1)))
-        is_known = operator.affine and len(mean) > stands.channels.max(initial=0)
-        chosen = np.where(stands.channels >= 0, stands.channels, 0) if is_known else np.zeros(count, np.int64)
-        mean, variance = (mean, variance) if is_known else (np.zeros(1), np.full(1, 1 - _EPSILON))
-        values = {"running_mean": mean[chosen], "running_var": variance[chosen]}
-        if operator.affine:
-            values |= {"bias": mean[chosen], "weight": np.sqrt(variance[chosen] + _EPSILON)}
-        for key, value in values.items():
-            layer[prefix + key] = value.astype(layer[prefix + key].dtype)
-        return True
-
-    def _sum_put_in(self, node: Node, given: Sequence[_Stands | None]) -> _Stands | None:
-        """A sum whose new terms start at zero, and what is left of it."""
-        full = [i for i, name in enumerate(node.inputs) if self.child[name].shape == node.shape]
-        silent = [i for i in range(len(given)) if self._end_of_branch(node.inputs[i]) is not None]
-        expected = self._expected(node.name)
-        known = [(i not in silent, one.source in expected, -i) for i, one in enumerate(given) if one and i in full]
-        if not known:
-            return None
-        kept = -max(known)[2]
-        others = [i for i in range(len(given)) if i != kept]
-        stands = given[kept]
-        assert stands is not None
-        is_sum = isinstance(node.operator, ops.Elementwise) and node.operator.function == "add"
-        equal = is_sum and all(i in silent for i in others)
-        if equal:
-            for i in others:
-                self._silence(node.inputs[i])
-        equal = self._judge(node, equal or not stands.exact, "new terms that cannot start at zero")
-        return stands._replace(exact=stands.exact and equal)
-
-    def _expected(self, name: str) -> set[str]:
-        """What the parent's layers read where the child reads this tensor, looking through what is put in."""
-        found: set[str] = set()
-        for reader in self.child:
-            if name in reader.inputs:
-                was = self.pairs.get(reader.name)
-                found |= self._expected(reader.name) if was is None else set(self.parent[was].inputs)
-        return found
-
-    def _end_of_branch(self, name: str) -> str | None:
-        """The last new layer with weights before a term of a sum, where nothing else reads what lies between."""
-        while name not in self.pairs and self.readers[name] == 1:
-            operator = self.child[name].operator
-            is_norm = isinstance(operator, ops.Norm) and operator.mode == "batch" and operator.affine
-            if is_norm or isinstance(operator, ops.Conv2d | ops.ConvTranspose2d | ops.Linear):
-                return name
-            passes = isinstance(operator, ops.Activation) and maps_zero_to_zero(operator)
-            if not passes and not isinstance(operator, ops.Pool2d):
-                return None
-            name = self.child[name].inputs[0]
-        return None
-
-    def _silence(self, name: str) -> None:
-        """Make the branch that ends at a term of a sum zero."""
-        end = self._end_of_branch(name)
-        assert end is not None
-        layer = self.new[end]
-        for key in layer:
-            if key.rpartition(".")[2] in ("weight", "bias"):
-                layer[key] = np.zeros_like(layer[key])
-
-    def _concatenation_put_in(self, node: Node, given: Sequence[_Stands | None]) -> _Stands | None:
-        """One tensor stands for one of the parent's; what is joined to it is new."""
-        expected = self._expected(node.name)
-        known = [(one.source in expected, -i) for i, one in enumerate(given) if one is not None]
-        if not known:
-            return None
-        main = -max(known)[1]
-        stands = given[main]
-        assert stands is not None
-        sizes = [channels_of(self.child[name].shape) for name in node.inputs]
-        parts = [stands.channels if i == main else np.full(size, -1) for i, size in enumerate(sizes)]
-        return stands._replace(channels=np.concatenate(parts))
-
-
-_Make = Callable[[_Walk, Node, Node, Sequence[_Stands | None]], tuple[Index, bool]]
+_Make = Callable[[_Walk, Node, Node, Sequence[Stands | None]], tuple[Index, bool]]
 
 _KEPT: Mapping[type, _Make] = {
     ops.Conv2d: _Walk._product,
@@ -422,12 +293,6 @@ _KEPT: Mapping[type, _Make] = {
     ops.Recurrent: _Walk._recurrent,
     ops.Constant: _Walk._constant,
 }
-
-
-def _joins_channels(node: Node) -> bool:
-    """Whether a concatenation joins channels."""
-    axis = getattr(node.operator, "axis", None)
-    return axis in ((1, -3) if len(node.shape) == 4 else (-1, len(node.shape) - 1))
 
 
 def _by_layer(workload: Workload, state: State) -> dict[str, dict[str, Array]]:
