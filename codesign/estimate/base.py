@@ -1,8 +1,8 @@
 """What an accuracy estimator is asked and answers, and where one that trains keeps its trainings.
 
-An estimate is a function of its request: (workload, numerics, fidelity, seed). A training is the dear part and does
-not depend on the numerics, so it is kept under its own key in a `Weights` store: a dictionary here, the run store in a
-search, what a worker carries in a worker.
+An estimate is a function of its request: (workload, numerics, fidelity, seed), and of the ancestors whose weights its
+training starts from. A training is the dear part and does not depend on the numerics, so it is kept under its own key
+in a `Weights` store: a dictionary here, the run store in a search, what a worker carries in a worker.
 """
 
 from __future__ import annotations

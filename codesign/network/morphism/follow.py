@@ -300,6 +300,8 @@ def _by_layer(workload: Workload, state: State) -> dict[str, dict[str, Array]]:
     nodes = workload.nodes
     found: dict[str, dict[str, Array]] = {}
     for key, value in state.items():
+        if not key.startswith("layers."):  # what a training keeps beside its weights
+            continue
         _, position, name = key.split(".", 2)
         found.setdefault(nodes[int(position)].name, {})[name] = value
     return found
