@@ -94,6 +94,14 @@ def test_a_smaller_layer_keeps_the_first_channels_and_the_middle_of_its_kernel()
     assert np.array_equal(found["layers.9.weight"], state["layers.9.weight"][:, :3])
 
 
+def test_what_a_training_keeps_beside_its_weights_is_not_carried_over() -> None:
+    state, rng = arrays(trained_like(chain(), np.random.default_rng(0))), np.random.default_rng(0)
+    fresh, pairs = arrays(trained_like(chain(width=6), rng)), paired(chain(), chain(width=6))
+    found = follow(chain(), {**state, "curve": np.ones(3)}, chain(width=6), fresh, pairs, rng=rng)
+    assert found.parts == ""
+    assert set(found.state) == set(fresh)
+
+
 def branched(*, skip: bool = False, join: bool = False) -> Workload:
     net = Builder("branched", (1, 1, 8, 8))
     x = net.conv_norm_act(net.input, 4, 3)
