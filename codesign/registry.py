@@ -214,6 +214,7 @@ STRATEGIES = Registry(
 ESTIMATORS = Registry(
     "codesign.estimators",
     {
+        "inheriting": "codesign.estimate.inheriting:PLUGIN",
         "none": "codesign.estimate.cost_only:PLUGIN",
         "own_weights": "codesign.estimate.own_weights:PLUGIN",
         "predictor": "codesign.estimate.predictor:PLUGIN",

@@ -14,7 +14,7 @@ from codesign.estimate.base import Estimate
 from codesign.two_level.ledger import Ledger
 from hwmodels.numerics import Numerics
 
-__all__ = ["EvaluatedPair", "estimate_of", "ledger_of", "pair_of", "seconds_of"]
+__all__ = ["EvaluatedPair", "TrainedNetwork", "estimate_of", "ledger_of", "pair_of", "parent_of", "seconds_of"]
 
 _LARGEST = 2**62
 
@@ -27,6 +27,24 @@ class EvaluatedPair(NamedTuple):
     estimate: str
     costs: dict[str, float]
     fidelity: float = 1.0
+
+
+class TrainedNetwork(NamedTuple):
+    """What a training is of: a canonical architecture, at a fidelity relative to the run's."""
+
+    architecture: tuple[int, ...]
+    fidelity: float = 1.0
+
+
+def parent_of(row: Sequence[Any]) -> tuple[TrainedNetwork, TrainedNetwork]:
+    """A training and the one that it starts from, of a row: network, fidelity, parent, its fidelity."""
+    child, parent = (
+        TrainedNetwork(
+            tuple(_whole(gene, "a gene") for gene in _listed(network, "the network")), _finite(fidelity, "the fidelity")
+        )
+        for network, fidelity in (row[:2], row[2:])
+    )
+    return child, parent
 
 
 def pair_of(row: Sequence[Any]) -> tuple[int, EvaluatedPair]:

@@ -31,7 +31,15 @@ import numpy.typing as npt
 
 from codesign.estimate.base import Estimate
 from codesign.run_lock import held
-from codesign.run_rows import EvaluatedPair, estimate_of, ledger_of, pair_of, seconds_of
+from codesign.run_rows import (
+    EvaluatedPair,
+    TrainedNetwork,
+    estimate_of,
+    ledger_of,
+    pair_of,
+    parent_of,
+    seconds_of,
+)
 from codesign.strategy.base import State
 from codesign.two_level.ledger import Ledger
 from hwmodels.documents import read_text
@@ -54,6 +62,10 @@ CREATE TABLE IF NOT EXISTS pairs (
     genotype TEXT NOT NULL, numerics TEXT NOT NULL, estimate TEXT NOT NULL, costs TEXT NOT NULL,
     fidelity REAL NOT NULL DEFAULT 1,
     PRIMARY KEY (generation, position)
+);
+CREATE TABLE IF NOT EXISTS parents (
+    network TEXT NOT NULL, fidelity REAL NOT NULL, parent TEXT NOT NULL, parent_fidelity REAL NOT NULL,
+    PRIMARY KEY (network, fidelity)
 );
 CREATE TABLE IF NOT EXISTS blobs (key TEXT PRIMARY KEY, payload BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS generations (number INTEGER PRIMARY KEY, strategy BLOB NOT NULL, ledger TEXT NOT NULL);
@@ -191,6 +203,16 @@ class RunStore:
         self._execute("PRAGMA synchronous=NORMAL")
         self._execute("INSERT OR REPLACE INTO estimates VALUES (?, ?)", (key, json.dumps(asdict(estimate))))
         self._execute("PRAGMA synchronous=FULL")
+
+    def keep_parent(self, child: TrainedNetwork, parent: TrainedNetwork) -> None:
+        """Keep which training another one starts from."""
+        row = (json.dumps(child[0]), child[1], json.dumps(parent[0]), parent[1])
+        self._execute("INSERT OR REPLACE INTO parents VALUES (?, ?, ?, ?)", row)
+
+    def parents(self) -> dict[TrainedNetwork, TrainedNetwork]:
+        """What each training starts from that inherits weights."""
+        query = "SELECT network, fidelity, parent, parent_fidelity FROM parents"
+        return dict(self._read(query, parent_of))
 
     def seconds(self) -> tuple[float, float]:
         """Core-seconds that all trainings took, and all evaluations of what was trained or found."""

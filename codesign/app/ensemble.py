@@ -93,6 +93,7 @@ def ensemble_of(run: Path, *, most: int) -> Found:
             raise SpecError(f"data: {data.name}", data.task.name, "a classification, whose scores are averaged")
         if not isinstance(estimator, Scores):
             raise SpecError("estimator", config.estimator.name, "one that tells its scores, as training does")
+        slow.parents.update(store.parents())
         archive = _archive(store, config, space)
         library = _library(archive)
         outputs = [_outputs(store, slow, archive, member) for member in library]

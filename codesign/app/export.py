@@ -21,6 +21,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -29,7 +30,7 @@ from codesign.app.config import RunConfig, parse_config
 from codesign.app.trained import pin, trained_run
 from codesign.estimate.base import Estimate, MemoryWeights, Request, Trainer
 from codesign.report.summary import open_store, summarise
-from codesign.run_rows import EvaluatedPair
+from codesign.run_rows import EvaluatedPair, TrainedNetwork
 from codesign.space.hardware import DEVICE
 from codesign.space.joint import JointSpace
 from codesign.store import RunStore, check_run_folder, checked_manifest
@@ -107,7 +108,7 @@ def export_pair(run: Path, number: int | None, output: Path) -> Export:
     config = parse_config(manifest["config"], where=str(run / "manifest.json"))
     pin(manifest)
     stored, estimate = _row(store, number)
-    meaning = _meaning(config, stored)
+    meaning = _meaning(config, stored, store.parents())
     if meaning.estimator.key(meaning.request) != stored.estimate:  # type: ignore[attr-defined]
         raise SpecError(str(run), "trained by another version", "of this version: its accuracies are of other keys")
     payload = store.get(meaning.estimator.training_key(meaning.request))
@@ -183,8 +184,12 @@ def _row(store: RunStore, number: int | None) -> tuple[EvaluatedPair, Estimate]:
     )
 
 
-def _meaning(config: RunConfig, pair: EvaluatedPair) -> _Meaning:
+def _meaning(
+    config: RunConfig, pair: EvaluatedPair, parents: Mapping[TrainedNetwork, TrainedNetwork] = MappingProxyType({})
+) -> _Meaning:
     """The request that a pair answers.
+
+    parents : trainings that its own starts from, which its key depends on and its score does not.
 
     Raises
     ------
@@ -195,6 +200,7 @@ def _meaning(config: RunConfig, pair: EvaluatedPair) -> _Meaning:
     if genotype.shape[1] != space.n_genes or not space.valid(genotype).all():
         raise SpecError("genotype", list(pair.genotype), "a point of the space of the configuration")
     architecture = space.architecture.canonical(space.split(genotype)[0])[0]
+    slow.parents.update(parents)
     known = AccuracyClass(tuple(architecture.tolist()), pair.numerics, pair.fidelity)
     return _Meaning(space, estimator, slow.request(known))
 

@@ -1,8 +1,8 @@
 """What an accuracy estimator is asked and answers, and where one that trains keeps its trainings.
 
-An estimate is a function of its request: (workload, numerics, fidelity, seed). A training is the dear part and does
-not depend on the numerics, so it is kept under its own key in a `Weights` store: a dictionary here, the run store in a
-search, what a worker carries in a worker.
+An estimate is a function of its request: (workload, numerics, fidelity, seed), and of the ancestors whose weights its
+training starts from. A training is the dear part and does not depend on the numerics, so it is kept under its own key
+in a `Weights` store: a dictionary here, the run store in a search, what a worker carries in a worker.
 """
 
 from __future__ import annotations
@@ -16,10 +16,12 @@ from hwmodels.numerics import Numerics
 from hwmodels.workload.graph import Workload
 
 __all__ = [
+    "Ancestor",
     "CarriedWeights",
     "Effort",
     "Estimate",
     "Estimator",
+    "Inheriting",
     "MemoryWeights",
     "Request",
     "Trained",
@@ -29,11 +31,20 @@ __all__ = [
 ]
 
 
+class Ancestor(NamedTuple):
+    """A network that was trained before one that starts from its weights, and the fidelity of its training."""
+
+    workload: Workload
+    fidelity: float
+
+
 class Request(NamedTuple):
     """How good is this network on hardware with these numerics?
 
     genotype : canonical, of the architecture space; () where there is none. workload : what is trained and run.
-    fidelity : share of a full training, in (0, 1].
+    fidelity : share of a full training, in (0, 1]. ancestors : whose weights its training starts from, the parent
+    first, up to one that was trained from new weights; () where it is one. They are asked of an `Inheriting` estimator
+    alone, and whole: so an answer is a function of its request whether or not the parent's weights are at hand.
     """
 
     genotype: tuple[int, ...]
@@ -41,6 +52,7 @@ class Request(NamedTuple):
     numerics: Numerics
     fidelity: float
     seed: int
+    ancestors: tuple[Ancestor, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -138,6 +150,15 @@ class Trainer(Protocol):
         ...
 
 
+@runtime_checkable
+class Inheriting(Trainer, Protocol):
+    """An estimator whose trainings start from the weights of the parent, where a request has one."""
+
+    def parent_key(self, request: Request) -> str | None:
+        """Content key of the training that a request's starts from; None where it starts from new weights."""
+        ...
+
+
 def effort_of(estimator: Estimator) -> Effort:
     """What an estimate of a new network costs."""
     effort: Effort = getattr(estimator, "effort", "training")
@@ -187,18 +208,21 @@ class Trained(NamedTuple):
 
 
 class CarriedWeights:
-    """The `Weights` of a worker: those of the training at work, from the store or made here, and nothing else."""
+    """The `Weights` of a worker: those of the training at work, from the store or made here, and of its parent."""
 
     def __init__(self) -> None:
         self._key = ""
         self._payload: bytes | None = None
         self._made: Trained | None = None
+        self._parent: tuple[str, bytes] | None = None
 
-    def bring(self, key: str, payload: bytes | None) -> None:
-        """Start on a training; with its weights where the store has them."""
-        self._key, self._payload, self._made = key, payload, None
+    def bring(self, key: str, payload: bytes | None, *, parent: tuple[str, bytes] | None = None) -> None:
+        """Start on a training; with its weights where the store has them, else with those of its parent, by key."""
+        self._key, self._payload, self._made, self._parent = key, payload, None, parent
 
     def get(self, key: str) -> bytes | None:
+        if self._parent is not None and key == self._parent[0]:
+            return self._parent[1]
         return self._payload if key == self._key else None
 
     def put(self, key: str, payload: bytes, seconds: float) -> None:

@@ -27,7 +27,7 @@ from codesign.estimate.divergence import Diverged, require_finite
 from codesign.estimate.ensemble import Outputs
 from codesign.estimate.quantise import FLOAT_BITS, effective_bits, effective_formats, is_float32, quantise
 from codesign.estimate.recipe import Recipe
-from codesign.estimate.train import deterministic, pack, restore, train, training_key, unpack
+from codesign.estimate.train import State, deterministic, pack, restore, train, training_key, unpack
 from codesign.network.module import Network
 from codesign.space.recipe_choices import RecipeGenes
 from codesign.task import Better, on_test
@@ -104,7 +104,7 @@ class TrainingEstimator:
 
     def key(self, request: Request) -> str:
         """Content key of an estimate: the training's, bits and formats of every layer, the rest of the numerics."""
-        _, workload, numerics, fidelity, _ = request
+        _, workload, numerics, fidelity, *_ = request
         bits = [effective_bits(node, numerics) for node in workload]
         formats = [effective_formats(node, numerics) for node in workload]
         stated = [
@@ -150,12 +150,12 @@ class TrainingEstimator:
 
     def _estimate(self, request: Request) -> Estimate:
         start = time.perf_counter()
-        _, workload, numerics, fidelity, seed = request
+        _, workload, numerics, fidelity, seed, *_ = request
         key = self.training_key(request)
         payload = self.weights.get(key)
         trained = payload is None
         if payload is None:
-            payload = pack(train(workload, self.dataset, self._recipe(request), seed, fidelity=fidelity))
+            payload = pack(self._train(request))
             self.weights.put(key, payload, time.perf_counter() - start)
         with deterministic(), torch.no_grad():
             network = restore(workload, unpack(payload))
@@ -176,6 +176,10 @@ class TrainingEstimator:
             diverged=any(draw.diverged for draw in scored),
             images=len(self.dataset.validation.labels),
         )
+
+    def _train(self, request: Request) -> State:
+        """The weights of the training that serves a request."""
+        return train(request.workload, self.dataset, self._recipe(request), request.seed, fidelity=request.fidelity)
 
     def _scores(self, network: Network, numerics: Numerics, draws: int, seed: int) -> list[_Scored]:
         """Each draw's metrics; those of a guess where weights or ranges are not finite."""

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -38,6 +38,7 @@ from hwmodels.workload import ops
 from hwmodels.workload.graph import Input, Workload
 
 __all__ = [
+    "Start",
     "State",
     "Watch",
     "check_fit",
@@ -57,6 +58,13 @@ State = Mapping[str, npt.NDArray[Any]]
 
 Watch = Callable[[int, Network], bool]
 """(epochs done, network in evaluation mode) -> whether the training ends here; it draws no random numbers."""
+
+
+class Start(NamedTuple):
+    """Where a training starts that does not start anew. key : of that training. weights : of new weights, its own."""
+
+    key: str
+    weights: Callable[[State], State]
 
 
 def structure(workload: Workload) -> list[Any]:
@@ -126,6 +134,7 @@ def train(
     *,
     fidelity: float = 1.0,
     watch: Watch | None = None,
+    start: Start | None = None,
 ) -> State:
     """Train on the training split and return the weights; equal arguments give equal bits.
 
@@ -139,10 +148,13 @@ def train(
     SpecError : the network does not take the items of the data set, or does not answer as its task asks.
     """
     check_fit(workload, dataset)
-    key = training_key(workload, dataset, recipe, fidelity, seed)
+    key = training_key(workload, dataset, recipe, fidelity, seed) if start is None else start.key
     with deterministic():
         torch.manual_seed(int(key[:15], 16))
         network, epochs = to_module(workload), recipe.epochs_at(fidelity)
+        if start is not None:
+            fresh = {name: tensor.detach().numpy() for name, tensor in network.state_dict().items()}
+            network.load_state_dict({name: torch.tensor(value) for name, value in start.weights(fresh).items()})
         stopping = recipe.stopping if watch is None else None
         followed = None if stopping is None else Followed(stopping, dataset, epochs)
         _fit(network, dataset, recipe, epochs, watch or followed)

@@ -34,10 +34,12 @@ class Proposal:
     """P points of the space searched (P, G) and the fidelity at which each is worth a training, (P,) in (0, 1].
 
     fidelity : relative to that of the run; only pairs of fidelity 1 can be on the front.
+    parents : the point that each was made of, (P, G), -1 where of none; trainings that inherit start from its weights.
     """
 
     genotypes: Genotypes
     fidelity: F64
+    parents: Genotypes | None = None
 
     @classmethod
     def full(cls, genotypes: Genotypes) -> Proposal:

@@ -43,8 +43,11 @@ class RegularisedEvolution:
         # fitness = max over objectives of weight * scaled objective, smaller is better
         fitness = (weights[:, None, :] * scaled[entrants]).max(axis=2)
         winners = entrants[np.arange(children), fitness.argmin(axis=1)]
-        mutants = self.space.mutate(self._genotypes[winners], rng)
-        return Proposal.full(np.concatenate([mutants, fresh]))
+        parents = self._genotypes[winners]
+        mutants = self.space.mutate(parents, rng)
+        return Proposal(
+            np.concatenate([mutants, fresh]), np.ones(n), np.concatenate([parents, np.full_like(fresh, -1)])
+        )
 
     def tell(self, proposal: Proposal, results: Results) -> None:
         objectives = results.objectives()

@@ -44,7 +44,16 @@ class NSGA2:
         crossed = self.space.crossover(self._genotypes[left], self._genotypes[right], rng)
         two_parents = rng.random(children) < self.crossover
         mutants = self.space.mutate(np.where(two_parents[:, None], crossed, self._genotypes[left]), rng)
-        return Proposal.full(np.concatenate([mutants, fresh]))
+        parents = self._nearer(mutants, self._genotypes[left], self._genotypes[right])
+        return Proposal(
+            np.concatenate([mutants, fresh]), np.ones(n), np.concatenate([parents, np.full_like(fresh, -1)])
+        )
+
+    @staticmethod
+    def _nearer(children: Genotypes, left: Genotypes, right: Genotypes) -> Genotypes:
+        """Of two parents the one with more genes of the child, the left one of equals, (P, G)."""
+        alike = [(children == one).sum(axis=1) for one in (left, right)]
+        return np.where((alike[0] >= alike[1])[:, None], left, right)
 
     def _tournaments(self, n: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
         """Winners of `n` binary tournaments: least violation, then rank, then widest crowding distance."""

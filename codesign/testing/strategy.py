@@ -100,6 +100,9 @@ class StrategySuite:
             assert space.valid(proposal.genotypes).all()
             assert proposal.fidelity.shape == (n,)
             assert ((proposal.fidelity > 0) & (proposal.fidelity <= 1)).all()
+            parents = proposal.genotypes if proposal.parents is None else proposal.parents
+            assert parents.shape == proposal.genotypes.shape
+            assert (space.valid(parents) | (parents == -1).all(axis=1)).all()
             self._tell(strategy, proposal)
 
     def test_equal_generators_give_equal_searches(self, problem: Problem) -> None:

@@ -12,13 +12,14 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from codesign.run_rows import TrainedNetwork
 from codesign.space.joint import JointSpace
 from codesign.store import RunStore
 from codesign.strategy.base import Results, Strategy
@@ -27,6 +28,7 @@ from codesign.two_level.budget import Budget
 from codesign.two_level.choose import chosen_classes, unknown_classes
 from codesign.two_level.fast import FastLevel, Verdicts
 from codesign.two_level.ledger import Ledger
+from codesign.two_level.lineage import parents_of
 from codesign.two_level.prune import GUESS, KEPT
 from codesign.two_level.slow import AccuracyClass, SlowLevel
 
@@ -85,6 +87,7 @@ def run_search(search: Search, store: RunStore, *, report: Report = lambda event
         clock = time.perf_counter()
         networks_before = _networks(search.archive.classes)
         wanted = _wanted(search, verdicts, audited, generation)
+        _inherit(search, store, parents_of(search.archive, proposal, verdicts, wanted))
         _estimate(search, store, wanted, generation, report)
         slow_seconds = time.perf_counter() - clock
 
@@ -115,6 +118,7 @@ def run_search(search: Search, store: RunStore, *, report: Report = lambda event
 def _restore(search: Search, store: RunStore) -> list[Ledger]:
     """Put archive and strategy where the last finished generation left them."""
     finished = store.generations()
+    search.slow.parents.update(store.parents())
     if finished:
         search.strategy.restore(finished[-1].strategy)
     for generation, pair, estimate in store.pairs():
@@ -154,6 +158,15 @@ def _wanted(search: Search, verdicts: Verdicts, audited: I64, generation: int) -
         search.archive, search.fast, search.strategy, search.budget, verdicts, _generator(search.seed, generation, 1)
     )
     return list(dict.fromkeys([*chosen, *unknown_classes(search.archive, verdicts, audited)]))
+
+
+def _inherit(search: Search, store: RunStore, parents: Mapping[TrainedNetwork, TrainedNetwork]) -> None:
+    """Decide what new trainings start from, durably and once: a resumed run finds what it would decide again."""
+    if search.slow.inherits:
+        for child, parent in parents.items():
+            if child not in search.slow.parents:
+                search.slow.parents[child] = parent
+                store.keep_parent(child, parent)
 
 
 def _estimate(search: Search, store: RunStore, wanted: list[AccuracyClass], generation: int, report: Report) -> None:

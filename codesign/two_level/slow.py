@@ -16,15 +16,34 @@ from typing import NamedTuple, Protocol, Self
 import numpy as np
 import numpy.typing as npt
 
-from codesign.estimate.base import CarriedWeights, Estimate, Estimator, Request, Trained, Trainer, Weights, effort_of
+from codesign.estimate.base import (
+    Ancestor,
+    CarriedWeights,
+    Estimate,
+    Estimator,
+    Inheriting,
+    Request,
+    Trained,
+    Trainer,
+    Weights,
+    effort_of,
+)
 from codesign.executor.base import Executor
 from codesign.executor.serial import SerialExecutor
+from codesign.run_rows import TrainedNetwork
 from codesign.space.architecture import ArchitectureSpace
 from hwmodels.families.spec import numerics_of
 from hwmodels.workload.graph import Workload
 from hwmodels.workload.rewrite import prune_dead_branches
 
-__all__ = ["AccuracyClass", "EstimateStore", "EstimateTask", "KeyedEstimate", "SlowLevel", "TrainingUnit"]
+__all__ = [
+    "AccuracyClass",
+    "EstimateStore",
+    "EstimateTask",
+    "KeyedEstimate",
+    "SlowLevel",
+    "TrainingUnit",
+]
 
 
 class EstimateStore(Weights, Protocol):
@@ -52,12 +71,16 @@ class KeyedEstimate(NamedTuple):
 
 @dataclass(frozen=True)
 class TrainingUnit:
-    """One training, by its key and with its weights where they are known, and the requests that it serves, by key."""
+    """One training, by its key and with its weights where they are known, and the requests that it serves, by key.
+
+    parent : the training that it starts from, where it has one and its weights are to be made: key and weights.
+    """
 
     training: str
     payload: bytes | None
     keys: tuple[str, ...]
     requests: tuple[Request, ...]
+    parent: tuple[str, bytes] | None = None
 
     def __str__(self) -> str:
         name = self.requests[0].workload.name
@@ -74,7 +97,7 @@ class EstimateTask:
     def __call__(self, unit: TrainingUnit) -> Iterator[Trained | KeyedEstimate]:
         """Weights once, where they were made here, and each estimate as soon as it is there."""
         if self.weights is not None:
-            self.weights.bring(unit.training, unit.payload)
+            self.weights.bring(unit.training, unit.payload, parent=unit.parent)
         for position, estimate in self.estimator.estimate(unit.requests):
             made = None if self.weights is None else self.weights.take()
             if made is not None:
@@ -102,6 +125,8 @@ class SlowLevel:
     ----------
     trains, judges : whether the estimates of a new network count as a training; whether there are any metrics.
     trained_first : networks that the estimator trains for itself before it answers at a fidelity.
+    inherits : whether trainings start from the weights of a parent. parents : of each training that has one, decided
+        once for all estimates that rest on it; whoever decides keeps them (`codesign.two_level.lineage`).
     """
 
     def __init__(
@@ -119,6 +144,8 @@ class SlowLevel:
         self.trains, self.judges = effort_of(estimator) == "training", bool(estimator.metrics)
         self.trained_first: int = getattr(estimator, "trained_first", 0)
         self._trainer = estimator if isinstance(estimator, Trainer) else None
+        self.inherits = isinstance(estimator, Inheriting)
+        self.parents: dict[TrainedNetwork, TrainedNetwork] = {}
         self._task = EstimateTask(estimator, self._trainer.weights if self._trainer else None)
 
     def __enter__(self) -> Self:
@@ -162,11 +189,25 @@ class SlowLevel:
         networks : those that are made already, by genotype; one that is not joins them.
         """
         networks = {} if networks is None else networks
-        genotype = known.architecture
+        own, *older = (
+            Ancestor(self._network(trained.architecture, networks), self.fidelity * trained.fidelity)
+            for trained in self._lineage(TrainedNetwork(known.architecture, known.fidelity))
+        )
+        row: npt.NDArray[np.float64] = np.array(known.numerics, np.float64)
+        numerics, ancestors = numerics_of(row), tuple(older)
+        return Request(known.architecture, own.workload, numerics, own.fidelity, self.seed, ancestors)
+
+    def _lineage(self, trained: TrainedNetwork) -> Iterator[TrainedNetwork]:
+        """A training, the one that it starts from, and so on up to one that starts from new weights."""
+        following: TrainedNetwork | None = trained
+        while following is not None:
+            yield following
+            following = self.parents.get(following)
+
+    def _network(self, genotype: tuple[int, ...], networks: dict[tuple[int, ...], Workload]) -> Workload:
         if genotype not in networks:
             networks[genotype] = prune_dead_branches(self.space.workload(np.array(genotype, np.int64)))
-        row: npt.NDArray[np.float64] = np.array(known.numerics, np.float64)
-        return Request(genotype, networks[genotype], numerics_of(row), self.fidelity * known.fidelity, self.seed)
+        return networks[genotype]
 
     def _training(self, request: Request) -> str:
         if self._trainer is None:
@@ -175,4 +216,9 @@ class SlowLevel:
 
     def _unit(self, store: EstimateStore, training: str, requests: dict[str, Request]) -> TrainingUnit:
         payload = None if self._trainer is None else store.get(training)
-        return TrainingUnit(training, payload, tuple(requests), tuple(requests.values()))
+        unit = TrainingUnit(training, payload, tuple(requests), tuple(requests.values()))
+        if payload is not None or not isinstance(self.estimator, Inheriting):
+            return unit
+        key = self.estimator.parent_key(unit.requests[0])
+        inherited = None if key is None else store.get(key)
+        return unit if key is None or inherited is None else replace(unit, parent=(key, inherited))

@@ -35,7 +35,7 @@ class FormulaEstimator:
     metrics = {"accuracy": "more", "accuracy_test": "neither"}  # noqa: RUF012
 
     def key(self, request):
-        _, workload, numerics, fidelity, seed = request
+        _, workload, numerics, fidelity, seed, *_ = request
         shape = [str(node.operator) for node in workload]
         return hashlib.sha256(json.dumps([shape, list(numerics), fidelity, seed]).encode()).hexdigest()
 
@@ -47,7 +47,7 @@ class FormulaEstimator:
         self.calls += 1
         if self.fail_after is not None and self.calls > self.fail_after:
             raise KeyboardInterrupt
-        key, (_, workload, numerics, fidelity, _) = self.key(request), request
+        key, (_, workload, numerics, fidelity, *_) = self.key(request), request
         noise = int(key[:8], 16) / 2**32
         size = workload.macs / (workload.macs + 2e5)
         accuracy = round(0.3 + 0.5 * size + 0.02 * min(numerics.adc_bits, 7) + 0.05 * noise, 6)
