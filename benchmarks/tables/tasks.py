@@ -201,7 +201,7 @@ def lines_of(name: str, case: Case, folder: Path, seeds: int, overrides: Sequenc
     estimator = TrainingEstimator(data, recipe, MemoryWeights(), draws=1)
     hand = widened(case, data, network.parameters)
     rows = [
-        (f"found: {best.architecture}", network, trained(estimator, network, numerics, seeds)),
+        (f"found: {best.architecture}".replace("|", "/"), network, trained(estimator, network, numerics, seeds)),
         (f"by hand: {case.shape}", hand, trained(estimator, hand, numerics, seeds)),
     ]
     gap = (rows[0][2]["test"].mean() - rows[1][2]["test"].mean()) * (-1 if better == "less" else 1)
