@@ -319,7 +319,7 @@ def _number(row: Mapping[str, Any], name: str, *, default: float | None = None, 
     given = row.get(name)
     if given is None or str(given).strip() == "":
         if default is None:
-            raise SpecError(name, "", COLUMNS[name])
+            raise SpecError(name, "left out", f"a value: {COLUMNS[name]}")
         return default
     try:
         value = float(given)
