@@ -207,8 +207,12 @@ STRATEGIES = Registry(
     "codesign.strategies",
     {
         "evolution": "codesign.strategy.evolution:PLUGIN",
+        "grid": "codesign.strategy.grid:PLUGIN",
+        "latin_hypercube": "codesign.strategy.latin_hypercube:PLUGIN",
+        "local_search": "codesign.strategy.local_search:PLUGIN",
         "nsga2": "codesign.strategy.nsga2:PLUGIN",
         "random": "codesign.strategy.random:PLUGIN",
+        "regularised_evolution": "codesign.strategy.evolution:PLUGIN",
     },
 )
 ESTIMATORS = Registry(
