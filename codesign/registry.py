@@ -206,6 +206,7 @@ SPACES = Registry(
 STRATEGIES = Registry(
     "codesign.strategies",
     {
+        "bayesian": "codesign.strategy.bayesian:PLUGIN",
         "evolution": "codesign.strategy.evolution:PLUGIN",
         "grid": "codesign.strategy.grid:PLUGIN",
         "latin_hypercube": "codesign.strategy.latin_hypercube:PLUGIN",
@@ -215,6 +216,7 @@ STRATEGIES = Registry(
         "nsga3": "codesign.strategy.nsga3:PLUGIN",
         "random": "codesign.strategy.random:PLUGIN",
         "regularised_evolution": "codesign.strategy.evolution:PLUGIN",
+        "surrogate": "codesign.strategy.surrogate:PLUGIN",
     },
 )
 ESTIMATORS = Registry(

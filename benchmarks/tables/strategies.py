@@ -68,6 +68,8 @@ SETTINGS: Mapping[str, Mapping[str, Any]] = {
         "fill_first": True,
     },
     "evolution, defaults": {"name": "evolution"},
+    "bayesian": {"name": "bayesian"},
+    "surrogate, forest": {"name": "surrogate"},
 }  # fmt: skip
 """Rows of the table: a strategy as the section of a run file."""
 
