@@ -215,6 +215,7 @@ STRATEGIES = Registry(
         "nsga2": "codesign.strategy.nsga2:PLUGIN",
         "nsga3": "codesign.strategy.nsga3:PLUGIN",
         "random": "codesign.strategy.random:PLUGIN",
+        "reinforce": "codesign.strategy.reinforce:PLUGIN",
         "regularised_evolution": "codesign.strategy.evolution:PLUGIN",
         "surrogate": "codesign.strategy.surrogate:PLUGIN",
     },
