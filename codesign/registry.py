@@ -207,8 +207,11 @@ STRATEGIES = Registry(
     "codesign.strategies",
     {
         "bayesian": "codesign.strategy.bayesian:PLUGIN",
+        "bohb": "codesign.strategy.bohb:PLUGIN",
         "evolution": "codesign.strategy.evolution:PLUGIN",
+        "fnas": "codesign.strategy.fnas:PLUGIN",
         "grid": "codesign.strategy.grid:PLUGIN",
+        "hyperband": "codesign.strategy.halving:HYPERBAND",
         "latin_hypercube": "codesign.strategy.latin_hypercube:PLUGIN",
         "local_search": "codesign.strategy.local_search:PLUGIN",
         "moga": "codesign.strategy.moga:PLUGIN",
@@ -217,6 +220,7 @@ STRATEGIES = Registry(
         "random": "codesign.strategy.random:PLUGIN",
         "reinforce": "codesign.strategy.reinforce:PLUGIN",
         "regularised_evolution": "codesign.strategy.evolution:PLUGIN",
+        "successive_halving": "codesign.strategy.halving:PLUGIN",
         "surrogate": "codesign.strategy.surrogate:PLUGIN",
     },
 )

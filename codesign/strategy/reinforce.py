@@ -64,14 +64,20 @@ class Reinforce:
         return Proposal.full(np.concatenate([found, self.space.sample(n - len(found), rng)]))
 
     def tell(self, proposal: Proposal, results: Results) -> None:
+        learned, rewards = self._rewarded(results)
+        if len(rewards):
+            self._learn(proposal.genotypes[learned], rewards)
+
+    def _rewarded(self, results: Results) -> tuple[npt.NDArray[np.bool_], F64]:
+        """Which pairs are learned from, (P,), and their rewards."""
         told = kept_limits(results)
-        if not told.any():
-            return
-        objectives, points = results.objectives()[told], proposal.genotypes[told]
+        objectives = results.objectives()[told]
+        if not len(objectives):
+            return told, np.empty(0)
         older = np.vstack([self._low, self._high]) if len(self._low) else objectives[:0]
         seen = np.concatenate([older, objectives])
         self._low, self._high = seen.min(axis=0), seen.max(axis=0)
-        self._learn(points, self.reward(objectives, self._low, self._high))
+        return told, self.reward(objectives, self._low, self._high)
 
     def _learn(self, points: Genotypes, rewards: F64) -> None:
         """One step of the controller."""

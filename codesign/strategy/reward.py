@@ -46,7 +46,7 @@ class Reward(NamedTuple):
             scaled = (objectives - low) / np.where(high > low, high - low, 1.0)
             rewards = -scaled.max(axis=1)
             return rewards
-        ratio = self._ratios(objectives[:, 1:])
+        ratio = self.ratios(objectives[:, 1:])
         if self.name == "mixed":
             rewards = self.alpha * accuracy - (1 - self.alpha) * ratio.mean(axis=1)
         elif self.name == "limited":
@@ -56,7 +56,7 @@ class Reward(NamedTuple):
             rewards = accuracy * (ratio**power).prod(axis=1)
         return rewards
 
-    def _ratios(self, costs: F64) -> F64:
+    def ratios(self, costs: F64) -> F64:
         """Cost over target of those that have one, above 1 where it is missed, (P, T)."""
         there = ~np.isnan(self.targets)
         costs, targets = costs[:, there], self.targets[there]

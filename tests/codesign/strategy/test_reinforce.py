@@ -109,14 +109,14 @@ def test_bad_settings_are_one_line(change: dict[str, object], words: list[str]) 
 
 
 def test_it_learns_what_is_rewarded() -> None:
-    """Error is the share of genes that are not 2: after 60 batches of 10 most genes are, over 12 seeds 1.67 of 5."""
+    """Error is the share of genes that are not 2: chance has 1.67 of 5; 4.98 with deviation .03 over 12 seeds."""
     space = Space([Gene(str(i), tuple(range(3))) for i in range(5)])
     for seed in range(3):
         strategy, rng = Reinforce(space, ACCURACY, seed=seed), np.random.default_rng(seed)
         for _ in range(60):
             proposal = strategy.ask(10, rng)
             strategy.tell(proposal, Results.exact((proposal.genotypes != 2).mean(axis=1)[:, None]))
-        assert (strategy.ask(200, rng).genotypes == 2).sum(axis=1).mean() > 3.5
+        assert (strategy.ask(200, rng).genotypes == 2).sum(axis=1).mean() > 4.7
 
 
 def test_equal_rewards_teach_nothing_but_entropy() -> None:

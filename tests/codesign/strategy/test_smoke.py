@@ -33,5 +33,5 @@ def test_a_run_finds_a_front_and_a_resumed_one_the_same(name: str, tmp_path: Pat
     assert [m.costs for m in again.archive.front()] == [m.costs for m in whole.archive.front()]
 
 
-LOW_FIDELITY: frozenset[str] = frozenset()
+LOW_FIDELITY = frozenset({"bohb", "hyperband", "successive_halving"})
 """Strategies whose first pairs are of low fidelity, which a front does not hold."""
