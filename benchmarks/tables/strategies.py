@@ -258,7 +258,7 @@ def main() -> None:
     parser.add_argument("--data", default="cifar10", choices=["cifar10", "cifar100"])
     parser.add_argument("--seeds", type=int, default=200)
     parser.add_argument("--budget", type=int, default=max(BUDGETS))
-    parser.add_argument("--front-seeds", type=int, default=10, help="0: without the comparison with pymoo")
+    parser.add_argument("--front-seeds", type=int, default=20, help="0: without the comparison with pymoo")
     parser.add_argument("--output", type=Path, default=RESULTS)
     options = parser.parse_args()
     if options.reference is None:
