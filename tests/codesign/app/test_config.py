@@ -49,7 +49,7 @@ def told(change: dict) -> str:
         ({"strategy": {"name": "evolution", "sample": 0}}, ["strategy.sample", "0", ">= 1"]),
         ({"strategy": {"name": "random", "population": 9}}, ["strategy", "population"]),
         (
-            {"strategy": {"name": "nsga"}},
+            {"strategy": {"name": "nsga22"}},
             ["strategy.name", "evolution, ", "nsga2, ", "random, ", "did you mean nsga2?"],
         ),
         ({"architecture": {"space": "sell"}}, ["architecture.space", "cell, chain", "did you mean cell?"]),

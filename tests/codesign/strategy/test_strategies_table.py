@@ -1,4 +1,4 @@
-"""A slice of benchmarks/tables/strategies.py: its rows are registered strategies, and its searches pay for duplicates."""
+"""A slice of benchmarks/tables/strategies.py: its rows are registered strategies, and duplicates are paid."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from codesign.registry import STRATEGIES
 from codesign.space.base import Gene, Space
 from codesign.strategy.base import Results
 from codesign.strategy.nsga2 import NSGA2
+from hwmodels.numerics import FLOAT
 
 REFERENCE = os.environ.get("CODESIGN_REFERENCE")
 needs_reference = pytest.mark.skipif(not REFERENCE, reason="CODESIGN_REFERENCE names no reference files")
@@ -44,7 +45,7 @@ def test_a_search_is_paid_by_the_proposal(script: ModuleType) -> None:
     found = script.searched(table, {"name": "random"}, 3, 40)
     rng, best, plain = np.random.default_rng([3]), 0.0, []
     for _ in range(40):
-        best = max(best, 100 * float(table.accuracy(table.numerics[0])[table.rows(table.space.sample(1, rng))[0]]))
+        best = max(best, 100 * float(table.accuracy(FLOAT)[table.rows(table.space.sample(1, rng))[0]]))
         plain.append(best)
     assert found == pytest.approx(plain)
 
