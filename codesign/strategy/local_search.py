@@ -71,7 +71,7 @@ class LocalSearch:
             unit_scaled(np.concatenate([self._centre_objectives, self._near_objectives])), self._weights
         )
         best = int(fitness.argmin())
-        if best == 0 or fitness[best] >= fitness[0]:
+        if best == 0:  # of equals the first is the least
             self._centre, self._near = self._centre[:0], self._near[:0]
             self._centre_objectives, self._near_objectives = self._centre_objectives[:0], self._near_objectives[:0]
             return
