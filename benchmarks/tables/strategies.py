@@ -70,11 +70,14 @@ SETTINGS: Mapping[str, Mapping[str, Any]] = {
     "evolution, defaults": {"name": "evolution"},
     "bayesian": {"name": "bayesian"},
     "reinforce": {"name": "reinforce"},
+    "surrogate, forest": {"name": "surrogate", "model": "forest"},
 }  # fmt: skip
 """Rows of the table: a strategy as the section of a run file."""
 
-LONGEST: Mapping[str, int] = {"bayesian": 100}
+LONGEST: Mapping[str, int] = {"bayesian": 100, "surrogate, forest": 100}
 """Networks of a search that takes long, where these are fewer than --budget."""
+FEWER_SEEDS: Mapping[str, int] = {"surrogate, forest": 20}
+"""Seeds of a search that takes long, where these are fewer than --seeds."""
 
 RECORDED: Mapping[str, tuple[tuple[float, float], ...]] = {
     "random": ((93.69, 0.27), (93.84, 0.23), (93.94, 0.20), (94.05, 0.18)),
@@ -267,7 +270,8 @@ def main() -> None:
     runs: dict[str, F64] = {}
     for name in dict.fromkeys([BASELINE, *options.strategies]):
         start, budget = perf_counter(), min(options.budget, LONGEST.get(name, options.budget))
-        runs[name] = np.array([searched(table, SETTINGS[name], seed, budget) for seed in range(options.seeds)])
+        seeds = range(min(options.seeds, FEWER_SEEDS.get(name, options.seeds)))
+        runs[name] = np.array([searched(table, SETTINGS[name], seed, budget) for seed in seeds])
         print(f"{name}: {perf_counter() - start:.0f} s")
     options.output.mkdir(parents=True, exist_ok=True)
     table_rows = [row for name, best in runs.items() for row in rows_of(name, options.data, best)]

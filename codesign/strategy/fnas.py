@@ -7,8 +7,6 @@ left idle is wasted. The reward of pairs within the limits is as recalled of the
 
 from __future__ import annotations
 
-from typing import Annotated
-
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field
@@ -42,9 +40,7 @@ class FNAS(Reinforce):
 class FNASSettings(Settings):
     """REINFORCE with an untrained reward on violation."""
 
-    targets: dict[str, Annotated[float, Field(gt=0)]] = Field(
-        {}, description="of costs that are to be used up, by objective, in its unit"
-    )
+    targets: dict[str, float | str] = Field({}, description="of costs that are to be used up, by objective, as 2 ms")
     hidden: int = Field(32, ge=1, le=1024, description="units of the controller")
     learning_rate: float = Field(0.03, gt=0, le=10, description="of Adam")
     entropy: float = Field(0.2, ge=0, le=10, description="bonus for the controller's entropy, in deviations of reward")

@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hwmodels.errors import SpecError
+from hwmodels.units import parse_quantity, split_unit
 
 __all__ = ["Reward", "RewardName", "reward_of"]
 
@@ -65,16 +66,22 @@ class Reward(NamedTuple):
         return np.maximum(ratios, tiny)
 
 
-def reward_of(name: RewardName, targets: Mapping[str, float], alpha: float, objectives: tuple[str, ...]) -> Reward:
-    """A reward for the cost objectives of a run.
+def reward_of(
+    name: RewardName, targets: Mapping[str, float | str], alpha: float, objectives: tuple[str, ...]
+) -> Reward:
+    """A reward for the cost objectives of a run; a target is a number in the metric's unit or a text as "2 ms".
 
     Raises
     ------
-    SpecError : a target of something that is no objective, or none where the reward needs one.
+    SpecError : a target of something that is no objective, one that is not above 0, or none where the reward needs one.
     """
-    for given in targets:
+    parsed: dict[str, float] = {}
+    for given, value in targets.items():
         if given not in objectives:
             raise SpecError.unknown("strategy.targets", given, objectives)
+        parsed[given] = parse_quantity(value, split_unit(given)[1], where=f"strategy.targets: {given}")
+        if not parsed[given] > 0:
+            raise SpecError(f"strategy.targets: {given}", value, "> 0")
     if name in ("soft", "hard", "mixed", "limited") and not targets:
         raise SpecError("strategy.targets", "empty", f"one target at least for the reward {name}")
-    return Reward(name, np.array([targets.get(one, np.nan) for one in objectives], np.float64), alpha)
+    return Reward(name, np.array([parsed.get(one, np.nan) for one in objectives], np.float64), alpha)

@@ -83,6 +83,12 @@ def test_rewards_by_hand(name: str, expected: list[float]) -> None:
     assert abs(2**-0.07 - 0.95) < 0.003
 
 
+def test_a_target_may_be_written_with_its_unit() -> None:
+    problem = replace(toy_problem(), objectives=("energy_j", "latency_s"))
+    made = STRATEGIES.parse({"name": "reinforce", "reward": "soft", "targets": {"latency_s": "2 ms"}}, "strategy")
+    assert made.make(problem).reward.targets.tolist() == pytest.approx([np.nan, 2e-3], nan_ok=True)
+
+
 def test_more_of_a_metric_that_is_better_large_is_no_less_reward() -> None:
     objectives = np.array([[0.2, -10.0], [0.2, -30.0], [0.2, -60.0]])  # 10, 30 and 60 items per second
     for name in ("soft", "hard", "mixed", "limited"):
@@ -96,7 +102,8 @@ def test_more_of_a_metric_that_is_better_large_is_no_less_reward() -> None:
     [
         ({"reward": "soft"}, ["strategy.targets", "reward soft"]),
         ({"reward": "hard", "targets": {"cst": 1.0}}, ["strategy.targets", "did you mean cost?"]),
-        ({"targets": {"cost": 0}}, ["strategy.targets", "> 0"]),
+        ({"targets": {"cost": 0}}, ["strategy.targets: cost", "> 0"]),
+        ({"targets": {"cost": "quick"}}, ["strategy.targets: cost", "quick"]),
         ({"reward": "harsh"}, ["strategy.reward", "did you mean hard?"]),
         ({"decay": 1}, ["strategy.decay", "< 1"]),
     ],
