@@ -8,11 +8,11 @@ epochs, read from the reference folder: strategies are compared by them, nothing
 strategy proposes one network, learns its accuracy and proposes the next; a network that is proposed again is paid
 again. The best of a run is known without noise: the signal is what is scored.
 
-RECORDED are means and deviations over 200 seeds of searches on the same table by code that is not this one. Random
-search and evolution there pay for what they propose again; whether local search does is not recorded, so a climb that
-does not propose a point again (`points`) and one that does (`none`) both stand beside its figures. They draw from all
-15,625 cells, ours from the 15,284 that are connected, and here a cell that equals another one is looked up as that one,
-which the default climb of local search knows.
+RECORDED are means and deviations over 200 seeds of searches on the same table by code that is not this one. Whether
+they pay for a network that is proposed again is not recorded: ours pay, and beside the figures of local search stand
+both a climb that does not propose a point again (`points`) and one that does (`none`). They draw from all 15,625 cells,
+ours from the 15,284 that are connected, and here a cell that equals another one is looked up as that one, which the
+default climb of local search knows.
 
 `strategies_fronts.csv` compares NSGA-II and NSGA-III with those of pymoo on ZDT and DTLZ at equal evaluations, each
 variable on a grid of LEVELS values: the hypervolume of the last population, ours less pymoo's over the same seeds with

@@ -10,6 +10,7 @@ The gradient is that of backpropagation through the genes, checked against diffe
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -71,7 +72,7 @@ class Controller:
             total += np.log(step.probabilities[np.arange(len(points)), points[:, gene]])
         return total
 
-    def _steps(self, weights: F64, points: I64):  # type: ignore[no-untyped-def]
+    def _steps(self, weights: F64, points: I64) -> Iterator[_Step]:
         """Gene by gene; the choice of a gene is read when the next one is asked for, and may be set before."""
         embedding, kernel, bias, heads, offsets = (weights[part].reshape(shape) for part, shape in self._parts)
         hidden, cell = np.zeros((2, len(points), self.hidden))
