@@ -3,7 +3,8 @@
 Weights act on the crowding distance, the sum of weight times normalised gap over objectives, so that the front is kept
 dense where it is told apart by what counts most; equal weights give NSGA-II. A preference turns an objective round, as
 MoGA wants many parameters at a latency, though a cost is minimised elsewhere. It changes what this strategy breeds
-from, not the front of the run, whose objectives keep their own direction.
+from, not the front of the run, whose objectives keep their own direction. That the weights act there is recalled of the
+paper, not read in it.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@
     limited   accuracy where every target is met, else 0 [likewise]
 
 A cost of which more is better is told negative; its ratio is target over value. Targets have the unit of the metric.
+The rewards of MONAS are recalled of the paper, not read in it.
 """
 
 from __future__ import annotations
