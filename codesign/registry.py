@@ -206,9 +206,22 @@ SPACES = Registry(
 STRATEGIES = Registry(
     "codesign.strategies",
     {
+        "bayesian": "codesign.strategy.bayesian:PLUGIN",
+        "bohb": "codesign.strategy.bohb:PLUGIN",
         "evolution": "codesign.strategy.evolution:PLUGIN",
+        "fnas": "codesign.strategy.fnas:PLUGIN",
+        "grid": "codesign.strategy.grid:PLUGIN",
+        "hyperband": "codesign.strategy.halving:HYPERBAND",
+        "latin_hypercube": "codesign.strategy.latin_hypercube:PLUGIN",
+        "local_search": "codesign.strategy.local_search:PLUGIN",
+        "moga": "codesign.strategy.moga:PLUGIN",
         "nsga2": "codesign.strategy.nsga2:PLUGIN",
+        "nsga3": "codesign.strategy.nsga3:PLUGIN",
         "random": "codesign.strategy.random:PLUGIN",
+        "reinforce": "codesign.strategy.reinforce:PLUGIN",
+        "regularised_evolution": "codesign.strategy.evolution:PLUGIN",
+        "successive_halving": "codesign.strategy.halving:PLUGIN",
+        "surrogate": "codesign.strategy.surrogate:PLUGIN",
     },
 )
 ESTIMATORS = Registry(

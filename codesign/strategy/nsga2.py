@@ -6,6 +6,9 @@ that FAST alone already steers the sampler towards feasible hardware.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field
@@ -82,25 +85,48 @@ class NSGA2:
         self._survive(genotypes, new_objectives, new_violation)
 
     def _survive(self, genotypes: Genotypes, objectives: F64, violation: F64) -> None:
-        """Keep the best `population` by pymoo's rank-and-crowding survival; equal genotypes once."""
-        from pymoo.core.population import Population
-        from pymoo.core.problem import Problem
-        from pymoo.operators.survival.rank_and_crowding import RankAndCrowding
-
+        """Keep the best `population`; equal genotypes once."""
         _, first = np.unique(genotypes, axis=0, return_index=True)
         keep = np.sort(first)
-        genotypes, objectives, violation = genotypes[keep], objectives[keep], violation[keep]
-        problem = Problem(n_var=genotypes.shape[1], n_obj=objectives.shape[1], n_ieq_constr=1)
-        population = Population.new(X=genotypes, F=objectives, G=violation[:, None])
+        keep = keep[self._best(objectives[keep], violation[keep])]
+        self._genotypes, self._objectives, self._violation = genotypes[keep], objectives[keep], violation[keep]
+        compared = self._compared(self._objectives)
+        self._rank = _ranks(compared)
+        self._crowding = _crowding(compared, self._rank, self._distances)
+
+    def _best(self, objectives: F64, violation: F64) -> npt.NDArray[np.int64]:
+        """Positions of the survivors, the best first, by pymoo's survival."""
+        from pymoo.core.population import Population
+        from pymoo.core.problem import Problem
+
+        positions = np.arange(len(objectives))
+        problem = Problem(n_var=1, n_obj=objectives.shape[1], n_ieq_constr=1)
+        population = Population.new(X=positions[:, None], F=self._compared(objectives), G=violation[:, None])
+        survivors = self._survival(problem, population, min(self.population, len(positions)))
+        chosen: npt.NDArray[np.int64] = survivors.get("X")[:, 0].astype(np.int64)
+        return chosen
+
+    # What kinds of NSGA differ in.
+
+    def _survival(self, problem: Any, population: Any, count: int) -> Any:
+        """The `count` of a pymoo population that survive."""
+        from pymoo.operators.survival.rank_and_crowding import RankAndCrowding
+        from pymoo.operators.survival.rank_and_crowding.metrics import FunctionalDiversity
+
+        survival = RankAndCrowding(crowding_func=FunctionalDiversity(self._distances, filter_out_duplicates=False))
         # The generator only breaks ties in pymoo's sort; a fixed one keeps survival a function of its arguments.
-        survivors = RankAndCrowding().do(
-            problem, population, n_survive=min(self.population, len(keep)), random_state=np.random.default_rng(0)
-        )
-        self._genotypes = survivors.get("X").astype(np.int64)
-        self._objectives = survivors.get("F").astype(np.float64)
-        self._violation = survivors.get("CV")[:, 0].astype(np.float64)
-        self._rank = _ranks(self._objectives)
-        self._crowding = _crowding(self._objectives, self._rank)
+        return survival.do(problem, population, n_survive=count, random_state=np.random.default_rng(0))
+
+    def _compared(self, objectives: F64) -> F64:
+        """Objectives as they are compared, minimised, (P, O)."""
+        return objectives
+
+    def _distances(self, front: F64, **_: Any) -> F64:
+        """Crowding distance of each point of a front (P, O)."""
+        from pymoo.operators.survival.rank_and_crowding.metrics import calc_crowding_distance
+
+        distances: F64 = calc_crowding_distance(front)
+        return distances
 
     def _keep_least_violating(self, genotypes: Genotypes, objectives: F64, violation: F64) -> None:
         best = np.argsort(violation, kind="stable")[: self.population]
@@ -131,13 +157,11 @@ def _ranks(objectives: F64) -> npt.NDArray[np.int64]:
     return ranks
 
 
-def _crowding(objectives: F64, ranks: npt.NDArray[np.int64]) -> F64:
-    from pymoo.operators.survival.rank_and_crowding.metrics import calc_crowding_distance
-
+def _crowding(objectives: F64, ranks: npt.NDArray[np.int64], distances: Callable[[F64], F64]) -> F64:
     crowding = np.empty(len(objectives))
     for rank in np.unique(ranks):
         front = ranks == rank
-        crowding[front] = calc_crowding_distance(objectives[front])
+        crowding[front] = distances(objectives[front])
     return crowding
 
 

@@ -48,7 +48,10 @@ def told(change: dict) -> str:
         ),
         ({"strategy": {"name": "evolution", "sample": 0}}, ["strategy.sample", "0", ">= 1"]),
         ({"strategy": {"name": "random", "population": 9}}, ["strategy", "population"]),
-        ({"strategy": {"name": "nsga"}}, ["strategy.name", "evolution, nsga2, random", "did you mean nsga2?"]),
+        (
+            {"strategy": {"name": "nsga22"}},
+            ["strategy.name", "evolution, ", "nsga2, ", "random, ", "did you mean nsga2?"],
+        ),
         ({"architecture": {"space": "sell"}}, ["architecture.space", "cell, chain", "did you mean cell?"]),
         ({"architecture": {"space": "cell", "chanels": 3}}, ["architecture", "did you mean channels?"]),
         ({"architecture": {"space": "cell", "channels": 0}}, ["architecture.channels", "0", ">= 1"]),

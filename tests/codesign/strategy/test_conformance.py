@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -38,6 +40,32 @@ class TestRegistered(StrategySuite):
 
     def strategy(self, problem: Problem) -> Strategy:
         return STRATEGIES.parse(self.name, "strategy").make(problem)
+
+
+VARIANTS: tuple[dict[str, Any], ...] = (
+    {"name": "evolution", "population": 6, "removal": "both", "mutation": "one", "fill_first": True},
+    {"name": "local_search", "memory": "none", "starts": 3},
+    {"name": "moga", "population": 9, "weights": {"cost": 3}, "preferences": {"cost": "more"}},
+    {"name": "nsga3", "population": 7, "immigrants": 0.0},
+    {"name": "hyperband", "fidelities": [0.1, 0.3, 1.0], "eta": 2},
+    {"name": "bohb", "fidelities": [1.0]},
+    {"name": "reinforce", "reward": "hard", "targets": {"cost": 5}, "hidden": 4},
+    {"name": "fnas", "targets": {"cost": 5}, "hidden": 4},
+    {"name": "surrogate", "model": "gaussian_process", "initial": 5, "candidates": 30},
+    {"name": "bayesian", "initial": 4, "candidates": 20, "most": 12},
+)
+
+
+@pytest.mark.parametrize("section", VARIANTS, ids=lambda section: str(section["name"]))
+class TestVariants(StrategySuite):
+    """With settings that lead elsewhere than the defaults."""
+
+    @pytest.fixture(autouse=True)
+    def _set(self, section: dict[str, Any]) -> None:
+        self.section = section
+
+    def strategy(self, problem: Problem) -> Strategy:
+        return STRATEGIES.parse(self.section, "strategy").make(problem)
 
 
 class Forgetful(RandomSearch):
