@@ -378,7 +378,7 @@ def checked_manifest(store: RunStore) -> dict[str, Any]:
     SpecError : names the key that is missing or of another kind.
     """
     content, where = store.manifest, str(store.folder / "manifest.json")
-    for key in (*_MAPPINGS, "executor", "host"):
+    for key in (*_MAPPINGS, "executor", "host", "metrics"):
         if not isinstance(content.get(key, {}), dict):
             raise SpecError(f"{where}: {key}", content[key], "a mapping")
     for key in _KEYS:

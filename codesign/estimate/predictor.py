@@ -62,6 +62,7 @@ __all__ = [
     "PredictorSettings",
     "Trainings",
     "drawn_requests",
+    "measured_by",
     "with_error_beside",
 ]
 

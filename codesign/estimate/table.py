@@ -77,7 +77,7 @@ class TableDefinition:
         """For a manifest; numerics by field."""
         plain = {name: value for name, value in vars(self).items() if name not in ("recipe", "numerics")}
         numerics = [numerics._asdict() for numerics in self.numerics]
-        return {**plain, "recipe": self.recipe.model_dump(exclude_none=self.recipe.noise is None), "numerics": numerics}
+        return {**plain, "recipe": self.recipe.content(), "numerics": numerics}
 
 
 def _analog(adc_bits: int) -> Numerics:

@@ -23,7 +23,7 @@ from codesign.space.base import Genotypes, Space
 from codesign.strategy.base import Problem, Proposal, Results, State
 from codesign.strategy.scalarise import kept_limits
 
-__all__ = ["Fitted", "Model", "ModelBased", "expected_improvement", "expected_volume", "one_hot"]
+__all__ = ["Fitted", "Model", "ModelBased", "expected_improvement", "expected_volume", "one_hot", "without_skew"]
 
 F64 = npt.NDArray[np.float64]
 

@@ -214,7 +214,9 @@ def test_stopping_is_in_the_key_and_its_absence_is_not() -> None:
     plain = Recipe(epochs=10, batch_size=128)
     assert "stopping" not in plain.content()
     noisy = Recipe(noise=NoiseRecipe())
-    assert noisy.content() == {key: value for key, value in noisy.model_dump().items() if key != "stopping"}
+    assert noisy.content() == {
+        key: value for key, value in noisy.model_dump().items() if key not in ("stopping", "augmentation")
+    }
     keys = {key(plain), key(RECIPE), key(RECIPE.model_copy(update={"stopping": Stopping(error=0.04)}))}
     assert len(keys) == 3
 

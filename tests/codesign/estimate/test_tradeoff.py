@@ -24,7 +24,7 @@ class ByBits:
     metrics: Mapping[str, Literal["less", "more", "neither"]] = {"accuracy": "more"}
 
     def estimate(self, requests: Sequence[Request]) -> Iterator[tuple[int, Estimate]]:
-        for position, (_, _, numerics, fidelity, _) in enumerate(requests):
+        for position, (_, _, numerics, fidelity, *_) in enumerate(requests):
             self.asked.append(numerics)
             accuracy = 0.5 + 0.05 * numerics.adc_bits - numerics.active_rows / 1e4
             draws = (accuracy,) * 10
