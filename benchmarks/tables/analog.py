@@ -79,7 +79,7 @@ def of_seed(cells: Pool, model: RegressorName, fitted: int, seed: int) -> list[f
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--reference", type=Path, default=os.environ.get("CODESIGN_REFERENCE"))
-    parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--networks", type=int, default=3000)
     options = parser.parse_args()
     cells = pool(Path(options.reference), options.networks)
