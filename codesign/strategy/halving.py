@@ -151,7 +151,7 @@ def best_first(objectives: F64) -> npt.NDArray[np.int64]:
     """Positions front by front, within one by the largest scaled objective; the first of equals first.
 
     >>> best_first(np.array([[3.0, 3.0], [1.0, 2.0], [2.0, 0.0]])).tolist()
-    [1, 2, 0]
+    [2, 1, 0]
     """
     fronts = np.full(len(objectives), -1)
     while (left := np.flatnonzero(fronts < 0)).size:
