@@ -47,8 +47,8 @@ __all__ = [
 ]
 
 
-_BY_RECIPE = ("none", "predictor", "training")
-"""Estimators that train each network by its own recipe, or judge none."""
+_BY_RECIPE = ("predictor", "training")
+"""Estimators that train each network by its own recipe, or such ones beneath a model."""
 
 
 def dataset_of(config: DataConfig) -> Dataset:

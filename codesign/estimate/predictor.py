@@ -44,6 +44,7 @@ from codesign.estimate.base import CarriedWeights, Effort, Estimate, Estimator, 
 from codesign.estimate.network_features import Columns, Features, features_of
 from codesign.estimate.regressors import Predicted, RegressorName, fit
 from codesign.registry import ESTIMATORS, Plugin, Settings
+from codesign.space.recipe_choices import RecipeChoicesSpace
 from codesign.task import Better
 from hwmodels.errors import SpecError
 from hwmodels.families.spec import numerics_of
@@ -362,6 +363,8 @@ def _make(settings: PredictorSettings, problem: Problem) -> Predictor:
     inner = ESTIMATORS.parse(settings.inner, "estimator.inner", default="training")
     if inner.name in ("none", "predictor"):
         raise SpecError("estimator.inner", inner.name, "an estimator that measures")
+    if inner.name != "training" and isinstance(problem.joint.architecture, RecipeChoicesSpace):
+        raise SpecError("recipe_choices", inner.name, "for an inner estimator that trains each network: training")
     drawn = Drawn(inner.make(problem), drawn_requests(problem, settings.first))
     return Predictor(settings.model, drawn, beside=beside)
 

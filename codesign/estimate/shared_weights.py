@@ -12,6 +12,8 @@ shrinking : the largest network first, then networks drawn from ever more choice
 Statistics of a batch norm hold for one network alone, so that a network that is evaluated measures its own on training
 images first [Guo'20, section 3.4].
 
+A fidelity with fewer epochs than phases leaves phases out.
+
 Not modelled: Once-for-All's transformation between kernels and its sorting of channels by importance, sandwich rules.
 """
 
@@ -36,6 +38,7 @@ from codesign.estimate.train import State, check_fit, deterministic, optimiser_o
 from codesign.network.module import Network, to_module
 from codesign.space.architecture import ArchitectureSpace
 from codesign.space.sharing import Shrinks
+from codesign.task import Classification
 from hwmodels.errors import SpecError
 from hwmodels.workload import ops
 from hwmodels.workload.graph import Workload
@@ -167,7 +170,7 @@ class _Training:
         self._space, self._recipe, self._shared = space, recipe, shared
         self._images, self._labels = (torch.from_numpy(array) for array in dataset.train)
         self._loss = LOSSES[dataset.task.name]
-        self._is_classification = dataset.task.name == "classification"
+        self._is_classification = isinstance(dataset.task, Classification)
         self._rng = np.random.default_rng([seed, 1])
         self._teacher: Callable[[Tensor], Tensor] | None = None
         self._built = lru_cache(maxsize=_KEPT)(self._build)

@@ -151,8 +151,11 @@ def _make(settings: SupernetSettings, problem: Problem) -> SupernetEstimator:
         raise SpecError(
             "estimator: supernet", type(space).__name__, "for networks that share layers: cell, chain, mobile"
         )
-    if settings.sampling == "shrinking" and not isinstance(space, Shrinks):
-        raise SpecError("estimator: sampling", "shrinking", "for a space with a largest network: chain, mobile")
+    if settings.sampling == "shrinking":
+        if not isinstance(space, Shrinks):
+            raise SpecError("estimator: sampling", "shrinking", "for a space with a largest network: chain, mobile")
+        if settings.recipe.epochs < (least := len(space.phases())):
+            raise SpecError("estimator: recipe.epochs", settings.recipe.epochs, f">= {least}, the phases of shrinking")
     if settings.recipe.noise is not None or settings.recipe.stopping is not None:
         raise SpecError(
             "estimator: recipe", "noise or stopping", "without: shared weights are trained to the end, in float"

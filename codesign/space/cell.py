@@ -10,7 +10,6 @@ files that list `ops` per edge 0>1, 0>2, 1>2, 0>3, 1>3, 2>3.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
@@ -19,11 +18,11 @@ import numpy.typing as npt
 from pydantic import Field
 
 from codesign.registry import Plugin, Settings
-from codesign.space.architecture import ArchitectureSpace
 from codesign.space.base import Gene, Genotypes
 from codesign.space.lowering import BatchGraph, Tensor
+from codesign.space.sharing import PlacedSpace
 from hwmodels.errors import SpecError
-from hwmodels.workload.graph import Builder, Workload
+from hwmodels.workload.graph import Builder
 from hwmodels.workload.ops import Pool2d, Precision
 from hwmodels.workload.rewrite import Semantics
 from hwmodels.workload.table import LayerTable
@@ -35,7 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["EDGES", "OPERATIONS", "PLUGIN", "CellSettings", "CellSpace"]
 
 
-class CellSpace(ArchitectureSpace):
+class CellSpace(PlacedSpace):
     """15,625 cells in a fixed skeleton.
 
     Parameters
@@ -148,15 +147,8 @@ class CellSpace(ArchitectureSpace):
 
     # One network as a graph.
 
-    def workload(self, genotype: npt.NDArray[np.integer]) -> Workload:
-        net, output = self._written(genotype)
-        return net.finish(output)
-
-    def places(self, genotype: npt.NDArray[np.integer]) -> Mapping[str, str]:
+    def written(self, genotype: npt.NDArray[np.integer]) -> tuple[Builder, str]:
         """An edge has weights of its own for each operation, as in one-shot search [Bender et al., ICML 2018]."""
-        return self._written(genotype)[0].places
-
-    def _written(self, genotype: npt.NDArray[np.integer]) -> tuple[Builder, str]:
         chosen = [self.genes[0].choices[int(i)] for i in genotype]
         net = self.builder("cell-" + "".join(map(str, genotype)))
         return net, nasbench201(

@@ -7,7 +7,7 @@ first stage reads the image.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
@@ -15,10 +15,10 @@ import numpy.typing as npt
 from pydantic import Field
 
 from codesign.registry import Plugin, Settings
-from codesign.space.architecture import ArchitectureSpace
 from codesign.space.base import Gene, Genotypes
+from codesign.space.sharing import PlacedSpace
 from hwmodels.errors import SpecError
-from hwmodels.workload.graph import Builder, Workload
+from hwmodels.workload.graph import Builder
 from hwmodels.workload.ops import Pool2d, Precision
 from hwmodels.workload.rewrite import Semantics
 from hwmodels.workload.table import LayerTable
@@ -31,7 +31,7 @@ __all__ = ["PLUGIN", "ChainSettings", "ChainSpace"]
 _DECISIONS = ("kernel", "width", "depth", "stride", "bits")
 
 
-class ChainSpace(ArchitectureSpace):
+class ChainSpace(PlacedSpace):
     """Chains of `stages` stages; every stage draws from the same choices.
 
     Parameters
@@ -76,14 +76,6 @@ class ChainSpace(ArchitectureSpace):
             words.append(f"{depth}x{kernel}x{kernel}-{width}/{stride}@{bits}b")
         return " ".join(words)
 
-    def workload(self, genotype: npt.NDArray[np.integer]) -> Workload:
-        net, output = self._written(genotype)
-        return net.finish(output)
-
-    def places(self, genotype: npt.NDArray[np.integer]) -> Mapping[str, str]:
-        """A layer of a stage is one layer, whatever its width and kernel."""
-        return self._written(genotype)[0].places
-
     def phases(self) -> Sequence[Sequence[tuple[int, ...]]]:
         """The largest network, then smaller kernels, fewer layers, and fewer channels; strides and bits are free."""
         opened = {"kernel": 1, "depth": 2, "width": 3}
@@ -99,7 +91,8 @@ class ChainSpace(ArchitectureSpace):
             for phase in range(len(opened) + 1)
         ]
 
-    def _written(self, genotype: npt.NDArray[np.integer]) -> tuple[Builder, str]:
+    def written(self, genotype: npt.NDArray[np.integer]) -> tuple[Builder, str]:
+        """A layer of a stage is one layer, whatever its width and kernel."""
         point = self.decode(genotype)
         net = self.builder("chain-" + "".join(map(str, genotype)))
         x = net.input

@@ -13,7 +13,7 @@ Not modelled: dropout, stochastic depth, padding "same" of other frameworks.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -23,12 +23,12 @@ import numpy.typing as npt
 from pydantic import Field
 
 from codesign.registry import Plugin, Settings
-from codesign.space.architecture import ArchitectureSpace
 from codesign.space.base import Gene, Genotypes
 from codesign.space.fragments import Fragment, FragmentChain
+from codesign.space.sharing import PlacedSpace
 from codesign.space.skeleton import SKELETONS, SKIP, Block, Skeleton, Stage, block_of
 from hwmodels.errors import SpecError
-from hwmodels.workload.graph import Builder, Workload
+from hwmodels.workload.graph import Builder
 from hwmodels.workload.ops import (
     Activation,
     ActivationName,
@@ -54,7 +54,7 @@ I64 = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
 
-class MobileSpace(ArchitectureSpace):
+class MobileSpace(PlacedSpace):
     """Chains of MBConv blocks on a skeleton.
 
     Parameters
@@ -174,14 +174,6 @@ class MobileSpace(ArchitectureSpace):
 
     # One network as a graph.
 
-    def workload(self, genotype: npt.NDArray[np.integer]) -> Workload:
-        net, output = self._written(genotype)
-        return net.finish(output)
-
-    def places(self, genotype: npt.NDArray[np.integer]) -> Mapping[str, str]:
-        """A slot is one block, whatever its kernel and expansion, as in Once-for-All; groups have weights apart."""
-        return self._written(genotype)[0].places
-
     def phases(self) -> Sequence[Sequence[tuple[int, ...]]]:
         """The largest network, then smaller kernels, fewer blocks, fewer channels [Cai et al., ICLR 2020, figure 3].
 
@@ -202,7 +194,8 @@ class MobileSpace(ArchitectureSpace):
         kept = [i for i, b in blocks.items() if b.expansion == widest and (phase > 0 or b.kernel == largest)]
         return tuple(sorted(kept + ([i for i in every if i not in blocks] if phase == 2 else [])))
 
-    def _written(self, genotype: npt.NDArray[np.integer]) -> tuple[Builder, str]:
+    def written(self, genotype: npt.NDArray[np.integer]) -> tuple[Builder, str]:
+        """A slot is one block, whatever its kernel and expansion, as in Once-for-All; groups have weights apart."""
         point = np.asarray(genotype, np.int64)[None]
         net, width = self.builder("mobile-" + "".join(map(str, genotype))), float(self._value(point, "width")[0])
         x = self._stem(net, net.input, width, int(self._value(point, "resolution")[0]))

@@ -15,7 +15,7 @@ from pydantic import Field
 
 from codesign.estimate.recipe import Augmentation, Recipe
 from codesign.registry import Settings
-from codesign.space.architecture import ArchitectureSpace, Lowered
+from codesign.space.architecture import ArchitectureSpace
 from codesign.space.base import Gene, Genotypes
 from codesign.space.wrapped import WrappedSpace, repeated
 from hwmodels.errors import SpecError
@@ -110,9 +110,6 @@ class RecipeChoicesSpace(WrappedSpace):
 
     def workload(self, genotype: npt.NDArray[np.integer]) -> Workload:
         return self.inner.workload(genotype[: self.inner.n_genes])
-
-    def lower(self, genotypes: Genotypes, semantics: Semantics) -> Lowered:
-        return self.inner.lower(self.networks(genotypes), semantics)
 
     def lower_distinct(self, genotypes: Genotypes, semantics: Semantics) -> LayerTable:
         table, network = self.inner.lower(self.networks(genotypes), semantics)

@@ -6,13 +6,17 @@ outputs and inputs, and the middle of a kernel [Cai et al., "Once-for-All", ICLR
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["SharesLayers", "Shrinks"]
+from codesign.space.architecture import ArchitectureSpace
+from hwmodels.workload.graph import Builder, Workload
+
+__all__ = ["PlacedSpace", "SharesLayers", "Shrinks"]
 
 
 @runtime_checkable
@@ -34,3 +38,18 @@ class Shrinks(SharesLayers, Protocol):
         What is open stays open. The first phase trains the largest network, which then teaches the others.
         """
         ...
+
+
+class PlacedSpace(ArchitectureSpace):
+    """A space that writes its networks within places: both the network and the places are of one writing."""
+
+    @abstractmethod
+    def written(self, genotype: npt.NDArray[np.integer]) -> tuple[Builder, str]:
+        """The network as it stands in a builder, and the name of its output."""
+
+    def workload(self, genotype: npt.NDArray[np.integer]) -> Workload:
+        net, output = self.written(genotype)
+        return net.finish(output)
+
+    def places(self, genotype: npt.NDArray[np.integer]) -> Mapping[str, str]:
+        return self.written(genotype)[0].places

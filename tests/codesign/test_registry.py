@@ -21,6 +21,12 @@ from codesign.strategy.random import RandomSearch
 from hwmodels.errors import SpecError
 from tests.codesign.toys import FormulaEstimator
 
+SHIPPED = (
+    "bayesian", "bohb", "evolution", "fnas", "grid", "hyperband", "latin_hypercube", "local_search", "moga", "nsga2",
+    "nsga3", "random", "regularised_evolution", "reinforce", "successive_halving", "surrogate",
+)  # fmt: skip
+"""Strategies of the package."""
+
 PACKAGE = '''
 """A package of another party: one plug-in of each kind."""
 
@@ -175,8 +181,7 @@ def test_a_package_is_listed_with_its_settings(kit: Path, run) -> None:
     code, out, _ = run("strategies", "--json")
     assert code == 0
     listed = {record["name"]: record for record in json.loads(out)}
-    assert list(listed) == sorted(listed)
-    assert {"lazy", "evolution", "nsga2", "random"} <= set(listed)
+    assert list(listed) == sorted(["lazy", *SHIPPED])
     assert listed["lazy"]["meaning"] == "few points, often"
     assert listed["lazy"]["settings"] == [
         {"name": "points", "type": "integer", "default": 4, "bounds": ">= 1, <= 9", "meaning": "points that are drawn"}
@@ -327,8 +332,7 @@ fast: {pairs: 300}
 
 
 def test_a_registry_shows_what_it_has() -> None:
-    assert repr(STRATEGIES) == f"Registry(codesign.strategies: {', '.join(STRATEGIES.names())})"
-    assert {"evolution", "nsga2", "random"} <= set(STRATEGIES.names())
+    assert repr(STRATEGIES) == f"Registry(codesign.strategies: {', '.join(SHIPPED)})"
     chosen = STRATEGIES.parse("nsga2", "strategy")
     assert chosen.section() == {"name": "nsga2", "population": 64, "crossover": 0.9, "immigrants": 0.2}
     assert issubclass(STRATEGIES["random"].settings, Settings)

@@ -222,6 +222,7 @@ def test_a_run_trains_once_and_workers_answer_the_same(tmp_path: Path) -> None:
           "estimator": {"name": "supernet", "sampling": "shrinking"}}, "a largest network"),
         ({"estimator": {"name": "supernet", "recipe": {"noise": {}}}}, "noise or stopping"),
         ({"estimator": {"name": "supernet", "sampling": "fairly"}}, "sampling"),
+        ({"estimator": {"name": "supernet", "sampling": "shrinking", "recipe": {"epochs": 3}}}, ">= 4, the phases"),
     ],
 )  # fmt: skip
 def test_what_cannot_share_weights_is_refused_before_anything_is_written(

@@ -86,6 +86,8 @@ def test_a_search_finds_networks_with_their_recipes(tmp_path: Path) -> None:
         ({"recipe_choices": {"epoch": [1, 2]}}, "epoch"),
         ({"recipe_choices": {"augmentation": ["turn"]}}, "augmentation"),
         ({"estimator": "zero_cost"}, "trains each network"),
+        ({"estimator": "none"}, "trains each network"),
+        ({"estimator": {"name": "predictor", "inner": "zero_cost"}}, "inner estimator that trains"),
         ({"estimator": {"name": "training", "fidelity": ["data"]}}, "with neither"),
         ({"estimator": {"name": "training", "recipe": {"stopping": {"error": 0.5}}}}, "with neither"),
         ({"data": {"name": "digit-sequences"}, "architecture": {"space": "recurrent"},
