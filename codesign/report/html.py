@@ -22,7 +22,7 @@ from codesign.report.cloud import Cloud, cloud_of
 from codesign.report.design import Design, design_of, roofline_of
 from codesign.report.scale import digits3, spoken, title
 from codesign.report.summary import REFERENCE_MARGIN, Summary, config_of, open_store, space_of, summarise
-from codesign.report.tables import build_table, ledger_table, pareto_table, reading_table
+from codesign.report.tables import IN_FILES, build_table, ledger_table, pareto_table, reading_table
 from codesign.report.template import PAGE
 from codesign.space.joint import JointSpace
 from codesign.store import RunStore
@@ -200,9 +200,9 @@ def _a(word: str) -> str:
 
 
 def _spoken(objectives: Mapping[str, float]) -> Iterator[str]:
-    """Each objective in words, the accuracy with its interval; what has no value is not told."""
+    """Each objective in words, the accuracy with its interval; what has no value or is for files is not told."""
     for name, value in objectives.items():
-        if name in ("accuracy_low", "accuracy_high") or value != value:
+        if name in IN_FILES or value != value:
             continue
         low, high = objectives.get("accuracy_low", nan), objectives.get("accuracy_high", nan)
         has_interval = name == "accuracy" and low == low

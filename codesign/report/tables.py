@@ -20,7 +20,16 @@ from hwmodels.units import split_unit
 if TYPE_CHECKING:
     import rich.table
 
-__all__ = ["Column", "Table", "build_table", "escape_latex", "ledger_table", "pareto_table", "reading_table"]
+__all__ = [
+    "IN_FILES",
+    "Column",
+    "Table",
+    "build_table",
+    "escape_latex",
+    "ledger_table",
+    "pareto_table",
+    "reading_table",
+]
 
 
 class Column(NamedTuple):
@@ -160,7 +169,7 @@ def reading_table(summary: Summary) -> Table:
             cells = zip(column.cells, low, high, strict=True)
             told = tuple(cell if none == "–" else f"{cell} ({none} to {most})" for cell, none, most in cells)
             kept.append(column._replace(header=f"{column.header}, 95 % interval", cells=told))
-        elif column in [named.get(name) for name in _IN_FILES] or set(column.cells) == {"–"}:
+        elif column in [named.get(name) for name in IN_FILES] or set(column.cells) == {"–"}:
             continue
         elif column not in named.values() and len(summary.front) > 1 and len(set(column.cells)) == 1:
             shared.append(f"{column.header} {column.cells[0]}")
@@ -170,8 +179,8 @@ def reading_table(summary: Summary) -> Table:
     return Table(tuple(kept), caption, whole.highlighted)
 
 
-_IN_FILES = ("accuracy_low", "accuracy_high", "accuracy_top5")
-"""Columns that people do not read."""
+IN_FILES = ("accuracy_low", "accuracy_high", "accuracy_top5")
+"""Columns of the files that people do not read."""
 
 
 def ledger_table(summary: Summary) -> Table:
