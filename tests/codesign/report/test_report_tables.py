@@ -124,3 +124,10 @@ def test_empty_table_renders() -> None:
     assert empty.headers[0] == "energy (J)"
     assert "<tbody>" in empty.html()
     assert r"\midrule" in empty.latex()
+
+
+def test_a_sentence_tells_what_people_read_once() -> None:
+    from codesign.report.html import _spoken
+
+    told = {"accuracy": 0.9, "accuracy_low": 0.85, "accuracy_high": 0.95, "accuracy_top5": 1.0, "spread": float("nan")}
+    assert list(_spoken(told)) == ["accuracy 90.0 % (95 %: 85.0 to 95.0 %)"]
