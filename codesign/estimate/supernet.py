@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from pydantic import Field
 
-from codesign.estimate.base import CarriedWeights, Effort, Estimate, MemoryWeights, Request
+from codesign.estimate.base import CarriedWeights, Effort, Estimate, Request
 from codesign.estimate.recipe import Recipe
 from codesign.estimate.training import check_networks
 from codesign.registry import Plugin, Settings
@@ -66,7 +67,7 @@ class SupernetEstimator:
         from codesign.estimate.estimator import TrainingEstimator
 
         self.space, self.dataset, self.settings, self.weights = space, dataset, settings, weights
-        self._own = MemoryWeights()
+        self._own = CarriedWeights()
         self._evaluation = TrainingEstimator(dataset, settings.recipe, self._own, draws=settings.draws)
         self._shared: tuple[str, Mapping[str, Any]] = ("", {})
 
@@ -90,18 +91,17 @@ class SupernetEstimator:
     def estimate(self, requests: Sequence[Request]) -> Iterator[tuple[int, Estimate]]:
         for position, request in enumerate(requests):
             trained = self._bring(request)
-            self._own.put(self._evaluation.training_key(request), self.weights_of(request), 0.0)
+            self._own.bring(self._evaluation.training_key(request), self._own_state(request))
             (_, found), *_ = self._evaluation.estimate([request])
             yield position, replace(found, key=self.key(request), trained=trained)
 
-    def weights_of(self, request: Request) -> bytes:
-        """The packed weights of one network, as it is evaluated."""
+    def _own_state(self, request: Request) -> bytes:
+        """The packed weights of one network, as it is evaluated; the shared ones are at hand."""
         import torch
 
         from codesign.estimate.shared_weights import state_of
         from codesign.estimate.train import pack
 
-        self._bring(request)
         places = self.space.places(np.array(request.genotype, np.int64))  # type: ignore[attr-defined]
         images = torch.from_numpy(self.dataset.train.images[:_CALIBRATION])
         batch = min(self.settings.recipe.batch_size, len(images))
@@ -109,8 +109,6 @@ class SupernetEstimator:
 
     def _bring(self, request: Request) -> bool:
         """Have the shared weights of a request at hand; whether they were trained for it."""
-        import time
-
         from codesign.estimate.shared_weights import train_shared
         from codesign.estimate.train import pack, unpack
 
