@@ -58,7 +58,7 @@ def wider(
     Raises
     ------
     SpecError : an unknown layer, not more channels, or a tensor that keeps its channels: an input, an output, one that
-        is normalised over several channels at once.
+        is normalised over several channels at once, one whose channels are those of several layers, as a concatenation.
 
     >>> from hwmodels.workload.graph import Builder
     >>> net = Builder("tiny", (1, 1, 8, 8))
@@ -76,6 +76,8 @@ def wider(
         if roots[name] == roots[layer]:
             raise SpecError(where, "an input or an output of the network", "a layer between them")
     child = _resized(workload, roots, {roots[layer]: channels}, where)
+    if channels_of(child[layer].shape) != channels:
+        raise SpecError(where, "channels that other layers bring together", "one of those layers")
     return _followed(workload, state, child, rng, where, noise=noise)
 
 

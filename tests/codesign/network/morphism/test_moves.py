@@ -113,6 +113,18 @@ def test_what_meets_in_a_sum_grows_together() -> None:
     assert grown["linear1"].operator == workload["linear1"].operator
 
 
+def test_a_concatenation_alone_is_refused_and_not_left_as_it_is() -> None:
+    net = Builder("joined", (1, 1, 8, 8))
+    left, right = (net.add(Conv2d.square(3, 1), net.input) for _ in range(2))
+    pooled = net.add(Pool2d("max", 2), net.add(Concat(), left, right))
+    joined = net.finish(net.linear(net.flatten(pooled), 4))
+    rng = np.random.default_rng(0)
+    for layer in ("concat1", "pool2d1"):
+        with pytest.raises(SpecError, match="bring together"):
+            wider(joined, arrays(trained_like(joined, rng)), layer, 8, rng=rng)
+    assert wider(joined, arrays(trained_like(joined, rng)), "conv2d1", 5, rng=rng).workload["concat1"].shape[1] == 8
+
+
 def test_what_a_concatenation_is_summed_with_grows_with_it() -> None:
     """As NAS-Bench-101's projection beside its joined vertices, whichever of them comes first."""
 
