@@ -1,0 +1,1 @@
+"""Several GPUs: branches of a network placed on them."""
