@@ -24,6 +24,7 @@ from codesign.cli import (
     runs,
     sensitivity,
     sweep,
+    timeline,
     trust,
 )
 from codesign.cli.app import app
@@ -32,7 +33,7 @@ from hwmodels.errors import SpecError
 
 __all__ = [
     "accuracy", "app", "config", "crossdevice", "devices", "ensemble", "estimate", "main", "measuring", "networks",
-    "pick", "plugins", "runs", "sensitivity", "sweep", "trust",
+    "pick", "plugins", "runs", "sensitivity", "sweep", "timeline", "trust",
 ]  # fmt: skip
 
 _INTERRUPTED = 130

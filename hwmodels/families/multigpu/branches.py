@@ -16,13 +16,13 @@ from __future__ import annotations
 
 from collections import namedtuple
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from hwmodels.compose import reduce_pairs, tensor_of
-from hwmodels.families.base import Assumption, Composition, CostModel, Metric, PairRule, Reference
+from hwmodels.families.base import Assumption, Composition, CostModel, Metric, PairRule, Reference, Timeline
 from hwmodels.families.gpu.model import MODEL as GPU
 from hwmodels.families.gpu.spec import GpuSpec
 from hwmodels.families.multigpu.kernel_placement import MOST_EXACT, place_all, place_one
@@ -32,7 +32,7 @@ from hwmodels.units import GB
 from hwmodels.workload.graph import Workload
 from hwmodels.workload.table import I64, Layers, LayerTable, layer_table
 
-__all__ = ["MODEL", "GpuBranchesSpec", "Placement", "placement"]
+__all__ = ["MODEL", "GpuBranchesSpec", "timeline"]
 
 F64 = npt.NDArray[np.float64]
 
@@ -178,6 +178,52 @@ def _infeasible(metrics: Columns, knobs: Columns) -> npt.NDArray[np.int8]:
     return codes
 
 
+def timeline(workload: Workload, spec: GpuBranchesSpec) -> Timeline:
+    """Where and when each layer of an executed network runs; on one GPU where several gain nothing.
+
+    >>> from hwmodels.workload.zoo import network
+    >>> found = timeline(network("googlenet"), GpuBranchesSpec())
+    >>> bool(found.end_s.max() <= found.told["one_gpu_s"]), found.lanes
+    (True, ('GPU 0', 'GPU 1'))
+    """
+    table = layer_table([workload])
+    design = GpuBranchesSpec.to_table([spec])
+    zero = np.zeros(1, np.int64)
+    alone = GPU.compose.function(table, design.gpu, zero, zero)
+    one_gpu = float(GPU.rules["latency_s"].function(alone, {"empty_queue": design.gpu.empty_queue})[0])
+    which, weight = _decides(alone, design.gpu.empty_queue)
+    times = np.ascontiguousarray(_layer_costs(table.layers, design)[:, _TERM[int(which[0])]] * weight[0])
+    gpu, start, proven = _placed_in_time(table, times, spec)
+    time = times[table.networks.sequence]
+    latency = float((start + time).max(initial=0.0))
+    if latency >= one_gpu:
+        gpu, start, latency = np.zeros_like(gpu), np.cumsum(time) - time, one_gpu
+    names = tuple(node.name for node, _ in workload.rows())
+    told = {"latency_s": latency, "one_gpu_s": one_gpu, "proven": proven}
+    return Timeline(names, gpu, tuple(f"GPU {i}" for i in range(spec.gpus)), start, start + time, told)
+
+
+def _placed_in_time(table: LayerTable, times: F64, spec: GpuBranchesSpec) -> tuple[I64, F64, bool]:
+    """(GPU, start) of every layer of a table of one network, and whether that is proven best: segment by segment."""
+    segments = segments_of(table)
+    sizes = _edge_bytes(segments, table.layers)
+    gpu, start = np.zeros(times.size and table.networks.sequence.size, np.int64), np.zeros(table.networks.sequence.size)
+    at, now, home, all_proven = 0, 0.0, 0, True
+    for kind in segments.which[0]:
+        first, stop = segments.start[kind : kind + 2].tolist()
+        low, high = segments.edge_start[[first, stop]].tolist()
+        link = spec.link_latency_s + spec.wait_s + sizes[low:high] / spec.link_bytes_per_s
+        time = times[segments.rows[first:stop]]
+        makespan, proven, device, begins = place_one(
+            time, segments.source[low:high], link, segments.edge_start[first : stop + 1] - low, spec.gpus
+        )
+        # The joint in front lies on device 0 of the segment, which is the GPU that it ran on.
+        own = np.where(device == 0, home, np.where(device == home, 0, device))
+        gpu[at : at + own.size], start[at : at + own.size] = own, now + begins
+        at, now, home, all_proven = at + own.size, now + makespan, int(own[-1]), all_proven and proven
+    return gpu, start, all_proven
+
+
 _COMPOSED = (
     Metric("latency_s", "composed", "a batch through all branches, transfers included"),
     Metric("one_gpu_s", "composed", "the same on one of the GPUs"),
@@ -212,6 +258,7 @@ MODEL = CostModel(
     energy_terms=("dynamic_j", "link_j", "static_j"),
     static_energy="static_j",
     config_metrics=_config_metrics,
+    timeline=timeline,
     derived={
         "static_j": PairRule(frozenset({"latency_s", "gpus", "gpu.idle_w"}), _static, monotone=True),
         "link_j": PairRule(frozenset({"link_bytes", "link_j_per_byte"}), _link, monotone=True),
@@ -235,65 +282,3 @@ MODEL = CostModel(
         Reference("A100", "NVIDIA A100 Tensor Core GPU Architecture, white paper, 2020"),
     ),
 )  # fmt: skip
-
-
-class Placement(NamedTuple):
-    """One network on several GPUs.
-
-    layers : (n,) names in topological order. gpu : (n,). start_s, end_s : (n,). latency_s, one_gpu_s : of all. proven :
-    whether no placement is faster.
-    """
-
-    layers: tuple[str, ...]
-    gpu: I64
-    start_s: F64
-    end_s: F64
-    latency_s: float
-    one_gpu_s: float
-    proven: bool
-
-
-def placement(workload: Workload, spec: GpuBranchesSpec) -> Placement:
-    """Where and when each layer of an executed network runs; on one GPU where several gain nothing.
-
-    >>> from hwmodels.workload.zoo import network
-    >>> found = placement(network("inception_v3"), GpuBranchesSpec())
-    >>> bool(found.latency_s <= found.one_gpu_s) and len(found.layers) == found.gpu.size
-    True
-    """
-    table = layer_table([workload])
-    design = GpuBranchesSpec.to_table([spec])
-    zero = np.zeros(1, np.int64)
-    alone = GPU.compose.function(table, design.gpu, zero, zero)
-    one_gpu = float(GPU.rules["latency_s"].function(alone, {"empty_queue": design.gpu.empty_queue})[0])
-    which, weight = _decides(alone, design.gpu.empty_queue)
-    values = _layer_costs(table.layers, design)
-    times = np.ascontiguousarray(values[:, _TERM[int(which[0])]] * weight[0])
-    gpu, start, proven = _timeline(table, times, spec)
-    time = times[table.networks.sequence]
-    latency = float((start + time).max(initial=0.0))
-    if not latency < one_gpu:
-        gpu, start, latency = np.zeros_like(gpu), np.cumsum(time) - time, one_gpu
-    names = tuple(node.name for node, _ in workload.rows())
-    return Placement(names, gpu, start, start + time, latency, one_gpu, proven)
-
-
-def _timeline(table: LayerTable, times: F64, spec: GpuBranchesSpec) -> tuple[I64, F64, bool]:
-    """(GPU, start) of every layer of a table of one network, and whether that is proven best: segment by segment."""
-    segments = segments_of(table)
-    sizes = _edge_bytes(segments, table.layers)
-    gpu, start = np.zeros(times.size and table.networks.sequence.size, np.int64), np.zeros(table.networks.sequence.size)
-    at, now, home, all_proven = 0, 0.0, 0, True
-    for kind in segments.which[0]:
-        first, stop = segments.start[kind : kind + 2].tolist()
-        low, high = segments.edge_start[[first, stop]].tolist()
-        link = spec.link_latency_s + spec.wait_s + sizes[low:high] / spec.link_bytes_per_s
-        time = times[segments.rows[first:stop]]
-        makespan, proven, device, begins = place_one(
-            time, segments.source[low:high], link, segments.edge_start[first : stop + 1] - low, spec.gpus
-        )
-        # The joint in front lies on device 0 of the segment, which is the GPU that it ran on.
-        own = np.where(device == 0, home, np.where(device == home, 0, device))
-        gpu[at : at + own.size], start[at : at + own.size] = own, now + begins
-        at, now, home, all_proven = at + own.size, now + makespan, int(own[-1]), all_proven and proven
-    return gpu, start, all_proven

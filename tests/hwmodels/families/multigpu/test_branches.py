@@ -8,7 +8,7 @@ import pytest
 from hwmodels.catalog import device
 from hwmodels.evaluate import evaluate, evaluate_pairs
 from hwmodels.families.gpu.model import MODEL as GPU
-from hwmodels.families.multigpu.branches import MODEL, GpuBranchesSpec, placement
+from hwmodels.families.multigpu.branches import MODEL, GpuBranchesSpec, timeline
 from hwmodels.families.multigpu.segments import segments_of
 from hwmodels.testing.family import FamilySuite
 from hwmodels.workload.graph import Builder, Workload
@@ -109,19 +109,20 @@ def test_an_output_in_the_middle_is_no_joint() -> None:
 def test_a_timeline_is_what_is_costed_and_can_run(gpus: int) -> None:
     workload = rewrite(network("googlenet"), COMPILED)
     spec = PAIR.changed({"gpus": gpus})
-    found = placement(workload, spec)
-    assert found.latency_s == pytest.approx(evaluate(workload, MODEL, spec).total("latency_s"), rel=1e-12)
-    assert found.end_s.max() == pytest.approx(found.latency_s)
-    assert set(found.gpu.tolist()) <= set(range(gpus))
+    found = timeline(workload, spec)
+    assert found.told["latency_s"] == pytest.approx(evaluate(workload, MODEL, spec).total("latency_s"), rel=1e-12)
+    assert found.end_s.max() == pytest.approx(found.told["latency_s"])
+    assert set(found.lane.tolist()) <= set(range(gpus))
+    assert found.told["proven"]
     place = {name: i for i, name in enumerate(found.layers)}
     for node in workload:
         for source in node.inputs:
             if node.name in place and source in place:
                 u, v = place[source], place[node.name]
-                sent = found.gpu[u] != found.gpu[v]
+                sent = found.lane[u] != found.lane[v]
                 assert found.start_s[v] >= found.end_s[u] + sent * (spec.link_latency_s + spec.wait_s) - 1e-12
     for one in range(gpus):
-        mine = np.flatnonzero(found.gpu == one)
+        mine = np.flatnonzero(found.lane == one)
         order = mine[np.argsort(found.start_s[mine], kind="stable")]
         assert (found.start_s[order][1:] >= found.end_s[order][:-1] - 1e-12).all()
 
