@@ -1,4 +1,4 @@
-"""Branches on several GPUs: the shipped suite, joints, one GPU to the last bit, timelines that can run."""
+"""Branches on several GPUs: joints, one GPU to the last bit, timelines that can run."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from hwmodels.evaluate import evaluate, evaluate_pairs
 from hwmodels.families.gpu.model import MODEL as GPU
 from hwmodels.families.multigpu.branches import MODEL, GpuBranchesSpec, timeline
 from hwmodels.families.multigpu.segments import segments_of
-from hwmodels.testing.family import FamilySuite
 from hwmodels.workload.graph import Builder, Workload
 from hwmodels.workload.ops import Concat
 from hwmodels.workload.rewrite import COMPILED, rewrite
@@ -31,15 +30,6 @@ def branched(width: int = 64, branches: int = 2) -> Workload:
             y = net.conv_norm_act(y, width, 5)
         ends.append(y)
     return net.finish(net.conv_norm_act(net.add(Concat(), *ends), width, 1))
-
-
-class TestGpuBranches(FamilySuite):
-    model = MODEL
-    specs = (PAIR, PAIR.changed({"gpus": 1}), PAIR.changed({"gpus": 4, "link_bytes_per_s": 1e9, "wait_s": 0.0}))
-    resources = ("gpus", "link_bytes_per_s")
-
-    def workloads(self) -> list[Workload]:
-        return [*super().workloads(), branched(), branched(16, 3)]
 
 
 def test_one_gpu_is_the_gpu_family_to_the_last_bit() -> None:
