@@ -54,6 +54,13 @@ def test_branches_run_side_by_side_where_links_are_fast() -> None:
     assert slow.total("link_bytes") == slow.total("link_j") == 0.0
 
 
+def test_a_tensor_is_sent_once_to_a_gpu_however_many_layers_read_it_there() -> None:
+    """Four branches, two on each GPU: what enters goes over once, two results come back."""
+    found = evaluate(rewrite(branched(branches=4), COMPILED), MODEL, PAIR)
+    assert found.total("gpus_used") == 2
+    assert found.total("link_bytes") == 3 * 64 * 32 * 32
+
+
 def test_energy_is_the_sum_of_its_terms() -> None:
     found = evaluate(rewrite(branched(), COMPILED), MODEL, PAIR)
     assert found.total("static_j") == pytest.approx(2 * A100.idle_w * found.total("latency_s"))
