@@ -7,21 +7,23 @@ uniform   : one network a step, drawn from the space [Guo et al., "Single Path O
 fair      : as many as a decision has choices, so that each step trains every choice of every decision equally often,
             and one descent along the sum of their gradients [Chu et al., "FairNAS", ICCV 2021, strict fairness]
 shrinking : the largest network first, then networks drawn from ever more choices, each taught by the largest one as it
-            was behind the first phase, beside the labels [Cai et al., "Once-for-All", ICLR 2020, progressive shrinking]
+            was behind the first phase, beside the labels [Cai et al., "Once-for-All", ICLR 2020, progressive shrinking].
+            The middle of a square kernel of k becomes one of k - 2 by a matrix of its layer, the identity at first,
+            which all its channels share; the matrices are learned with the weights
 
 Statistics of a batch norm hold for one network alone, so that a network that is evaluated measures its own on training
 images first [Guo'20, section 3.4].
 
 A fidelity with fewer epochs than phases leaves phases out.
 
-Not modelled: Once-for-All's transformation between kernels and its sorting of channels by importance, sandwich rules.
+Not modelled: Once-for-All's sorting of channels by importance, sandwich rules.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -44,7 +46,7 @@ from hwmodels.workload import ops
 from hwmodels.workload.graph import Workload
 from hwmodels.workload.rewrite import prune_dead_branches
 
-__all__ = ["Sampling", "part_of", "state_of", "train_shared"]
+__all__ = ["Sampling", "part_of", "state_of", "taken", "train_shared"]
 
 Sampling = Literal["uniform", "fair", "shrinking"]
 Genotype = npt.NDArray[np.int64]
@@ -65,6 +67,32 @@ def part_of(whole: Sequence[int], part: Sequence[int], *, centred: bool) -> tupl
     return tuple(slice(start, start + want) for start, want in zip(starts, part, strict=True))
 
 
+def taken(shared: Mapping[str, Tensor], key: str, shape: Sequence[int], *, centred: bool) -> Tensor:
+    """The array of `shape` that a network takes of a shared one: a part, its kernel transformed where that is learned.
+
+    >>> weights = {"a": torch.arange(25.0).reshape(1, 1, 5, 5), "a>3": 2 * torch.eye(9)}
+    >>> taken(weights, "a", (1, 1, 3, 3), centred=True)[0, 0, 0].tolist()
+    [12.0, 14.0, 16.0]
+    """
+    value = shared[key]
+    size = value.shape[-1]
+    while centred and f"{key}>{size - 2}" in shared and size > shape[-1]:
+        size -= 2
+        middle = value[part_of(value.shape, (*value.shape[:2], size, size), centred=True)]
+        value = (middle.flatten(2) @ shared[f"{key}>{size}"].T).reshape(middle.shape)
+    return value[part_of(value.shape, shape, centred=centred)]
+
+
+def _transformations(shared: Mapping[str, nn.Parameter]) -> dict[str, nn.Parameter]:
+    """For every square kernel of more than 3 the matrices that make the next smaller ones, down to 3, of it."""
+    found = {}
+    for key, value in shared.items():
+        if value.dim() == 4 and value.shape[2] == value.shape[3]:
+            for size in range(value.shape[3] - 2, 2, -2):
+                found[f"{key}>{size}"] = nn.Parameter(torch.eye(size * size))
+    return found
+
+
 def train_shared(
     space: ArchitectureSpace, dataset: Dataset, recipe: Recipe, *, sampling: Sampling, seed: int, fidelity: float
 ) -> State:
@@ -81,6 +109,8 @@ def train_shared(
     with deterministic():
         torch.manual_seed(seed)
         shared = _initial(space, dataset)
+        if sampling == "shrinking":
+            shared |= _transformations(shared)
         _Training(space, dataset, recipe, shared, seed).run(sampling, recipe.epochs_at(fidelity))
     return {name: value.detach().numpy() for name, value in shared.items()}
 
@@ -95,12 +125,12 @@ def state_of(
     with deterministic(), torch.no_grad():
         torch.manual_seed(0)  # initial weights are overwritten
         network = to_module(workload)
+        held = {key: torch.from_numpy(value) for key, value in shared.items()}
         for name, key, centred in _named(network, places):
             own = network.get_parameter(name)
             if key not in shared or any(h < w for h, w in zip(shared[key].shape, own.shape, strict=True)):
                 raise SpecError(f"supernet: {key}", tuple(own.shape), "a part of what was trained")
-            part = part_of(shared[key].shape, own.shape, centred=centred)
-            own.copy_(torch.from_numpy(shared[key])[part])
+            own.copy_(taken(held, key, own.shape, centred=centred))
         norms = [layer for layer in network.modules() if isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d)]
         for norm in norms:
             norm.reset_running_stats()
@@ -161,6 +191,18 @@ def _looked_at(space: ArchitectureSpace) -> Iterator[Genotype]:
     yield from [largest, *seen, *space.sample(_SEEN, rng)]
 
 
+class _Part(NamedTuple):
+    """What a parameter of one network is of the shared arrays."""
+
+    key: str
+    shape: tuple[int, ...]
+    centred: bool
+
+
+def _values(shared: Mapping[str, Tensor], parts: Mapping[str, _Part]) -> dict[str, Tensor]:
+    return {name: taken(shared, part.key, part.shape, centred=part.centred) for name, part in parts.items()}
+
+
 class _Training:
     """Descends the losses of sampled networks; `run` once."""
 
@@ -208,16 +250,15 @@ class _Training:
 
     def _answers(self, genotype: Genotype, images: Tensor) -> Tensor:
         network, parts = self._built(tuple(genotype.tolist()))
-        values = {name: self._shared[key][part] for name, (key, part) in parts.items()}
-        found: Tensor = functional_call(network, values, (images,))
+        found: Tensor = functional_call(network, _values(self._shared, parts), (images,))
         return found
 
-    def _build(self, genotype: tuple[int, ...]) -> tuple[Network, dict[str, tuple[str, tuple[slice, ...]]]]:
+    def _build(self, genotype: tuple[int, ...]) -> tuple[Network, dict[str, _Part]]:
         point = np.array(genotype, np.int64)
         network = to_module(prune_dead_branches(self._space.workload(point))).train()
         parts = {}
         for name, key, centred in _named(network, self._space.places(point)):
-            parts[name] = key, part_of(self._shared[key].shape, network.get_parameter(name).shape, centred=centred)
+            parts[name] = _Part(key, tuple(network.get_parameter(name).shape), centred)
         return network, parts
 
     # Which networks a step trains.
@@ -274,7 +315,7 @@ class _Training:
 
         def answer(images: Tensor) -> Tensor:
             with torch.no_grad():
-                told: Tensor = functional_call(network, {n: kept[k][part] for n, (k, part) in parts.items()}, (images,))
+                told: Tensor = functional_call(network, _values(kept, parts), (images,))
             return told
 
         return answer

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["PLUGIN", "SupernetEstimator", "SupernetSettings"]
 
 _VERSION = 1
+_SHRINKING = 2  # of shared weights with matrices between kernels
 _RECIPE = Recipe(epochs=100, learning_rate=2e-3)
 """Chosen on 200 cells of `digits-cells` that the table in `benchmarks/results` does not report."""
 _CALIBRATION = 512  # training images on which a network measures the statistics of its normalisations
@@ -78,8 +79,9 @@ class SupernetEstimator:
     def training_key(self, request: Request) -> str:
         """Content key of the shared weights: of the space, its data and the settings, and not of a network."""
         recipe = self.settings.recipe
+        version = _SHRINKING if self.settings.sampling == "shrinking" else _VERSION
         content = [
-            "supernet", _VERSION, self.space.fingerprint, self.dataset.fingerprint, self.settings.sampling,
+            "supernet", version, self.space.fingerprint, self.dataset.fingerprint, self.settings.sampling,
             recipe.content(), recipe.epochs_at(request.fidelity), request.seed,
         ]  # fmt: skip
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

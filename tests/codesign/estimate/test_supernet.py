@@ -21,7 +21,7 @@ from codesign.app.run import begin
 from codesign.data import load
 from codesign.estimate.base import CarriedWeights, Estimator, Request
 from codesign.estimate.recipe import Recipe
-from codesign.estimate.shared_weights import _initial, _Training, part_of, state_of, train_shared
+from codesign.estimate.shared_weights import _initial, _Training, part_of, state_of, taken, train_shared
 from codesign.estimate.supernet import SupernetEstimator, SupernetSettings
 from codesign.report.summary import summarise
 from codesign.space.architecture import ArchitectureSpace
@@ -158,6 +158,31 @@ def test_networks_of_shared_weights_know_far_more_than_chance(sampling: Any) -> 
     found = [estimate for _, estimate in estimator.estimate(requests(space, 6))]
     assert [estimate.trained for estimate in found] == [True, *[False] * 5]
     assert np.mean([estimate.accuracy for estimate in found]) > 0.3
+
+
+def test_smaller_kernels_are_learned_transformations_of_larger_ones() -> None:
+    """7 x 7 to 5 x 5 to 3 x 3; matrices start as the identity, and each layer has its own."""
+    generator = torch.Generator().manual_seed(0)
+    whole = torch.randn(4, 2, 7, 7, generator=generator)
+    to_5, to_3 = torch.randn(25, 25, generator=generator), torch.randn(9, 9, generator=generator)
+    shared = {"a": whole, "a>5": to_5, "a>3": to_3}
+    five = (whole[:3, :, 1:6, 1:6].reshape(3, 2, 25) @ to_5.T).reshape(3, 2, 5, 5)
+    three = (five[:, :, 1:4, 1:4].reshape(3, 2, 9) @ to_3.T).reshape(3, 2, 3, 3)
+    for expected in (whole[:3], five, three):
+        assert torch.allclose(taken(shared, "a", expected.shape, centred=True), expected, atol=1e-5)
+    plain = {"a": whole, "a>5": torch.eye(25), "a>3": torch.eye(9)}
+    assert torch.equal(taken(plain, "a", (4, 2, 3, 3), centred=True), whole[:, :, 2:5, 2:5])
+
+
+def test_shrinking_learns_the_transformations() -> None:
+    space = ChainSpace(stages=1, kernel=(3, 5), width=(8,), depth=(1,), stride=(2,), bits=(8,), input_shape=(1, 8, 8))
+    recipe = SHORT.model_copy(update={"epochs": 4, "batch_size": 256, "learning_rate": 1e-2})
+    shared = train_shared(space, load("digits"), recipe, sampling="shrinking", seed=0, fidelity=1.0)
+    (name,) = [name for name in shared if name.endswith(">3")]
+    assert shared[name].shape == (9, 9)
+    assert not np.allclose(shared[name], np.eye(9))
+    uniform = train_shared(space, load("digits"), recipe, sampling="uniform", seed=0, fidelity=0.25)
+    assert set(shared) - set(uniform) == {name}
 
 
 @settings(max_examples=5, deadline=None)
