@@ -86,6 +86,7 @@ def _record(found: Effects) -> dict[str, Any]:
         "population": found.population,
         "patterns": [pattern._asdict() for pattern in found.patterns],
         "pruned": dict(found.pruned),
+        "dropped": [one._asdict() for one in found.dropped],
     }
 
 
@@ -106,6 +107,13 @@ def _print(found: Effects) -> None:
             ("reason", "pairs", "of the pruned"),
             ((name, f"{count:,}", f"{100 * count / total:.1f} %") for name, count in found.pruned.items() if count),
         )
+    if found.dropped:
+        print("choices whose pairs FAST dropped most, duplicates aside:")
+        rows = (
+            (f"{one.decision} {one.choice}", f"{one.considered:,}", f"{100 * one.share:.0f} %", one.reason)
+            for one in found.dropped[:_SHOWN]
+        )
+        print_table(("choice", "pairs", "dropped", "mostly for"), rows)
 
 
 def _print_metric(one: Measured) -> None:

@@ -7,7 +7,7 @@ uniform   : one network a step, drawn from the space [Guo et al., "Single Path O
 fair      : as many as a decision has choices, so that each step trains every choice of every decision equally often,
             and one descent along the sum of their gradients [Chu et al., "FairNAS", ICCV 2021, strict fairness]
 shrinking : the largest network first, then networks drawn from ever more choices, each taught by the largest one as it
-            was behind the first phase, beside the labels [Cai et al., "Once-for-All", ICLR 2020, progressive shrinking].
+            was behind the first phase, beside the labels [Cai et al., "Once-for-All", ICLR 2020, its shrinking].
             The middle of a square kernel of k becomes one of k - 2 by a matrix of its layer, the identity at first,
             which all its channels share; the matrices are learned with the weights
 

@@ -7,6 +7,7 @@
                            the share it sees what decisions do together [Breiman, Machine Learning 2001]
     lift of a pattern      how many times as frequent a choice, or two together, is on the front as among all pairs;
                            its p is Fisher's exact one, times the number of patterns looked at (Bonferroni)
+    dropped                share of the pairs with a choice that FAST dropped, duplicates aside, and for what mostly
 
 Costs are those of every pair that FAST costed in full and that meets the constraints, errors those of every pair that
 has one. What a strategy looked at is no random sample of the space: effects are those among the pairs of this run.
@@ -37,7 +38,7 @@ from codesign.two_level.prune import KEPT, Reasons
 from hwmodels.units import split_unit
 
 __all__ = [
-    "Effect", "Effects", "Measured", "Pattern", "effects_html", "effects_of", "importance_of", "patterns_of",
+    "Dropped", "Effect", "Effects", "Measured", "Pattern", "effects_html", "effects_of", "importance_of", "patterns_of",
     "shares_of",
 ]  # fmt: skip
 
@@ -48,6 +49,7 @@ _MOST_PAIRS = 4_000
 """Pairs that a forest sees: ASSUMED enough for a dozen decisions; a random sample of more."""
 _MOST_GENES = 40
 """Decisions beyond which patterns of two are not looked at: there are too many."""
+_DUPLICATE = "duplicate"
 _ON_PAGE = 8
 _LEAST_SHARE = 0.01
 _PURPOSE = 7_002  # keeps this stream apart from those of the search and of the pictures
@@ -92,11 +94,22 @@ class Pattern(NamedTuple):
     p: float
 
 
+class Dropped(NamedTuple):
+    """One choice. considered : pairs with it, duplicates aside. share : of them that FAST dropped. reason : the
+    commonest."""
+
+    decision: str
+    choice: str
+    considered: int
+    share: float
+    reason: str
+
+
 @dataclass(frozen=True)
 class Effects:
     """measured : metric by metric. patterns : the likeliest first. front, population : pairs that they compare.
 
-    pruned : reason -> pairs, the commonest first.
+    pruned : reason -> pairs, the commonest first. dropped : choices, those of the largest share first.
     """
 
     measured: tuple[Measured, ...]
@@ -104,11 +117,13 @@ class Effects:
     front: int
     population: int
     pruned: Mapping[str, int]
+    dropped: tuple[Dropped, ...]
 
 
 def effects_of(store: RunStore, config: RunConfig, space: JointSpace, summary: Summary, *, forest: bool) -> Effects:
     """The effects of a run's decisions; `forest` says whether importances are fitted."""
-    genotypes, costs = _costed(store, config, space, summary)
+    met = _met(store, config, space, summary)
+    genotypes, costs = _costed(met)
     decisions = _decisions(space)
     measured = [
         _measured(name, genotypes, np.log(values), decisions, config, forest=forest, is_ratio=True)
@@ -132,7 +147,7 @@ def effects_of(store: RunStore, config: RunConfig, space: JointSpace, summary: S
     front = np.array([pair.genotype for pair in summary.front], np.int64).reshape(-1, space.n_genes)
     return Effects(
         tuple(measured), tuple(patterns_of(front, genotypes, decisions)), len(front), len(genotypes),
-        dict(sorted(summary.ledger.pruned.items(), key=lambda item: -item[1])),
+        dict(sorted(summary.ledger.pruned.items(), key=lambda item: -item[1])), tuple(_dropped(met, decisions)),
     )  # fmt: skip
 
 
@@ -162,24 +177,51 @@ def _word(choice: Any) -> str:
     return f"{choice:g}" if isinstance(choice, float) else str(choice)
 
 
-def _costed(
-    store: RunStore, config: RunConfig, space: JointSpace, summary: Summary
-) -> tuple[Genotypes, dict[str, F64]]:
-    """Pairs that FAST costed in full and that meet the constraints, once each, with their objectives."""
+class _Met(NamedTuple):
+    """Pairs that FAST met, (P,): their genotypes, the place of their reason in `names`, and their objectives."""
+
+    genotypes: Genotypes
+    code: npt.NDArray[np.int64]
+    names: tuple[str, ...]
+    costs: Mapping[str, F64]
+
+
+def _met(store: RunStore, config: RunConfig, space: JointSpace, summary: Summary) -> _Met:
     model = space.hardware.model
     names = Reasons(constraints=cost_constraints(config, model), infeasible=model.infeasible_reasons).names
     genes = {f"gene_{i}": int(count) for i, count in enumerate(space.cardinalities)}
-    metrics = summary.objectives
-    columns = store.read_fast(["reason", *metrics, *genes], choices={"reason": len(names), **genes})
-    code = columns["reason"].astype(np.int64)
-    refused = [i for i, name in enumerate(names) if name.startswith(("invalid", "infeasible", "constraint", "bound"))]
-    kept = ~np.isin(code, refused) | (code == KEPT)
-    for name in metrics:
-        kept &= np.isfinite(columns[name])
+    columns = store.read_fast(["reason", *summary.objectives, *genes], choices={"reason": len(names), **genes})
+    genotypes = np.stack([columns[name] for name in genes], axis=1).astype(np.int64)
+    costs = {name: columns[name].astype(np.float64) for name in summary.objectives}
+    return _Met(genotypes, columns["reason"].astype(np.int64), names, costs)
+
+
+def _costed(met: _Met) -> tuple[Genotypes, dict[str, F64]]:
+    """Pairs that FAST costed in full and that meet the constraints, once each, with their objectives."""
+    refused = [
+        i for i, name in enumerate(met.names) if name.startswith(("invalid", "infeasible", "constraint", "bound"))
+    ]
+    kept = ~np.isin(met.code, refused)
+    for values in met.costs.values():
+        kept &= np.isfinite(values)
     rows = np.flatnonzero(kept)
-    genotypes = np.stack([columns[name][rows] for name in genes], axis=1).astype(np.int64)
-    genotypes, once = np.unique(genotypes, axis=0, return_index=True)
-    return genotypes, {name: columns[name][rows][once].astype(np.float64) for name in metrics}
+    genotypes, once = np.unique(met.genotypes[rows], axis=0, return_index=True)
+    return genotypes, {name: values[rows][once] for name, values in met.costs.items()}
+
+
+def _dropped(met: _Met, decisions: Sequence[_Decision]) -> list[Dropped]:
+    """Choices by the share of their pairs that was dropped; those of which nothing was are left out."""
+    counted = met.code != met.names.index(_DUPLICATE)
+    found = []
+    for column, decision in zip(met.genotypes[counted].T, decisions, strict=True):
+        codes = met.code[counted]
+        for at, choice in enumerate(decision.choices):
+            mine = codes[column == at]
+            gone = mine[mine != KEPT]
+            if gone.size and mine.size < codes.size:
+                reason = met.names[int(np.bincount(gone).argmax())]
+                found.append(Dropped(decision.name, choice, mine.size, gone.size / mine.size, reason))
+    return sorted(found, key=lambda one: -one.share)
 
 
 def _measured(

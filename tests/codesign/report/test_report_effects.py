@@ -97,6 +97,11 @@ def test_effects_of_a_run(store) -> None:
         assert sum(effect.pairs * effect.shift for effect in mine) == pytest.approx(0, abs=1e-8 * energy.pairs)
         assert sum(effect.pairs for effect in mine) in (0, energy.pairs)
     assert sum(found.pruned.values()) == sum(summary.ledger.pruned.values())
+    # Of each decision the pairs that were dropped, over its choices, are those that were dropped in all.
+    gone = sum(count for name, count in found.pruned.items() if name != "duplicate")
+    of_width = [one for one in found.dropped if one.decision == "width1"]
+    assert sum(round(one.considered * one.share) for one in of_width) == gone
+    assert found.dropped[0].share == max(one.share for one in found.dropped)
     page = effects_html(found)
     assert "width1" in page
     assert "% of variance" in page
