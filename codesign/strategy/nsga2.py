@@ -7,7 +7,7 @@ that FAST alone already steers the sampler towards feasible hardware.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -16,21 +16,27 @@ from pydantic import Field
 from codesign.registry import Plugin, Settings
 from codesign.space.base import Genotypes, Space
 from codesign.strategy.base import Problem, Proposal, Results, State
+from codesign.strategy.ordered import ordered_children
 
-__all__ = ["NSGA2", "PLUGIN", "NSGA2Settings"]
+__all__ = ["NSGA2", "OPERATORS", "PLUGIN", "NSGA2Settings", "Operators"]
 
 F64 = npt.NDArray[np.float64]
+Operators = Literal["space", "ordered"]
 
 
 class NSGA2:
     """Population of `population` pairs; binary tournaments on (violation, rank, crowding), crossover, mutation.
 
     crossover : probability that a child has two parents. immigrants : share of each proposal drawn from the space.
+    operators : those of the space, or `ordered` ones (`codesign.strategy.ordered`).
     """
 
-    def __init__(self, space: Space, *, population: int = 64, crossover: float = 0.9, immigrants: float = 0.2) -> None:
+    def __init__(
+        self, space: Space, *, population: int = 64, crossover: float = 0.9, immigrants: float = 0.2,
+        operators: Operators = "space",
+    ) -> None:  # fmt: skip
         self.space, self.population = space, population
-        self.crossover, self.immigrants = crossover, immigrants
+        self.crossover, self.immigrants, self.operators = crossover, immigrants, operators
         self._genotypes: Genotypes = np.empty((0, space.n_genes), np.int64)
         self._objectives: F64 = np.empty((0, 0))
         self._violation: F64 = np.empty(0)
@@ -44,13 +50,19 @@ class NSGA2:
             return Proposal.full(fresh)
         children = n - n_random
         left, right = self._tournaments(children, rng), self._tournaments(children, rng)
-        crossed = self.space.crossover(self._genotypes[left], self._genotypes[right], rng)
-        two_parents = rng.random(children) < self.crossover
-        mutants = self.space.mutate(np.where(two_parents[:, None], crossed, self._genotypes[left]), rng)
+        mutants = self._children(self._genotypes[left], self._genotypes[right], rng)
         parents = self._nearer(mutants, self._genotypes[left], self._genotypes[right])
         return Proposal(
             np.concatenate([mutants, fresh]), np.ones(n), np.concatenate([parents, np.full_like(fresh, -1)])
         )
+
+    def _children(self, left: Genotypes, right: Genotypes, rng: np.random.Generator) -> Genotypes:
+        """A child of each pair of parents, (P, G)."""
+        if self.operators == "ordered":
+            return ordered_children(self.space, left, right, rng, crossover=self.crossover)
+        crossed = self.space.crossover(left, right, rng)
+        two_parents = rng.random(len(left)) < self.crossover
+        return self.space.mutate(np.where(two_parents[:, None], crossed, left), rng)
 
     @staticmethod
     def _nearer(children: Genotypes, left: Genotypes, right: Genotypes) -> Genotypes:
@@ -165,12 +177,16 @@ def _crowding(objectives: F64, ranks: npt.NDArray[np.int64], distances: Callable
     return crowding
 
 
+OPERATORS = "space: crossover by gene and new choices; ordered: children near their parents, for decisions of sizes"
+
+
 class NSGA2Settings(Settings):
     """NSGA-II."""
 
     population: int = Field(64, ge=2, le=100_000, description="evaluated pairs that are kept, by rank and crowding")
     crossover: float = Field(0.9, ge=0, le=1, description="share of children with two parents")
     immigrants: float = Field(0.2, ge=0, le=1, description="share of each batch drawn from the whole space")
+    operators: Operators = Field("space", description=OPERATORS)
 
 
 def _make(settings: NSGA2Settings, problem: Problem) -> NSGA2:
@@ -179,6 +195,7 @@ def _make(settings: NSGA2Settings, problem: Problem) -> NSGA2:
         population=settings.population,
         crossover=settings.crossover,
         immigrants=settings.immigrants,
+        operators=settings.operators,
     )
 
 

@@ -19,7 +19,7 @@ from pydantic import Field
 from codesign.registry import Plugin, Settings
 from codesign.space.base import Space
 from codesign.strategy.base import Problem, State
-from codesign.strategy.nsga2 import NSGA2
+from codesign.strategy.nsga2 import NSGA2, OPERATORS, Operators
 
 __all__ = ["NSGA3", "PLUGIN", "NSGA3Settings", "divisions_for"]
 
@@ -32,8 +32,11 @@ _PARTS = ("ideal_point", "worst_point", "nadir_point", "extreme_points")
 class NSGA3(NSGA2):
     """NSGA-II with another survival; `population` is also the most reference directions that there can be."""
 
-    def __init__(self, space: Space, *, population: int = 64, crossover: float = 0.9, immigrants: float = 0.2) -> None:
-        super().__init__(space, population=population, crossover=crossover, immigrants=immigrants)
+    def __init__(
+        self, space: Space, *, population: int = 64, crossover: float = 0.9, immigrants: float = 0.2,
+        operators: Operators = "space",
+    ) -> None:  # fmt: skip
+        super().__init__(space, population=population, crossover=crossover, immigrants=immigrants, operators=operators)
         self._plane: dict[str, F64] = {}
         self._survivals = 0
 
@@ -89,6 +92,7 @@ class NSGA3Settings(Settings):
     population: int = Field(64, ge=2, le=100_000, description="evaluated pairs that are kept, and most directions")
     crossover: float = Field(0.9, ge=0, le=1, description="share of children with two parents")
     immigrants: float = Field(0.2, ge=0, le=1, description="share of each batch drawn from the whole space")
+    operators: Operators = Field("space", description=OPERATORS)
 
 
 def _make(settings: NSGA3Settings, problem: Problem) -> NSGA3:

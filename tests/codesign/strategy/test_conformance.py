@@ -45,6 +45,8 @@ class TestRegistered(StrategySuite):
 VARIANTS: tuple[dict[str, Any], ...] = (
     {"name": "evolution", "population": 6, "removal": "both", "mutation": "one", "fill_first": True},
     {"name": "local_search", "memory": "none", "starts": 3},
+    {"name": "nsga2", "operators": "ordered"},
+    {"name": "nsga3", "operators": "ordered"},
     {"name": "moga", "population": 9, "weights": {"cost": 3}, "preferences": {"cost": "more"}},
     {"name": "nsga3", "population": 7, "immigrants": 0.0},
     {"name": "hyperband", "fidelities": [0.1, 0.3, 1.0], "eta": 2},

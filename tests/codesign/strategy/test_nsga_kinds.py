@@ -15,6 +15,7 @@ from codesign.strategy.base import Proposal, Results, Strategy
 from codesign.strategy.moga import MOGA
 from codesign.strategy.nsga2 import NSGA2
 from codesign.strategy.nsga3 import NSGA3, divisions_for
+from codesign.strategy.ordered import ordered_children
 from codesign.testing.strategy import toy_problem
 from hwmodels.errors import SpecError
 
@@ -127,3 +128,31 @@ def test_the_plane_is_part_of_the_state() -> None:
     again = NSGA3(SPACE, population=12)
     again.restore(state)
     assert all(np.array_equal(a, b) for a, b in zip(searched(strategy), searched(again), strict=True))
+
+
+def test_ordered_children_lie_near_their_parents() -> None:
+    """Of 101 choices a child of 40 and 60 is rarely far from both; one of the space's operators may be anywhere."""
+    space = Space([Gene(str(i), tuple(range(101))) for i in range(10)])
+    left, right = np.full((400, 10), 40), np.full((400, 10), 60)
+    near = ordered_children(space, left, right, np.random.default_rng(0), crossover=1.0)
+    assert near.shape == (400, 10)
+    assert near.dtype == np.int64
+    assert space.valid(near).all()
+    assert np.mean((near >= 30) & (near <= 70)) > 0.95
+    assert len(np.unique(near)) > 10
+    alone = ordered_children(space, left, right, np.random.default_rng(0), crossover=0.0)
+    assert np.mean(np.abs(alone - 40) <= 15) + np.mean(np.abs(alone - 60) <= 15) > 0.95
+
+
+def test_ordered_children_outside_of_a_space_are_mutated_parents() -> None:
+    class Even(Space):
+        """Points whose choices sum to an even number."""
+
+        def valid(self, genotypes):
+            return super().valid(genotypes) & (genotypes.sum(axis=1) % 2 == 0)
+
+    space = Even([Gene(str(i), tuple(range(9))) for i in range(3)])
+    rng = np.random.default_rng(1)
+    left, right = space.sample(50, rng), space.sample(50, rng)
+    assert space.valid(ordered_children(space, left, right, rng, crossover=0.9)).all()
+    assert ordered_children(space, left[:0], right[:0], rng, crossover=0.9).shape == (0, 3)
