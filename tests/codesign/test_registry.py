@@ -334,6 +334,12 @@ fast: {pairs: 300}
 def test_a_registry_shows_what_it_has() -> None:
     assert repr(STRATEGIES) == f"Registry(codesign.strategies: {', '.join(SHIPPED)})"
     chosen = STRATEGIES.parse("nsga2", "strategy")
-    assert chosen.section() == {"name": "nsga2", "population": 64, "crossover": 0.9, "immigrants": 0.2}
+    assert chosen.section() == {
+        "name": "nsga2",
+        "population": 64,
+        "crossover": 0.9,
+        "immigrants": 0.2,
+        "operators": "space",
+    }
     assert issubclass(STRATEGIES["random"].settings, Settings)
     assert isinstance(STRATEGIES["random"], Plugin)
