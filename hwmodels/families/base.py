@@ -297,6 +297,7 @@ _BUILT_IN = {
     "fpga_overlay": "hwmodels.families.fpga.overlay:MODEL",
     "fpga_streaming": "hwmodels.families.fpga.streaming:MODEL",
     "gpu": "hwmodels.families.gpu.model:MODEL",
+    "multigpu": "hwmodels.families.multigpu.model:MODEL",
     "spatial": "hwmodels.families.spatial.model:MODEL",
 }
 

@@ -1,0 +1,1 @@
+"""Several GPUs: topologies, collectives, sharded networks, plans of training and serving."""

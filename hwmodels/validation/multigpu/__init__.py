@@ -1,0 +1,16 @@
+"""What several GPUs are held against; each score says what its constants were fitted on.
+
+Collectives inside and between nodes (`collectives`).
+"""
+
+from __future__ import annotations
+
+from hwmodels.validate import ReferenceTables, Score
+from hwmodels.validation.multigpu.collectives import collective_scores
+
+__all__ = ["validate"]
+
+
+def validate(tables: ReferenceTables) -> list[Score]:
+    """Scores of several GPUs; none where no reference file is present."""
+    return collective_scores(tables)
