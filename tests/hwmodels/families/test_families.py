@@ -126,6 +126,7 @@ def test_every_registered_family_is_held_against_the_suite() -> None:
             TestFpgaOverlay,
             TestFpgaStreaming,
             TestGpu,
+            TestMultiGpu,
             TestSpatial,
         )
     } == set(families())
