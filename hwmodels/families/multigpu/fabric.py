@@ -96,16 +96,17 @@ def links(fabric: Fabric, inside: I64, across: I64, stride: Any) -> tuple[Link, 
 
 def _island_rates(fabric: Fabric, inside: I64, stride: I64) -> F64:
     """(..., 2) rates of rings and of exchanges; one look-up a distinct shape."""
-    shapes, place = np.unique(np.stack([inside.ravel(), stride.ravel()]), axis=1, return_inverse=True)
-    found = np.array(
-        [
-            island_bytes_per_s(
-                fabric.wiring, fabric.gpus_per_node, ranks, step, fabric.link_bytes_per_s, fabric.host_bytes_per_s
-            )
-            for ranks, step in shapes.T.tolist()
-        ]
-    )
-    rates: F64 = found[place.reshape(-1)].reshape((*inside.shape, 2))
+    side = fabric.gpus_per_node + 1
+    # Beyond the node a stride leaves one rank inside, whatever it is.
+    code = np.minimum(inside, fabric.gpus_per_node) * side + np.clip(stride, 1, fabric.gpus_per_node)
+    met = np.flatnonzero(np.bincount(code.ravel(), minlength=1))
+    found = np.zeros((int(met[-1]) + 1 if met.size else 1, 2))
+    for shape in met.tolist():
+        found[shape] = island_bytes_per_s(
+            fabric.wiring, fabric.gpus_per_node, *divmod(shape, side), fabric.link_bytes_per_s,
+            fabric.host_bytes_per_s,
+        )  # fmt: skip
+    rates: F64 = found[code]
     return rates
 
 

@@ -137,9 +137,10 @@ def model_flops(job: Job, *, attention: bool = True) -> float:
 
 def _blocks(job: Job, plans: Plans, spec: MultiGpuSpec) -> BlockCost:
     """Costs of layers and head of every plan, (P,) each; one kernel evaluation a distinct share."""
-    keys = np.stack([plans.microbatch, plans.tensor, plans.sequence, plans.context, plans.expert])
-    distinct, place = np.unique(keys, axis=1, return_inverse=True)
-    shares = [Share(b, job.tokens, t, bool(s), c, e) for b, t, s, c, e in distinct.T.tolist()]
+    keys = (plans.microbatch, plans.tensor, plans.sequence, plans.context, plans.expert)
+    sizes = [int(key.max(initial=0)) + 1 for key in keys]
+    _, first, place = np.unique(np.ravel_multi_index(keys, sizes), return_index=True, return_inverse=True)
+    shares = [Share(b, job.tokens, t, bool(s), c, e) for b, t, s, c, e in np.stack(keys)[:, first].T.tolist()]
     costs = block_costs(job.model, shares, spec.gpu)
     table = np.array([costs[share] for share in shares])[place.reshape(-1)]
     found = BlockCost(*np.ascontiguousarray(table.T))

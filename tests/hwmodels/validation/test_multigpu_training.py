@@ -1,4 +1,4 @@
-"""Training of transformers held to the errors that the README states; a fit of four factors finds what made its rows."""
+"""Training of transformers held to the errors that the README states; a fit finds the factors of its rows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Training plans: memory as the papers' formulas, steps against a plain twin, one GPU as its family, limits by reason."""
+"""Training plans: memory as the papers' formulas, steps against a plain twin, one GPU as its family, limits."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def alone_s(rows: list[Row], spec: GpuSpec) -> float:
 
 @pytest.mark.parametrize("model", [GPT, LLAMA])
 def test_one_gpu_takes_the_time_of_its_kernels(model: Decoder) -> None:
-    """A step on one device is the GPU family's kernels, m microbatches of them, and the update; nothing is exchanged."""
+    """A step on one device is the GPU family's kernels, m microbatches of them, and the update."""
     spec = cluster(gpus_per_node=1, **{"gpu.memory_bytes": 1e13})
     steps = train(Job(model, 1024, 4), plans_of(microbatch=2), spec)
     share = Share(2, 1024)
