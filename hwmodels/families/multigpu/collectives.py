@@ -17,6 +17,7 @@ latency to every step.
 | halving and doubling (n a power of two) | 2 log2 n; gather and scatter log2 n | as the ring |
 | in the switch | 2; gather and scatter 1 | (1 + 1/n) S; gather S, scatter S |
 | direct (all-to-all) | n - 1 messages at once: 1 | (n-1)/n S of the exchange's rate |
+| one shot, two shots | a barrier each | (n-1) S, 2(n-1)/n S, read at `send_efficiency` |
 | send | start' + step' | S, at `send_efficiency`: a copy that fills no pipeline |
 | hierarchical | inside, across, inside | each level its share |
 
@@ -38,6 +39,7 @@ from hwmodels.errors import SpecError
 
 __all__ = [
     "COLLECTIVES",
+    "ENGINE",
     "NCCL",
     "RECURSIVE",
     "Collective",
@@ -58,6 +60,9 @@ NCCL = ("ring", "tree", "in_switch", "direct")
 """What NVIDIA's library has; its trees join nodes, inside a node they are chains."""
 RECURSIVE = ("ring", "halving", "direct")
 """What message-passing libraries have."""
+ENGINE = ("ring", "in_switch", "direct", "one_shot", "two_shot")
+"""What engines of inference have beside NVIDIA's library: kernels in which every rank reads the others' memory, all of
+it, or its share and then the shares of the others. Source: vLLM, csrc/custom_all_reduce.cuh, one and two stages."""
 
 
 class Protocol(NamedTuple):
@@ -155,12 +160,26 @@ def candidates(
             moved = (1.0 + 1.0 / n) * size if what == "all_reduce" else size
             inside = timed(twice, moved, link.ring_bytes_per_s, link, efficiency=link.protocol.switch_efficiency)
             found["in_switch"] = np.where(np.asarray(link.in_switch, np.bool_) & (n > 2), inside, np.inf)
+        if "one_shot" in algorithms and what == "all_reduce":
+            found |= _by_reading(size, n, link)
         if "tree" in algorithms and what == "all_reduce":
             tree = timed(2.0 * depth, 2.0 * size, link.ring_bytes_per_s, link, efficiency=pair)
             # A tree that joins ranks of a node is a chain there: as many steps as a ring, and more bytes.
             found["tree"] = np.where(np.asarray(link.step_s) > 0.0, tree, np.inf)
     nothing = (n <= 1.0) | (size <= 0.0)
     return {name: np.where(nothing, 0.0, seconds) for name, seconds in found.items()}
+
+
+def _by_reading(size: F64, n: F64, link: Link) -> dict[str, F64]:
+    """Each rank reads the others' tensors, or reads its share of them and then their sums; a barrier each time."""
+    p = link.protocol
+    wait_s = (p.low_start_cycles + p.low_step_cycles) / link.clock_hz + link.step_s
+    rate = np.maximum(p.send_efficiency, p.efficiency) * np.asarray(link.exchange_bytes_per_s)
+    again_s = p.low_step_cycles / link.clock_hz + link.step_s
+    return {
+        "one_shot": wait_s + (n - 1.0) * size / rate,
+        "two_shot": wait_s + again_s + 2.0 * (n - 1.0) / n * size / rate,
+    }
 
 
 def two_level_s(

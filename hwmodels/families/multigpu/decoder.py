@@ -35,7 +35,7 @@ from hwmodels.workload.ops import Kind, Row
 from hwmodels.workload.table import Layers
 
 __all__ = ["BACKWARD_ATTENTION", "BlockCost", "Decoder", "Share", "backward_rows", "block_costs", "forward_rows",
-           "head_rows", "kernels_s", "parameters"]  # fmt: skip
+           "head_rows", "kernels_s", "parameters", "serving_head", "serving_rows"]  # fmt: skip
 
 F64 = npt.NDArray[np.float64]
 
@@ -49,7 +49,9 @@ class Decoder(NamedTuple):
 
     kv_heads, head_features : 0 for those of the queries, for hidden / heads. gated : feed-forward networks multiply two
     branches. fused_attention : attention is one kernel, else scores lie in memory. experts, chosen : of every layer,
-    and those a token goes to. weight_format, product_format : of stored weights, and in which products run.
+    and those a token goes to. weight_format, product_format : of embedding and head, and in which products run;
+    expert_format : of stored experts beside activations of 16 bits, where it is another. window : keys that a token
+    sees in every second layer, 0 for all.
     """
 
     layers: int
@@ -69,6 +71,8 @@ class Decoder(NamedTuple):
     chosen: int = 0
     weight_format: str = "fp16"
     product_format: str = "fp16"
+    expert_format: str = ""
+    window: int = 0
 
     @property
     def head(self) -> int:
@@ -120,13 +124,16 @@ def parameters(model: Decoder, *, tensor: int = 1, expert: int = 1) -> dict[str,
     }
 
 
-def _product(m: int, n: int, k: int, number_format: str, groups: int = 1, *, dynamic: bool = False) -> Row:
+def _product(
+    m: int, n: int, k: int, number_format: str, groups: int = 1, *, dynamic: bool = False, stored: str = ""
+) -> Row:
     bits, code = coded(FLOATS[number_format])
+    weight_bits, weight_code = coded(FLOATS[stored or number_format])
     return Row(
         kind=Kind.MATMUL if dynamic else Kind.LINEAR, groups=groups, in_channels=k * groups, out_channels=n * groups,
         in_h=m, out_h=m, m=m, n=n, k=k, macs=groups * m * n * k, weight_elements=groups * n * k,
-        input_elements=groups * m * k, output_elements=groups * m * n, weight_bits=bits, activation_bits=bits,
-        weight_format=code, activation_format=code, dynamic_operand=int(dynamic),
+        input_elements=groups * m * k, output_elements=groups * m * n, weight_bits=weight_bits, activation_bits=bits,
+        weight_format=weight_code, activation_format=code, dynamic_operand=int(dynamic),
     )  # fmt: skip
 
 
@@ -187,7 +194,10 @@ def _weighted(model: Decoder, share: Share) -> list[tuple[int, int, int, int]]:
     ]  # fmt: skip
     if model.experts:
         mine = max(model.experts // share.expert, 1)
-        each = -(-tokens * model.chosen // mine)
+        routed = tokens * model.chosen
+        # Of few tokens, not every expert gets one: mine (1 - (1 - 1/mine)^routed) do in the mean.
+        mine = max(round(mine * (1.0 - (1.0 - 1.0 / mine) ** routed)), 1)
+        each = -(-routed // mine)
         return [*found, (each, gates * inner, model.hidden, mine), (each, model.hidden, inner, mine)]
     return [*found, (tokens, gates * inner, model.hidden, 1), (tokens, model.hidden, inner, 1)]
 
@@ -258,6 +268,39 @@ def head_rows(model: Decoder, share: Share) -> tuple[list[Row], list[Row]]:
         _stream(3 * n * model.hidden, 2 * n * model.hidden, n * model.hidden), loss[0],
     ]  # fmt: skip
     return [product, *loss], back
+
+
+def serving_rows(model: Decoder, share: Share, *, window: int = 0) -> list[Row]:
+    """The kernels of one layer in an engine of inference: sums join norms, keys and values are written to their pages.
+
+    share : `microbatch` sequences of `tokens` new tokens each behind `past` cached ones.
+    """
+    tokens, _, heads, _ = _sizes(model, share)
+    products = [
+        _product(m, n, k, "bf16" if groups > 1 and model.expert_format else model.product_format, groups,
+                 stored=model.expert_format if groups > 1 else "")
+        for m, n, k, groups in _weighted(model, share)
+    ]  # fmt: skip
+    wide, inner = tokens * model.hidden, tokens * -(-model.inner // share.tensor) * max(model.chosen, 1)
+    keys = -(-model.keys // share.tensor) * model.head
+    turned, written = tokens * (heads * model.head + keys), 2 * tokens * keys
+    gates = 2 if model.gated else 1
+    norm = _stream(2 * wide, 2 * wide, 8 * wide, Kind.NORM)
+    beside = [norm, _stream(turned, turned, 3 * turned), _stream(written, written, written), norm,
+              _stream(gates * inner, inner, 8 * gates * inner, Kind.ACTIVATION)]  # fmt: skip
+    if model.experts:  # router, and tokens sorted by expert and summed
+        moved = tokens * model.chosen * model.hidden
+        beside += [_product(tokens, model.experts, model.hidden, "bf16"), _stream(tokens, tokens, tokens),
+                   _stream(moved, moved // max(model.chosen, 1), moved)]  # fmt: skip
+    fused = _attention(model._replace(fused_attention=True), share)
+    return [*products, fused._replace(window=window), *beside]
+
+
+def serving_head(model: Decoder, sequences: int, tensor: int) -> list[Row]:
+    """Logits of one token of each sequence, and the choice of the next."""
+    n = -(-model.vocabulary // tensor)
+    logits = sequences * model.vocabulary
+    return [_product(sequences, n, model.hidden, model.weight_format), _stream(2 * logits, sequences, 4 * logits)]
 
 
 class BlockCost(NamedTuple):

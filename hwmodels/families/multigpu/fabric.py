@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from hwmodels.families.multigpu.collectives import Collective, Link, Protocol, two_level_s
+from hwmodels.families.multigpu.collectives import NCCL, Collective, Link, Protocol, two_level_s
 from hwmodels.families.multigpu.spec import MultiGpuSpec
 from hwmodels.families.multigpu.topology import WIRINGS, Wiring, island_bytes_per_s, network_share
 
@@ -110,7 +110,10 @@ def _island_rates(fabric: Fabric, inside: I64, stride: I64) -> F64:
     return rates
 
 
-def group_s(fabric: Fabric, what: Collective, size_bytes: Any, ranks: Any, *, stride: Any = 1) -> F64:
+def group_s(
+    fabric: Fabric, what: Collective, size_bytes: Any, ranks: Any, *, stride: Any = 1,
+    algorithms: tuple[str, ...] = NCCL,
+) -> F64:  # fmt: skip
     """Seconds of a collective over groups of `ranks`, each `stride` from the next; of `send`, between neighbours."""
     if what == "send":
         # Between ranks that lie `stride` apart: the next node where the node ends within the stride.
@@ -120,4 +123,4 @@ def group_s(fabric: Fabric, what: Collective, size_bytes: Any, ranks: Any, *, st
         return two_level_s(what, size_bytes, inside, across, island, network)
     inside, across = group_shape(fabric, ranks, stride)
     island, network = links(fabric, inside, across, stride)
-    return two_level_s(what, size_bytes, inside, across, island, network)
+    return two_level_s(what, size_bytes, inside, across, island, network, algorithms=algorithms)
