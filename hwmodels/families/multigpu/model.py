@@ -8,7 +8,7 @@ A batch is cut into `data` shares, every layer into `tensor` shares (`hwmodels.w
     energy   = shares x dynamic energy + bytes on links and network + idle power of all GPUs and nodes over the interval
 
 Compute of a share is the `gpu` family's, to the last bit: one device is that GPU. Training and serving of transformers,
-with all that only they have, are `training` and `serving`.
+with all that only they have, are `training` and `serving`; a training step of any network on copies is `data_parallel`.
 
 Not modelled: computing while collectives run, batches of unequal size, GPUs of different kinds.
 """
@@ -23,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hwmodels.compose import tensor_of
+from hwmodels.errors import SpecError
 from hwmodels.families.base import Assumption, Composition, CostModel, Metric, PairRule, Reference
 from hwmodels.families.gpu.model import MODEL as GPU
 from hwmodels.families.multigpu.fabric import fabric_at, group_s
@@ -50,8 +51,25 @@ def _shares(table: LayerTable, data: int, tensor: int) -> Sharded:
     return known[data, tensor]
 
 
+_TRAINING = " training"
+"""How the name of a training step ends (`hwmodels.workload.training`)."""
+
+
+def _refuse_training(table: LayerTable, configs: MultiGpuTable, network: I64, config: I64) -> None:
+    """Rows do not say which of them make gradients; a step that is shared out would come without their exchange."""
+    trains = np.array([name.endswith(_TRAINING) for name in table.names], np.bool_)
+    shared = np.maximum(np.maximum(configs.data, configs.tensor), configs.pipeline) > 1
+    if (trains[network] & shared[config]).any():
+        name = table.names[int(network[np.argmax(trains[network] & shared[config])])]
+        raise SpecError(
+            "multigpu", name, "a network without its training: shares of a step are `multigpu.data_parallel` (any "
+            "network) and `multigpu.training` (decoders); data=1, tensor=1, pipeline=1 is one GPU",
+        )  # fmt: skip
+
+
 def _compose(table: LayerTable, configs: MultiGpuTable, network: I64, config: I64) -> dict[str, F64]:
     """Pairs by how they are shared out."""
+    _refuse_training(table, configs, network, config)
     found = {name: np.zeros(network.size) for name in _COMPOSED_NAMES}
     plans = np.stack([configs.data[config], configs.tensor[config]])
     for data, tensor in np.unique(plans, axis=1).T.tolist():
