@@ -213,7 +213,8 @@ def shard(table: LayerTable, *, batch: int = 1, layers: int = 1) -> Sharded:
         same = table if batch == 1 else LayerTable(mine, table.networks, table.names)
         return Sharded(same, empty, empty.astype(np.bool_), empty.astype(np.float64), mine)
     networks = table.networks
-    roles = np.concatenate([*(_network_roles(table, mine, n, layers) for n in range(table.n_networks)), empty])
+    facts = _facts(mine, layers)
+    roles = np.concatenate([*(_network_roles(table, facts, n) for n in range(table.n_networks)), empty])
     column = _columns(mine, layers)
     variants = [mine, column, _rows(mine, layers), column, _apart(mine, layers)]
     outputs = [mine.output_elements, column.output_elements, *[mine.output_elements] * 2, variants[-1].output_elements]
@@ -230,7 +231,15 @@ def shard(table: LayerTable, *, batch: int = 1, layers: int = 1) -> Sharded:
     )  # fmt: skip
 
 
-def _network_roles(table: LayerTable, layers: Layers, network: int, parts: int) -> I64:
+def _facts(layers: Layers, parts: int) -> npt.NDArray[np.bool_]:
+    """(4, L) of every row: a product, one that treats channels apart, a reduction and outputs that divide."""
+    window = np.where(layers.kind == Kind.CONV, layers.kernel_h * layers.kernel_w, 1)
+    return np.stack(
+        [_is_product(layers), _passes(layers, parts), (layers.k // window) % parts == 0, layers.n % parts == 0]
+    )
+
+
+def _network_roles(table: LayerTable, facts: npt.NDArray[np.bool_], network: int) -> I64:
     """What a device runs of each layer of a network, in order."""
     own = table.rows_of(network)
     size = own.size
@@ -241,11 +250,5 @@ def _network_roles(table: LayerTable, layers: Layers, network: int, parts: int) 
             parents[destination].append(source)
         if source >= 0:
             children[source].append(destination)
-    some = Layers(*(column[own] for column in layers))
-    window = np.where(some.kind == Kind.CONV, some.kernel_h * some.kernel_w, 1)
-    product = _is_product(some)
-    even_in, even_out = (some.k // window) % parts == 0, some.n % parts == 0
-    return np.array(
-        _roles(parents, children, product.tolist(), _passes(some, parts).tolist(), even_in.tolist(),
-               even_out.tolist()), np.int64,
-    )  # fmt: skip
+    product, passes, even_in, even_out = facts[:, own].tolist()
+    return np.array(_roles(parents, children, product, passes, even_in, even_out), np.int64)

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from hwmodels.families.kernel_parts import entry, inner, source_stamp
 
-__all__ = ["stages"]
+__all__ = ["crossing_bytes", "stages"]
 
 F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
@@ -59,30 +59,54 @@ def _best(times: F64, held: F64, links: F64, stages: int) -> tuple[int, float, f
     return _filled(times, held, links, high)
 
 
-def _compiled(stamp: int) -> Any:
-    """The loop over pairs; `stamp` of its sources enters the key of numba's cache."""
+def _compiled(stamp: int) -> tuple[Any, Any]:
+    """The loops over networks; `stamp` of their sources enters the key of numba's cache."""
 
     @entry
-    def every_pair(times: F64, held: F64, links: F64, start: I64, network: I64, most: I64, out: F64) -> None:
+    def every_network(times: F64, held: F64, links: F64, start: I64, network: I64, most: int, out: F64) -> None:
         if stamp == 0:  # never, but it makes the stamp a free variable
             return
         for p in range(network.size):
             part = slice(start[network[p]], start[network[p] + 1])
-            found = _best(times[p, : part.stop - part.start], held[part], links[p, : part.stop - part.start], most[p])
+            found = _best(times[part], held[part], links[part], most)
             out[p, 0], out[p, 1], out[p, 2], out[p, 3] = found
 
-    return every_pair
+    @entry
+    def every_cut(sources: I64, destinations: I64, edges: I64, starts: I64, made: F64, out: F64) -> None:
+        if stamp == 0:
+            return
+        for n in range(starts.size - 1):
+            first = starts[n]
+            last = np.full(starts[n + 1] - first, -1)
+            for e in range(edges[n], edges[n + 1]):
+                if sources[e] >= 0 and destinations[e] >= 0:
+                    last[sources[e]] = max(last[sources[e]], destinations[e])
+            for source in range(last.size):
+                for at in range(source + 1, last[source] + 1):
+                    out[first + at] += made[first + source]
+
+    return every_network, every_cut
 
 
-_every_pair = _compiled(source_stamp(__file__))
+_every_network, _every_cut = _compiled(source_stamp(__file__))
 
 
-def stages(times: F64, held: F64, links: F64, *, start: I64, network: I64, most: I64) -> F64:
-    """(stages, slowest stage in s, time on links in s, most bytes held) of P pairs, (P, 4).
+def crossing_bytes(networks: Any, made: F64) -> F64:
+    """Bytes alive in front of every place of all networks, (S,); a tensor with several readers crosses once.
 
-    times, links : (P, longest) seconds of each place, and of a transfer in front of it. held : (S,) bytes of every
-    place of all networks. most : (P,) stages at most.
+    networks : Networks. made : (S,) bytes that each place makes.
+    """
+    out = np.zeros(networks.sequence.size)
+    _every_cut(networks.edge_source, networks.edge_destination, networks.edge_start, networks.sequence_start, made, out)
+    return out
+
+
+def stages(times: F64, held: F64, links: F64, *, start: I64, network: I64, most: int) -> F64:
+    """(stages, slowest stage in s, time on links in s, most bytes held) of P networks on one design, (P, 4).
+
+    times, links : (S,) seconds of each place of all networks, and of a transfer in front of it. held : (S,) bytes.
+    most : stages at most.
     """
     out = np.zeros((network.size, 4))
-    _every_pair(times, held, links, start, network, most, out)
+    _every_network(times, held, links, start, network, most, out)
     return out

@@ -27,7 +27,7 @@ from hwmodels.errors import SpecError
 from hwmodels.families.base import Assumption, Composition, CostModel, Metric, PairRule, Reference
 from hwmodels.families.gpu.model import MODEL as GPU
 from hwmodels.families.multigpu.fabric import fabric_at, group_s
-from hwmodels.families.multigpu.kernel_stages import stages
+from hwmodels.families.multigpu.kernel_stages import crossing_bytes, stages
 from hwmodels.families.multigpu.spec import MultiGpuSpec, MultiGpuTable
 from hwmodels.families.spec import Column, take
 from hwmodels.workload.memory import kv_cache_bytes, peak_activation_bytes, weight_bytes
@@ -161,18 +161,16 @@ def _stages(mine: Sharded, configs: MultiGpuTable, network: I64, config: I64, ev
     costs, _ = tensor_of(GPU.layerwise, mine.table.layers, configs.gpu)
     times = costs[:, networks.sequence, GPU.layerwise.metrics.index("kernels_s")]
     times[:, mine.position] += event_s
-    crossing = _crossing_bytes(mine)
-    sizes = np.diff(networks.sequence_start)
-    for p in cut.tolist():
-        n, c = int(network[p]), int(config[p])
-        part = slice(networks.sequence_start[n], networks.sequence_start[n + 1])
-        if not sizes[n]:
-            continue
+    made = mine.kept.output_elements * mine.kept.activation_bits / 8.0
+    crossing = crossing_bytes(networks, made[networks.sequence])
+    cut = cut[np.diff(networks.sequence_start)[network[cut]] > 0]
+    for c in np.unique(config[cut]).tolist():
+        which = cut[config[cut] == c]
         # All shares of the batch and of the layers send at once: neighbours lie that far apart.
         stride = int(configs.tensor[c] * configs.data[c])
-        links = group_s(fabric_at(configs, c), "send", crossing[part], 2, stride=stride)
-        whole[p] = stages(times[c : c + 1, part], held, links[None], start=networks.sequence_start,
-                          network=network[p : p + 1], most=configs.pipeline[c : c + 1])[0]  # fmt: skip
+        links = group_s(fabric_at(configs, c), "send", crossing, 2, stride=stride)
+        whole[which] = stages(times[c], held, links, start=networks.sequence_start, network=network[which],
+                              most=int(configs.pipeline[c]))  # fmt: skip
     return whole
 
 
@@ -183,23 +181,6 @@ def _held_bytes(mine: Sharded) -> F64:
     tokens = layers.out_h * (layers.kind == Kind.CACHE)
     bits += tokens * layers.batch.astype(np.float64) * layers.out_channels * layers.activation_bits
     return (bits / 8.0)[mine.table.networks.sequence]
-
-
-def _crossing_bytes(mine: Sharded) -> F64:
-    """Bytes alive in front of every place of all networks, a tensor with several readers once, (S,)."""
-    networks, layers = mine.table.networks, mine.kept
-    out = np.zeros(networks.sequence.size)
-    for n in range(networks.sequence_start.size - 1):
-        first = int(networks.sequence_start[n])
-        last: dict[int, int] = {}
-        for source, destination, _ in mine.table.edges(n).tolist():
-            if source >= 0 and destination >= 0:
-                last[source] = max(last.get(source, source), destination)
-        for source, destination in last.items():
-            row = networks.sequence[first + source]
-            size = layers.output_elements[row] * layers.activation_bits[row] / 8.0
-            out[first + source + 1 : first + destination + 1] += size
-    return out
 
 
 def _utilisation(metrics: Columns, knobs: Columns) -> F64:
@@ -255,7 +236,7 @@ MODEL = CostModel(
     compose=Composition(_compose),
     layerwise=None,
     objectives=("latency_s", "energy_j"),
-    searched=("data", "tensor", "pipeline"),
+    searched=("nodes", "data", "tensor"),
     energy_terms=("dynamic_j", "link_j", "static_j"),
     static_energy="static_j",
     config_metrics=_config_metrics,

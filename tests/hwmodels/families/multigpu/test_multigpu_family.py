@@ -14,10 +14,12 @@ from hwmodels.cost import CostReport
 from hwmodels.evaluate import evaluate
 from hwmodels.families.base import family
 from hwmodels.families.gpu.spec import GpuSpec
-from hwmodels.families.multigpu.kernel_stages import stages
+from hwmodels.families.multigpu.kernel_stages import crossing_bytes, stages
 from hwmodels.families.multigpu.spec import MultiGpuSpec
+from hwmodels.workload.graph import Builder
 from hwmodels.workload.ops import Precision
 from hwmodels.workload.rewrite import COMPILED, rewrite
+from hwmodels.workload.table import layer_table
 from hwmodels.workload.zoo import network
 
 MODEL, ONE = family("multigpu"), family("gpu")
@@ -76,10 +78,9 @@ def test_stages_shorten_the_interval_and_not_the_latency() -> None:
 )  # fmt: skip
 def test_the_slowest_stage_is_as_fast_as_any_cut_allows(times: list[int], bytes_: list[int], most: int) -> None:
     n = len(times)
-    zero, one = np.zeros(1, np.int64), np.array([most])
     found = stages(
-        np.array([times], np.float64), np.array(bytes_[:n], np.float64), np.zeros((1, n)), start=np.array([0, n]),
-        network=zero, most=one,
+        np.array(times, np.float64), np.array(bytes_[:n], np.float64), np.zeros(n), start=np.array([0, n]),
+        network=np.zeros(1, np.int64), most=most,
     )[0]  # fmt: skip
     best = min(
         max(sum(times[a:b]) for a, b in pairwise((0, *at, n)))
@@ -89,6 +90,15 @@ def test_the_slowest_stage_is_as_fast_as_any_cut_allows(times: list[int], bytes_
     assert found[1] == pytest.approx(best, rel=1e-12)
     assert found[0] <= most
     assert max(bytes_[:n]) <= found[3] <= sum(bytes_[:n])
+
+
+def test_a_tensor_crosses_a_cut_once_however_many_read_it() -> None:
+    net = Builder("skip", (1, 4, 8, 8))
+    x = net.conv_norm_act(net.input, 8, 3)
+    y = net.conv_norm_act(net.conv_norm_act(x, 8, 3), 8, 3, activation=None)
+    networks = layer_table([rewrite(net.finish(net.residual(x, y)), COMPILED)]).networks
+    # Three convolutions and a sum: the first output lives until the sum, with one more tensor beside it.
+    assert crossing_bytes(networks, np.full(4, 1024.0)).tolist() == [0.0, 1024.0, 2048.0, 2048.0]
 
 
 def test_plans_and_memory_that_do_not_fit_are_refused_with_their_reason() -> None:
