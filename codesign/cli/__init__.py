@@ -15,6 +15,7 @@ from codesign.cli import (
     config,
     crossdevice,
     devices,
+    effects,
     ensemble,
     estimate,
     measuring,
@@ -24,6 +25,7 @@ from codesign.cli import (
     runs,
     sensitivity,
     sweep,
+    timeline,
     trust,
 )
 from codesign.cli.app import app
@@ -31,8 +33,8 @@ from codesign.cli.printing import close_output, plain_warnings, print_error, pri
 from hwmodels.errors import SpecError
 
 __all__ = [
-    "accuracy", "app", "config", "crossdevice", "devices", "ensemble", "estimate", "main", "measuring", "networks",
-    "pick", "plugins", "runs", "sensitivity", "sweep", "trust",
+    "accuracy", "app", "config", "crossdevice", "devices", "effects", "ensemble", "estimate", "main", "measuring",
+    "networks", "pick", "plugins", "runs", "sensitivity", "sweep", "timeline", "trust",
 ]  # fmt: skip
 
 _INTERRUPTED = 130

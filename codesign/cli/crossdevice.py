@@ -31,13 +31,11 @@ from codesign.cli.options import (
 )
 from codesign.cli.outputs import Force
 from codesign.cli.printing import print_doubts, print_json, print_table
-from codesign.cli.sources import executed, knob_values, sources_of
+from codesign.cli.sources import devices_named, executed, knob_values, sources_of
 from codesign.report.table_file import TABLE_ENDINGS, write_table
-from hwmodels.errors import SpecError
 from hwmodels.files import check_new_file
 
 if TYPE_CHECKING:
-    from hwmodels.catalog import Device
     from hwmodels.crossdevice import CrossTable
 
 __all__: list[str] = []
@@ -78,7 +76,7 @@ def crossdevice(
     values = knob_values(knobs)
     chosen = [
         replace(item, spec=item.spec.revised(values, where=f"--set on {item.name}"))
-        for item in _devices(device, family)
+        for item in devices_named(device, family)
     ]
     networks = executed(
         sources_of(network, torch, onnx, hf_config, layers, inputs=inputs, past=past),
@@ -164,19 +162,6 @@ def _reasons(table: CrossTable) -> dict[str, list[str]]:
             named = [name for name, why in zip(table.networks, table.reasons[d], strict=True) if why == reason]
             whom = f" ({', '.join(named)})" if len(named) < len(table.networks) else ""
             found.setdefault(reason, []).append(f"{table.devices[d]}{whom}")
-    return found
-
-
-def _devices(device: list[str] | None, family: str | None) -> list[Device]:
-    """Devices by name, then all devices of a family; each once."""
-    from hwmodels.catalog import device as load
-    from hwmodels.catalog import devices_of
-
-    named = [load(name) for name in dict.fromkeys(device or ())]
-    others = [] if family is None else devices_of(family, where="--family")
-    found = [*named, *(item for item in others if item.name not in {known.name for known in named})]
-    if not found:
-        raise SpecError("--device", "nothing", "named at least once, or --family")
     return found
 
 

@@ -1,4 +1,4 @@
-"""Networks and grids as the command line names them."""
+"""Networks, devices and grids as the command line names them."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ from hwmodels.workload.source import SOURCES, Source
 
 if TYPE_CHECKING:
     from hwmodels.by_name import Asked
+    from hwmodels.catalog import Device
     from hwmodels.families.spec import Spec
     from hwmodels.workload.graph import Workload
     from hwmodels.workload.rewrite import Semantics
     from hwmodels.workload.training import TrainingStep
 
-__all__ = ["Executed", "Source", "executed", "grid_axes", "knob_values", "sources_of", "trained"]
+__all__ = ["Executed", "Source", "devices_named", "executed", "grid_axes", "knob_values", "sources_of", "trained"]
 
 
 _TAKEN = "one of NAME, --torch, --onnx, --hf-config, --layers"
@@ -46,6 +47,24 @@ def sources_of(
     ]
     if not found:
         raise SpecError("network", "nothing", _TAKEN)
+    return found
+
+
+def devices_named(device: list[str] | None, family: str | None) -> list[Device]:
+    """Devices by name, then all devices of a family; each once.
+
+    Raises
+    ------
+    SpecError : none named, or unknown ones.
+    """
+    from hwmodels.catalog import device as load
+    from hwmodels.catalog import devices_of
+
+    named = [load(name) for name in dict.fromkeys(device or ())]
+    others = [] if family is None else devices_of(family, where="--family")
+    found = [*named, *(item for item in others if item.name not in {known.name for known in named})]
+    if not found:
+        raise SpecError("--device", "nothing", "named at least once, or --family")
     return found
 
 

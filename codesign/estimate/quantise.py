@@ -37,6 +37,7 @@ from codesign.estimate.integer import (
     quantise_weights,
     unfold,
 )
+from codesign.network.experts import rows_an_expert
 from codesign.network.module import Network, Operation
 from hwmodels.errors import SpecError
 from hwmodels.numerics import Numerics
@@ -50,7 +51,7 @@ __all__ = ["FLOAT_BITS", "QuantisedNetwork", "effective_bits", "effective_format
 FLOAT_BITS = 32
 """From this width on a tensor stays in floating point."""
 
-_STATIONARY = (ops.Conv2d, ops.ConvTranspose2d, ops.Linear, ops.Recurrent)
+_STATIONARY = (ops.Conv2d, ops.ConvTranspose2d, ops.Linear, ops.ExpertLinear, ops.Recurrent)
 _EXACT: Mapping[str, Product] = MappingProxyType({})
 
 
@@ -175,6 +176,10 @@ def _stationary(
         of_input = _affine(f"{node.name}.x", cell.weight_ih_l0, cell.bias_ih_l0, source, bits[0])
         of_state = _affine(f"{node.name}.h", cell.weight_hh_l0, cell.bias_hh_l0, state, bits[0])
         return (of_input, of_state), partial(_recurrent, of_input, of_state, operator)
+    if isinstance(operator, ops.ExpertLinear):
+        experts = values[node.inputs[1]].shape[-1]
+        rows = _affine(node.name, module.weight, None, source, bits[0], groups=experts)  # type: ignore[attr-defined]
+        return (rows,), partial(_expert_rows, rows)
     weight, bias = module.weight, module.bias  # type: ignore[attr-defined]
     if isinstance(operator, ops.Conv2d):
         layer = _affine(node.name, weight, bias, source, bits[0], groups=operator.groups)
@@ -216,6 +221,17 @@ def _linear(layer: IntegerLayer, product: Product, x: Tensor) -> Tensor:
     codes = layer.quantiser.integers(x)
     rows = layer.apply(codes.reshape(1, -1, x.shape[-1]), product)
     return rows.reshape(*x.shape[:-1], -1)
+
+
+def _expert_rows(layer: IntegerLayer, product: Product, x: Tensor, shares: Tensor) -> Tensor:
+    """Rows expert by expert, each by the matrix of its expert; experts of fewer rows have zeros behind theirs."""
+    counts = rows_an_expert(len(x), shares)
+    expert = torch.repeat_interleave(counts)
+    place = torch.arange(len(x)) - (counts.cumsum(0) - counts)[expert]
+    codes = layer.quantiser.integers(x)
+    filled = codes.new_full((len(counts), int(counts.max()), x.shape[-1]), layer.quantiser.zero)
+    filled[expert, place] = codes
+    return layer.apply(filled, product)[expert, place]
 
 
 def _convolution(layer: IntegerLayer, operator: ops.Conv2d, product: Product, x: Tensor) -> Tensor:
@@ -293,9 +309,18 @@ def _round_weights(module: Operation, given: Format) -> None:
 
 
 def _reading(values: Sequence[Tensor], given: Format, operation: Operation) -> Operation:
-    """An operation on inputs rounded to a format, whose ranges come from their calibration values."""
+    """An operation whose first inputs, those of `values`, are rounded to a format; their ranges come from `values`."""
     if given.is_float:
         scales = [activation_scale(value, given) for value in values]
-        return lambda *inputs: operation(*(rounded(x, given, s) for x, s in zip(inputs, scales, strict=True)))
-    quantisers = [activation_quantiser(value, given.bits) for value in values]
-    return lambda *inputs: operation(*(q.reals(q.integers(x)) for x, q in zip(inputs, quantisers, strict=True)))
+        readers: list[Operation] = [partial(rounded, given=given, scale=scale) for scale in scales]
+    else:
+        quantisers = [activation_quantiser(value, given.bits) for value in values]
+        readers = [partial(_read_as_integers, quantiser) for quantiser in quantisers]
+    first = len(readers)
+    return lambda *inputs: operation(
+        *(reader(x) for reader, x in zip(readers, inputs[:first], strict=True)), *inputs[first:]
+    )
+
+
+def _read_as_integers(quantiser: Quantiser, x: Tensor) -> Tensor:
+    return quantiser.reals(quantiser.integers(x))

@@ -20,6 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from codesign.network.experts import ExpertLinear, combine, dispatch
 from hwmodels.errors import SpecError
 from hwmodels.workload import ops
 from hwmodels.workload.graph import Input, Node, Workload
@@ -363,6 +364,9 @@ _BUILDERS: dict[type, Callable[..., Operation]] = {
     ops.ConvTranspose2d: _conv_transpose,
     ops.Linear: lambda op, node, inputs: nn.Linear(inputs[0][-1], op.out_features, op.bias),
     ops.MatMul: lambda op, node, inputs: torch.matmul,
+    ops.Dispatch: lambda op, node, inputs: partial(dispatch, chosen=op.chosen),
+    ops.ExpertLinear: lambda op, node, inputs: ExpertLinear(inputs[1][-1], inputs[0][-1], op.out_features),
+    ops.Combine: lambda op, node, inputs: partial(combine, chosen=op.chosen),
     ops.Recurrent: lambda op, node, inputs: _Recurrent(op, inputs[0][-1]),
     ops.Pool2d: _pool,
     ops.Norm: _norm,

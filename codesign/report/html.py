@@ -20,6 +20,7 @@ from codesign.app.provenance import changed_keys
 from codesign.report.assumptions import assumptions_html
 from codesign.report.cloud import Cloud, cloud_of
 from codesign.report.design import Design, design_of, roofline_of
+from codesign.report.effects import Effects, effects_html, effects_of
 from codesign.report.scale import digits3, spoken, title
 from codesign.report.summary import REFERENCE_MARGIN, Summary, config_of, open_store, space_of, summarise
 from codesign.report.tables import IN_FILES, build_table, ledger_table, pareto_table, reading_table
@@ -50,6 +51,7 @@ class Report:
     summary: Summary
     cloud: Cloud
     design: Design | None
+    effects: Effects
     notes: tuple[str, ...] = ()
 
 
@@ -74,7 +76,8 @@ def read_report(source: RunStore | Path, *, space: JointSpace | None = None) -> 
     design = design_of(summary.knee_pair, config, space) if summary.knee_pair is not None else None
     began, now = store.manifest, manifest(config, dataset_of(config.data), space)
     notes = (*store.damage, *changed_keys(began, now))
-    return Report(began, config, space, summary, cloud, design, notes)
+    effects = effects_of(store, config, space, summary, forest=False)
+    return Report(began, config, space, summary, cloud, design, effects, notes)
 
 
 def write_report(report: Report, folder: Path) -> list[Path]:
@@ -112,6 +115,7 @@ def page(report: Report) -> str:
         _Section("result", "Result", _headline(report)),
         _Section("pairs", "Pairs of network and hardware", _pairs(report)),
         _Section("front", "Pareto front", _front(summary)),
+        _Section("effects", "What decides", effects_html(report.effects)),
         _Section("ledger", "What became of all pairs", _ledger(report)),
         _Section("knee", "The knee, layer by layer", _knee(report.design)),
         _Section("progress", "Progress", _progress(summary)),

@@ -1,24 +1,26 @@
 """Transformers: encoders over image patches, sequences or words, and decoders of the kinds of GPT and Llama.
 
 Features and depth are decisions of the whole network, heads and the width of the feed-forward network those of each
-layer, or of all layers at once; of a Llama also how many heads share keys and values. A decoder reads `tokens` over a
+layer, or of all layers at once, and so is how many experts a layer has, where some are offered; of a Llama also how
+many heads share keys and values. A token goes through `chosen` experts. A decoder reads `tokens` over a
 cache of `past` ones. Layers behind the depth are not used: the canonical genotype has them at their first choice.
 
 The kind `decoder` can be trained on a text: learned vectors of tokens and places, blocks that normalise first, and a
 causal softmax. Those of GPT and Llama, whose places are a second input or constants, are costed alone.
 
 The scale of the scores has no layer in a cost model, and none in what is trained here. Not modelled: dropout,
-stochastic depth, mixtures of experts, relative positions.
+stochastic depth, relative positions, a loss that balances experts.
 
 Sources: ViT [Dosovitskiy et al., ICLR 2021], BERT [Devlin et al., NAACL 2019], GPT-2 [Radford et al., 2019], Llama
-[Touvron et al., 2023], grouped queries [Ainslie et al., EMNLP 2023]; searches over the same decisions: AutoFormer [Chen
+[Touvron et al., 2023], grouped queries [Ainslie et al., EMNLP 2023], experts [Fedus et al., JMLR 2022; Jiang et al.,
+arXiv:2401.04088]; searches over the same decisions: AutoFormer [Chen
 et al., ICCV 2021], HAT [Wang et al., ACL 2020].
 """
 
 from __future__ import annotations
 
 from collections.abc import Hashable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
@@ -75,7 +77,8 @@ class Choices:
     """What a decision chooses from.
 
     ratio : hidden over entering features of the feed-forward network. kv_heads : heads that have keys and values of
-    their own, 0 for all of them. shared : heads and ratio are one decision for all layers.
+    their own, 0 for all of them. shared : heads, ratio and experts are one decision for all layers. experts :
+    feed-forward networks of a layer, 0 for a single one without a router; chosen : through how many a token goes.
     """
 
     features: tuple[int, ...] = (64, 96, 128)
@@ -85,6 +88,8 @@ class Choices:
     kv_heads: tuple[int, ...] = (0,)
     patch: tuple[int, ...] = (4,)
     shared: bool = False
+    experts: tuple[int, ...] = field(default=(0,), repr=False)
+    chosen: int = field(default=2, repr=False)
 
 
 class TransformerSpace(ArchitectureSpace):
@@ -130,7 +135,8 @@ class TransformerSpace(ArchitectureSpace):
         self._whole = {name: getattr(choices, name) for name in names}
         layers = [""] if choices.shared else [str(i) for i in range(max(choices.depth))]
         genes = [Gene(name, values) for name, values in self._whole.items() if len(values) > 1]
-        genes += [Gene(f"{name}{layer}", getattr(choices, name)) for layer in layers for name in ("heads", "ratio")]
+        self._of_layer = ("heads", "ratio", *["experts"] * (len(choices.experts) > 1))
+        genes += [Gene(f"{name}{layer}", getattr(choices, name)) for layer in layers for name in self._of_layer]
         super().__init__(genes, inputs=[], batch=batch, precision=precision)
         self._place = {gene.name: i for i, gene in enumerate(self.genes)}
         self._check()
@@ -144,6 +150,9 @@ class TransformerSpace(ArchitectureSpace):
         for patch in self.choices.patch if self.kind == "vision" and len(self._image) == 3 else ():
             if self._image[1] % patch or self._image[2] % patch:
                 raise SpecError("patch", patch, f"a divisor of the image, {self._image[1]} x {self._image[2]}")
+        fewest = min((experts for experts in self.choices.experts if experts), default=self.choices.chosen)
+        if self.choices.chosen > fewest:
+            raise SpecError("chosen", self.choices.chosen, f"<= {fewest}, the fewest experts")
         if self.past and self.kind in (*_OURS, "bert"):
             raise SpecError("past", self.past, f"0 for {self.kind}, which keeps nothing")
         if self.positions and self.past + self.tokens > self.positions:
@@ -151,7 +160,8 @@ class TransformerSpace(ArchitectureSpace):
 
     def _identity(self) -> dict[str, object]:
         fixed = (self.kind, self.choices, self.classes, self.class_token, self.tokens, self.past, self.vocabulary)
-        return {**super()._identity(), "transformer": repr((*fixed, self.positions, self._image))}
+        mixed = {"experts": repr((self.choices.experts, self.choices.chosen))} if any(self.choices.experts) else {}
+        return {**super()._identity(), "transformer": repr((*fixed, self.positions, self._image)), **mixed}
 
     # Which points there are.
 
@@ -172,15 +182,15 @@ class TransformerSpace(ArchitectureSpace):
         if not self.choices.shared:
             depth = self._column(points, "depth")
             for layer in range(max(self.choices.depth)):
-                for name in ("heads", "ratio"):
+                for name in self._of_layer:
                     points[layer >= depth, self._place[f"{name}{layer}"]] = 0
         return points
 
     def _column(self, genotypes: Genotypes, name: str, layer: int | None = None) -> I64:
-        """The chosen values of a decision, (P,)."""
-        if layer is None and name not in self._place:
-            return np.full(len(genotypes), self._whole[name][0])
+        """The chosen values of a decision, (P,); one of a single choice has no gene."""
         key = name if layer is None or self.choices.shared else f"{name}{layer}"
+        if key not in self._place:
+            return np.full(len(genotypes), getattr(self.choices, name)[0])
         gene = self._place[key]
         found: I64 = np.array(self.genes[gene].choices)[genotypes[:, gene]]
         return found
@@ -200,15 +210,16 @@ class TransformerSpace(ArchitectureSpace):
         net = Builder(f"{self.kind}-" + "".join(map(str, genotype)), entering, precision=self.precision)
         x = self._first(net, net.input, features, patch)
         for layer in range(depth):
-            heads, hidden = int(self._column(point, "heads", layer)[0]), int(self._hidden(point, layer)[0])
-            x = self._layer(net, x, heads, hidden, groups)
+            heads, experts = (int(self._column(point, name, layer)[0]) for name in ("heads", "experts"))
+            x = self._layer(net, x, heads, int(self._hidden(point, layer)[0]), groups, experts)
         return net.finish(self._last(net, x))
 
-    def _shape(self, features: int, heads: int = 1, hidden: int = 1, groups: int = 0) -> Transformer:
+    def _shape(self, features: int, heads: int = 1, hidden: int = 1, groups: int = 0, experts: int = 0) -> Transformer:
         rotary = features // heads if self.kind == "llama" else 0
         return replace(
             _LANGUAGE[self.kind], vocabulary=self.vocabulary, features=features, heads=heads, hidden=hidden,
             kv_heads=groups or None, positions=self.positions, rotary_features=rotary,
+            experts=experts, chosen=self.choices.chosen,
         )  # fmt: skip
 
     def _first(self, net: Builder, x: str, features: int, patch: int) -> str:
@@ -232,15 +243,19 @@ class TransformerSpace(ArchitectureSpace):
             x = net.add(Concat(axis=1), net.constant((1, 1, features)), x)
         return net.residual(x, net.constant((1, places + self.class_token, features)))
 
-    def _layer(self, net: Builder, x: str, heads: int, hidden: int, groups: int) -> str:
+    def _layer(self, net: Builder, x: str, heads: int, hidden: int, groups: int, experts: int) -> str:
         """A block, or what enters where it is not used."""
         if heads == _UNUSED:
             return x
         features = net.shape(x)[2]
         if self.kind not in _OURS:
-            return block(net, self._shape(features, heads, hidden, groups), x, self.past, 0)
+            return block(net, self._shape(features, heads, hidden, groups, experts), x, self.past, 0)
         x = net.residual(x, net.attention(net.add(Norm("layer"), x), heads, causal=self.kind == "decoder"))
-        y = net.add(Activation("gelu"), net.linear(net.add(Norm("layer"), x), hidden))
+        y = net.add(Norm("layer"), x)
+        if experts:
+            mixed = net.experts(y, experts, hidden, chosen=self.choices.chosen, function="gelu")
+            return net.residual(x, mixed)
+        y = net.add(Activation("gelu"), net.linear(y, hidden))
         return net.residual(x, net.linear(y, features))
 
     def _last(self, net: Builder, x: str) -> str:
@@ -269,18 +284,19 @@ class TransformerSpace(ArchitectureSpace):
         chain.append("first", self._first, features, patch)
         for layer in range(max(self.choices.depth)):
             heads = np.where(layer < depth, self._column(genotypes, "heads", layer), _UNUSED)
-            chain.append("layer", self._layer, heads, self._hidden(genotypes, layer), groups)
+            experts = self._column(genotypes, "experts", layer)
+            chain.append("layer", self._layer, heads, self._hidden(genotypes, layer), groups, experts)
         chain.append("last", self._last, last=True)
         return chain.finish()
 
     def describe(self, genotype: npt.NDArray[np.integer]) -> str:
-        """Depth x features, then heads and hidden width of each layer in use."""
+        """Depth x features, then heads, hidden width and experts of each layer in use."""
         point = np.asarray(genotype, np.int64)[None]
         features, depth, groups, patch = (int(self._column(point, name)[0]) for name in self._whole)
-        layers = [
-            f"{int(self._column(point, 'heads', layer)[0])}h{int(self._hidden(point, layer)[0])}"
-            for layer in range(1 if self.choices.shared else depth)
-        ]
+        layers = []
+        for layer in range(1 if self.choices.shared else depth):
+            heads, experts = (int(self._column(point, name, layer)[0]) for name in ("heads", "experts"))
+            layers.append(f"{heads}h{int(self._hidden(point, layer)[0])}" + f"e{experts}" * (experts > 0))
         extra = [f"kv{groups}"] * (groups > 0) + [f"p{patch}"] * (len(self.choices.patch) > 1)
         return " ".join([f"{depth}x{features}", *extra, *layers])
 
@@ -307,7 +323,11 @@ class TransformerSettings(Settings):
         [0], description="choices of heads with keys and values of their own; 0 for all heads"
     )
     patch: _Sizes = Field([4], description="choices of the patch's side in pixels, for vision")
-    shared: bool = Field(False, description="heads and ratio are one decision for all layers")
+    shared: bool = Field(False, description="heads, ratio and experts are one decision for all layers")
+    experts: Annotated[list[Annotated[int, Field(ge=0, le=4096)]], Field(min_length=1, max_length=16)] = Field(
+        [0], description="choices of a layer's experts; 0 for a single feed-forward network"
+    )
+    chosen: int = Field(2, ge=1, le=4096, description="experts that a token goes through")
     tokens: int = Field(128, ge=1, le=10**7, description="words that are read, for the kinds of words")
     past: int = Field(0, ge=0, le=10**7, description="words in the cache of a decoder")
     vocabulary: int = Field(256, ge=1, le=10**8, description="words that there are")
@@ -315,8 +335,9 @@ class TransformerSettings(Settings):
 
 
 def _make(settings: TransformerSettings, data: Dataset) -> TransformerSpace:
-    names = ("features", "depth", "heads", "ratio", "kv_heads", "patch")
-    choices = Choices(**{name: tuple(getattr(settings, name)) for name in names}, shared=settings.shared)
+    names = ("features", "depth", "heads", "ratio", "kv_heads", "patch", "experts")
+    chosen = {name: tuple(getattr(settings, name)) for name in names}
+    choices = Choices(**chosen, shared=settings.shared, chosen=settings.chosen)
     rest = settings.model_dump(include={"tokens", "past", "vocabulary", "class_token"})
     if settings.kind == "decoder":  # it reads the text of the run
         rest |= {"tokens": data.input_shape[0], "vocabulary": data.classes}

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from operator import attrgetter
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,9 @@ from hwmodels.errors import SpecError
 from hwmodels.families.spec import Column, Spec
 from hwmodels.plugins import installed
 from hwmodels.workload.ops import Row
+
+if TYPE_CHECKING:
+    from hwmodels.workload.graph import Workload
 
 __all__ = [
     "ALWAYS_FEASIBLE",
@@ -31,6 +34,7 @@ __all__ = [
     "Metric",
     "PairRule",
     "Reference",
+    "Timeline",
     "assumptions_of",
     "families",
     "family",
@@ -70,6 +74,21 @@ class Reference(NamedTuple):
 
     key: str
     citation: str
+
+
+class Timeline(NamedTuple):
+    """Which part of the hardware runs each layer of one network, and when.
+
+    layers : (n,) names in topological order. lane : (n,) places in `lanes`, the names of the parts. start_s, end_s :
+    (n,). told : what the family says beside it, plain values by name, the unit in the name.
+    """
+
+    layers: tuple[str, ...]
+    lane: I64
+    lanes: tuple[str, ...]
+    start_s: F64
+    end_s: F64
+    told: Mapping[str, Any]
 
 
 Kernel = Callable[..., None]
@@ -178,6 +197,7 @@ class CostModel:
     derived : metrics declared `rule`, each with its rule.
     explain : (row, spec) -> what the kernel chose for a layer and keeps no record of, as the tile and the traffic by
         level: plain values by name, the unit in the name. None says that the family explains nothing.
+    timeline : (executed network, spec) -> when each layer runs, and on which part. None says that layers take turns.
     infeasible : a rule that answers codes (P,) int8; 0 is feasible, code i means `infeasible_reasons[i - 1]`.
     objectives : what a search minimises or maximises where its user names nothing.
     searched : the knobs that a designer sizes first, which a new run file opens; none opens no knob.
@@ -203,6 +223,7 @@ class CostModel:
     infeasible: PairRule = ALWAYS_FEASIBLE
     infeasible_reasons: tuple[str, ...] = ()
     explain: Callable[[Row, Spec], Mapping[str, Any]] | None = None
+    timeline: Callable[[Workload, Any], Timeline] | None = None
     model_version: int = 1
 
     def __post_init__(self) -> None:
@@ -297,7 +318,11 @@ _BUILT_IN = {
     "fpga_overlay": "hwmodels.families.fpga.overlay:MODEL",
     "fpga_streaming": "hwmodels.families.fpga.streaming:MODEL",
     "gpu": "hwmodels.families.gpu.model:MODEL",
+<<<<<<< HEAD
     "multigpu": "hwmodels.families.multigpu.model:MODEL",
+=======
+    "gpu_branches": "hwmodels.families.multigpu.branches:MODEL",
+>>>>>>> main
     "spatial": "hwmodels.families.spatial.model:MODEL",
 }
 

@@ -19,9 +19,12 @@ from hwmodels.errors import SpecError
 from hwmodels.workload.ops import (
     Activation,
     ActivationName,
+    Combine,
     Constant,
     Conv2d,
+    Dispatch,
     Elementwise,
+    ExpertLinear,
     Linear,
     MatMul,
     Norm,
@@ -359,3 +362,15 @@ class Builder:
         mixed = self.add(MatMul(), self.add(Softmax(causal=causal), scores), value)
         merged = self.add(Reshape((batch, tokens, features)), self.add(Permute((0, 2, 1, 3)), mixed))
         return self.linear(merged, features, bias=bias)
+
+    def experts(
+        self, source: str, experts: int, hidden: int, *, chosen: int, function: ActivationName, gated: bool = False
+    ) -> str:
+        """Feed-forward networks of `hidden` features over (batch, tokens, features), `chosen` of them a token."""
+        features = self.shape(source)[-1]
+        shares = self.add(Softmax(), self.linear(source, experts, bias=False))
+        rows = self.add(Dispatch(chosen), source, shares)
+        x = self.add(Activation(function), self.add(ExpertLinear(hidden), rows, shares))
+        if gated:
+            x = self.add(Elementwise("mul"), x, self.add(ExpertLinear(hidden), rows, shares))
+        return self.add(Combine(chosen), self.add(ExpertLinear(features), x, shares), shares)

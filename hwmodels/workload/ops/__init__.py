@@ -1,12 +1,14 @@
 """The operator vocabulary: shape inference, MACs, parameters and the cost-model row of each operator.
 
 `row` says what a cost model sees and how it is counted; `products` holds the operators with multiply-accumulates,
-`volumes` windows over three axes, `pointwise` those that compute without products, `movement` those that move, store
-or only view data; `shared` wraps one that runs on another's weights or on complex numbers.
+`volumes` windows over three axes, `experts` mixtures of experts, `pointwise` those that compute without products,
+`movement` those that move, store or only view data; `shared` wraps one that runs on another's weights or on complex
+numbers.
 
 Not modelled: data-dependent shapes, sparsity.
 """
 
+from hwmodels.workload.ops.experts import Combine, Dispatch, ExpertLinear
 from hwmodels.workload.ops.movement import (
     Cache,
     Concat,
@@ -57,6 +59,7 @@ __all__ = [
     "AdaptivePool",
     "Attention",
     "Cache",
+    "Combine",
     "Complex",
     "Concat",
     "Constant",
@@ -64,10 +67,12 @@ __all__ = [
     "Conv3d",
     "ConvTranspose2d",
     "ConvTranspose3d",
+    "Dispatch",
     "Elementwise",
     "ElementwiseName",
     "Embedding",
     "EmbeddingBag",
+    "ExpertLinear",
     "GroupedLinear",
     "Kind",
     "Linear",

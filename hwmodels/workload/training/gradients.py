@@ -24,9 +24,11 @@ from hwmodels.workload.ops import (
     Activation,
     Attention,
     Cache,
+    Combine,
     Complex,
     Concat,
     Constant,
+    Dispatch,
     Elementwise,
     Embedding,
     EmbeddingBag,
@@ -118,6 +120,11 @@ def backward_parts(node: Node, row: Row | None, inputs: tuple[Shape, ...], wante
         return _attention_parts(row, inputs, wanted)
     if isinstance(operator, Elementwise):
         return _elementwise_parts(operator, node.shape, inputs, wanted)
+    if isinstance(operator, Dispatch):
+        summed = _derived("sum over experts", Kind.ELEMENTWISE, (node.shape,), inputs[0], prod(node.shape))
+        return [Part("input", (0,), (GRADIENT,), summed)] if wanted[0] else []
+    if isinstance(operator, Combine):
+        return _combine_parts(node.shape, inputs, wanted)
     if isinstance(operator, Concat):
         return _concat_parts(operator, inputs, node.shape, wanted)
     return _pointwise_parts(operator, node.shape, row, inputs, wanted)
@@ -294,6 +301,15 @@ def _read_again(function: str, i: int, operands: int) -> tuple[int, ...]:
     if function == "div" and i == 0:
         return (1,) if operands > 1 else ()
     return tuple(range(operands))
+
+
+def _combine_parts(shape: Shape, inputs: tuple[Shape, ...], wanted: tuple[bool, ...]) -> list[Part]:
+    """Of y = sum g_e r_e: dr_e = g_e dy, and dg_e = r_e dy, a dot product a row; the shares' by way of g."""
+    rows, shares = inputs
+    of_rows = _derived("gradient of rows", Kind.ELEMENTWISE, (shape, shares), rows, prod(rows))
+    of_shares = _derived("gradient of shares", Kind.ELEMENTWISE, (shape, rows), shares, 2 * prod(rows))
+    parts = (Part("rows", (0,), (GRADIENT, 1), of_rows), Part("shares", (1,), (GRADIENT, 0), of_shares))
+    return [part for part in parts if wanted[part.makes[0]]]
 
 
 def _concat_parts(operator: Concat, inputs: tuple[Shape, ...], shape: Shape, wanted: tuple[bool, ...]) -> list[Part]:

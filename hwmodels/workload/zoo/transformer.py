@@ -2,13 +2,13 @@
 
 Encoders: BERT [Devlin et al., NAACL 2019], DistilBERT [Sanh et al., 2019]. Decoders: GPT-2 [Radford et al., 2019],
 GPT-3 [Brown et al., NeurIPS 2020], OPT [Zhang et al., 2022], Llama 2 and 3 [Touvron et al., 2023; Dubey et al., 2024],
-Mistral [Jiang et al., 2023], Phi-2 [Javaheripi et al., 2023].
+Mistral [Jiang et al., 2023], Mixtral [Jiang et al., 2024], Phi-2 [Javaheripi et al., 2023].
 
 A decoder is a "prefill" (all tokens at once, `past` 0) or a "decode" step (one token over a cache of `past`). The
 causal mask and the scale of the scores have no row: kernels fold them into the softmax. Logits are made for every
 token that is read. In a layer with a window [Beltagy et al., 2020; Jiang et al., 2023] a token sees as many positions
 as the window holds, itself included, and the cache keeps no more; more tokens than that are read in blocks of a window.
-Not modelled: mixtures of experts, encoder-decoder models.
+Not modelled: encoder-decoder models.
 """
 
 from __future__ import annotations
@@ -49,6 +49,7 @@ class Transformer:
     `kv_heads` heads share keys and values with heads / kv_heads queries each; `positions` learned position vectors
     (0: rotary, over `rotary_features` of each head, or none). `windows` holds the window of each layer, 0 for full
     attention; empty where all are full. `gated` feed-forward networks multiply two branches.
+    Of `experts` feed-forward networks, where there are any, a token goes through `chosen`; they have no biases.
     `parallel` blocks feed attention and feed-forward network from the same tensor, through one norm or two. Biases
     of the query, key and value projections, of the attention's output, of the feed-forward network and of the head
     are separate.
@@ -81,6 +82,8 @@ class Transformer:
     tied_head: bool = True
     head_bias: bool = False
     windows: tuple[int, ...] = ()
+    experts: int = 0
+    chosen: int = 2
 
     @property
     def width(self) -> int:
@@ -229,6 +232,10 @@ def _rotate(net: Builder, x: str, features: int) -> str:
 
 
 def _feed_forward(net: Builder, shape: Transformer, x: str) -> str:
+    if shape.experts:
+        return net.experts(
+            x, shape.experts, shape.hidden, chosen=shape.chosen, function=shape.activation, gated=shape.gated
+        )
     y = net.add(Activation(shape.activation), net.linear(x, shape.hidden, bias=shape.mlp_bias))
     if shape.gated:
         y = net.add(Elementwise("mul"), y, net.linear(x, shape.hidden, bias=shape.mlp_bias))
@@ -316,6 +323,13 @@ _DECODERS = (
         2048,
         "Jiang et al. 2023, table 1; full attention",
         ("Mistral-7B-v0.1",),
+    ),
+    (
+        "mixtral_8x7b",
+        replace(_LLAMA2, hidden=14336, kv_heads=8, experts=8),
+        2048,
+        f"Jiang et al. 2024, table 1, and {_HF}",
+        ("Mixtral-8x7B-v0.1",),
     ),
     ("phi_2", _PHI2, 2048, f"Javaheripi et al. 2023 and {_HF}", ("microsoft/phi-2",)),
 )

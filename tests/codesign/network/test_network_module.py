@@ -65,12 +65,19 @@ def attention_network() -> Workload:
     return net.finish(net.linear(net.add(Select(1), x), 10))
 
 
+def experts_network() -> Workload:
+    net = Builder("experts", (2, 8, 16))
+    x = net.residual(net.input, net.experts(net.input, 4, 12, chosen=2, function="gelu"))
+    return net.finish(net.linear(net.add(Select(1), x), 10))
+
+
 NETWORKS: dict[str, Callable[[], Workload]] = {
     "residual": residual_network,
     "resampling": resampling_network,
     "lstm": lambda: recurrent_network("lstm"),
     "gru": lambda: recurrent_network("gru"),
     "attention": attention_network,
+    "experts": experts_network,
 }
 
 

@@ -44,6 +44,17 @@ class TestLlama(SpaceSuite):
         return TransformerSpace("llama", replace(SMALL, kv_heads=(0, 2), heads=(2, 4, 6)), tokens=5, vocabulary=50)
 
 
+class TestExperts(SpaceSuite):
+    def make(self) -> TransformerSpace:
+        mixed = replace(SMALL, experts=(0, 2, 4))
+        return TransformerSpace("decoder", mixed, input_shape=(8,), tokens=8, vocabulary=50)
+
+
+class TestSharedExperts(SpaceSuite):
+    def make(self) -> TransformerSpace:
+        return TransformerSpace("llama", replace(SMALL, shared=True, experts=(4, 8), chosen=1), tokens=8, vocabulary=50)
+
+
 def one(features: int, depth: int, heads: int, ratio: float, **more: object) -> Choices:
     return Choices((features,), (depth,), (heads,), (ratio,), shared=True, **more)
 
@@ -55,6 +66,7 @@ PUBLISHED = [
     ("llama_2_7b", "llama", one(4096, 32, 32, 11008 / 4096), LLAMA),
     ("llama_3_8b", "llama", one(4096, 32, 32, 3.5, kv_heads=(8,)), {**LLAMA, "vocabulary": 128256}),
     ("llama_2_70b_decode", "llama", one(8192, 80, 64, 3.5, kv_heads=(8,)), {**LLAMA, "tokens": 1, "past": 2048}),
+    ("mixtral_8x7b", "llama", one(4096, 32, 32, 3.5, kv_heads=(8,), experts=(8,)), LLAMA),
     ("deit_tiny_patch16_224", "vision", one(192, 12, 3, 4.0, patch=(16,)), {"class_token": True}),
     ("vit_b_16", "vision", one(768, 12, 12, 4.0, patch=(16,)), {"class_token": True}),
 ]
@@ -105,12 +117,21 @@ def test_layers_behind_the_depth_are_no_part_of_the_network() -> None:
     assert space.describe(point) == "1x24 2h36"
 
 
+def test_experts_stand_in_the_description_and_none_leave_a_space_as_it_was() -> None:
+    plain, mixed = (TransformerSpace("gpt", replace(SMALL, experts=experts), tokens=3) for experts in ((0,), (0, 2)))
+    assert mixed.describe(mixed.encode({gene.name: gene.choices[-1] for gene in mixed.genes})) == (
+        "3x48 4h192e2 4h192e2 4h192e2"
+    )
+    assert plain.fingerprint == TransformerSpace("gpt", SMALL, tokens=3).fingerprint != mixed.fingerprint
+
+
 @pytest.mark.parametrize(
     ("kind", "choices", "settings", "told"),
     [
         ("vision", Choices(patch=(5,)), {}, "patch: 5 is not a divisor"),
         ("bert", SMALL, {"past": 3}, "past: 3"),
         ("gpt", SMALL, {"tokens": 20, "positions": 8}, "tokens: 20"),
+        ("gpt", replace(SMALL, experts=(0, 4, 2), chosen=3), {}, "chosen: 3 is not <= 2"),
         ("gpt", Choices(features=(7,), heads=(2,)), {}, "searchable"),
     ],
 )
@@ -119,9 +140,11 @@ def test_what_does_not_fit_is_one_line(kind, choices, settings, told) -> None:
         TransformerSpace(kind, choices, **settings)
 
 
-def test_a_vision_transformer_learns_the_digits() -> None:
+@pytest.mark.parametrize("mixed", [{}, {"experts": [4]}], ids=["dense", "experts"])
+def test_a_vision_transformer_learns_the_digits(mixed) -> None:
     digits = load("digits")
     settings = {"space": "transformer", "features": [32], "depth": [2], "heads": [2], "ratio": [2.0], "patch": [2]}
+    settings |= mixed
     space = SPACES.parse(settings, "run").make(digits)
     space.precision = Precision(32, 32)
     workload = space.workload(np.zeros(space.n_genes, np.int64))

@@ -13,7 +13,8 @@ from hwmodels.catalog import device, device_names
 from hwmodels.families.base import Composition, Layerwise, PairRule, families, family
 from hwmodels.families.spec import Spec
 from hwmodels.testing.family import FamilySuite
-from hwmodels.workload.ops import Row
+from hwmodels.workload.graph import Builder, Workload
+from hwmodels.workload.ops import Concat, Row
 from tests.hwmodels.toy_families import PIPELINE, PLACEMENT, TWO_ARRAYS, PairSpec, StageSpec
 
 
@@ -50,6 +51,28 @@ class TestMultiGpu(FamilySuite):
         model.spec(nodes=1, gpus_per_node=1, tensor=1, node_idle_w=0.0),
     )
     resources = ("link_bytes_per_s", "network_bytes_per_s", "host_bytes_per_s", "gpu.dram_bytes_per_s")
+
+
+class TestGpuBranches(FamilySuite):
+    model = family("gpu_branches")
+    specs = (
+        *devices_of("gpu_branches"),
+        model.spec(gpus=1),
+        model.spec(gpus=4, link_bytes_per_s=1e9, wait_s=0.0, link_latency_s=0.0),
+    )
+    resources = ("gpus", "link_bytes_per_s", "gpu.dram_bytes_per_s")
+
+    def workloads(self) -> list[Workload]:
+        """Branches of all lengths too."""
+        net = Builder("branched", (2, 16, 16, 16))
+        x = net.conv_norm_act(net.input, 16, 3)
+        ends = []
+        for depth in (1, 2, 3):
+            y = x
+            for _ in range(depth):
+                y = net.conv_norm_act(y, 16, 5)
+            ends.append(y)
+        return [*super().workloads(), net.finish(net.conv_norm_act(net.add(Concat(), *ends), 16, 1))]
 
 
 class TestSpatial(FamilySuite):
@@ -127,6 +150,7 @@ def test_every_registered_family_is_held_against_the_suite() -> None:
             TestFpgaStreaming,
             TestGpu,
             TestMultiGpu,
+            TestGpuBranches,
             TestSpatial,
         )
     } == set(families())
