@@ -318,11 +318,8 @@ _BUILT_IN = {
     "fpga_overlay": "hwmodels.families.fpga.overlay:MODEL",
     "fpga_streaming": "hwmodels.families.fpga.streaming:MODEL",
     "gpu": "hwmodels.families.gpu.model:MODEL",
-<<<<<<< HEAD
-    "multigpu": "hwmodels.families.multigpu.model:MODEL",
-=======
     "gpu_branches": "hwmodels.families.multigpu.branches:MODEL",
->>>>>>> main
+    "multigpu": "hwmodels.families.multigpu.model:MODEL",
     "spatial": "hwmodels.families.spatial.model:MODEL",
 }
 

@@ -1,5 +1,1 @@
-<<<<<<< HEAD
-"""Several GPUs: topologies, collectives, sharded networks, plans of training and serving."""
-=======
-"""Several GPUs: branches of a network placed on them."""
->>>>>>> main
+"""Several GPUs: topologies, collectives, sharded networks, plans of training and serving, placed branches."""
