@@ -12,6 +12,7 @@ import sys
 
 from codesign.cli import (
     accuracy,
+    clusters,
     config,
     crossdevice,
     devices,
@@ -33,8 +34,8 @@ from codesign.cli.printing import close_output, plain_warnings, print_error, pri
 from hwmodels.errors import SpecError
 
 __all__ = [
-    "accuracy", "app", "config", "crossdevice", "devices", "effects", "ensemble", "estimate", "main", "measuring",
-    "networks", "pick", "plugins", "runs", "sensitivity", "sweep", "timeline", "trust",
+    "accuracy", "app", "clusters", "config", "crossdevice", "devices", "effects", "ensemble", "estimate", "main",
+    "measuring", "networks", "pick", "plugins", "runs", "sensitivity", "sweep", "timeline", "trust",
 ]  # fmt: skip
 
 _INTERRUPTED = 130

@@ -319,6 +319,7 @@ _BUILT_IN = {
     "fpga_streaming": "hwmodels.families.fpga.streaming:MODEL",
     "gpu": "hwmodels.families.gpu.model:MODEL",
     "gpu_branches": "hwmodels.families.multigpu.branches:MODEL",
+    "multigpu": "hwmodels.families.multigpu.model:MODEL",
     "spatial": "hwmodels.families.spatial.model:MODEL",
 }
 

@@ -23,7 +23,7 @@ from hwmodels.workload.graph import Builder, Workload
 from hwmodels.workload.ops import ActivationName, Precision
 from hwmodels.workload.zoo.transformer import Transformer, transformer
 
-__all__ = ["MODEL_TYPES", "from_hf_config"]
+__all__ = ["MODEL_TYPES", "from_hf_config", "shape_of"]
 
 _ACTIVATIONS: dict[str, ActivationName] = {
     "gelu": "gelu",
@@ -93,6 +93,21 @@ def from_hf_config(
     net = Builder(fields.name(model_type), (batch, tokens), precision=precision)
     outputs = transformer(shape, past)(net)
     return net.finish(*((outputs,) if isinstance(outputs, str) else outputs))
+
+
+def shape_of(config: Path | str | Mapping[str, Any]) -> Transformer:
+    """The shape that a configuration describes, of the model types that are read here.
+
+    Raises
+    ------
+    SpecError : as of `from_hf_config`, and every other model type.
+    """
+    fields = _Fields(*_read(config))
+    model_type = fields.text("model_type")
+    if model_type not in _READERS:
+        raise SpecError.unknown(f"{fields.where}: model_type", model_type, _READERS)
+    fields.refuse_unmodelled()
+    return _READERS[model_type](fields)
 
 
 def _read(config: Path | str | Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:

@@ -1,1 +1,1 @@
-"""Several GPUs: branches of a network placed on them."""
+"""Several GPUs: topologies, collectives, sharded networks, plans of training and serving, placed branches."""

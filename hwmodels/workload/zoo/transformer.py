@@ -39,7 +39,7 @@ from hwmodels.workload.ops import (
 )
 from hwmodels.workload.zoo.record import Entry
 
-__all__ = ["ENTRIES", "Transformer", "block", "embed", "head", "transformer"]
+__all__ = ["DECODERS", "ENTRIES", "Transformer", "block", "embed", "head", "transformer"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -333,6 +333,10 @@ _DECODERS = (
     ),
     ("phi_2", _PHI2, 2048, f"Javaheripi et al. 2023 and {_HF}", ("microsoft/phi-2",)),
 )
+
+
+DECODERS = {name: shape for name, shape, *_ in _DECODERS}
+"""The shape of every decoder, by the name of its prefill."""
 
 
 def _decoder_entries() -> tuple[Entry, ...]:

@@ -40,6 +40,19 @@ class TestGpu(FamilySuite):
     resources = ("dram_bytes_per_s", "l2_bytes_per_cycle", "memory_bytes", "tdp_w")
 
 
+class TestMultiGpu(FamilySuite):
+    model = family("multigpu")
+    specs = (
+        *devices_of("multigpu"),
+        model.spec(),
+        model.spec(tensor=1, data=2),
+        model.spec(tensor=2, pipeline=4),
+        model.spec(nodes=2, tensor=2, data=2, pipeline=2, wiring="tree"),
+        model.spec(nodes=1, gpus_per_node=1, tensor=1, node_idle_w=0.0),
+    )
+    resources = ("link_bytes_per_s", "network_bytes_per_s", "host_bytes_per_s", "gpu.dram_bytes_per_s")
+
+
 class TestGpuBranches(FamilySuite):
     model = family("gpu_branches")
     specs = (
@@ -136,6 +149,7 @@ def test_every_registered_family_is_held_against_the_suite() -> None:
             TestFpgaOverlay,
             TestFpgaStreaming,
             TestGpu,
+            TestMultiGpu,
             TestGpuBranches,
             TestSpatial,
         )

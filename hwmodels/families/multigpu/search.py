@@ -1,0 +1,130 @@
+"""All plans of a cluster, and the best of them: a decoder's training is enumerated, not sampled.
+
+A plan uses every GPU: data x tensor x pipeline x context = GPUs. Each is drawn out over microbatches that divide the
+batch, pieces of a stage that divide the layers, sequence shares, recompute and ZeRO. Costs of layers are computed once
+a share (`decoder`), and plans are arithmetic on them.
+
+Not modelled: a search over decoders; their plans are knobs of the family where networks are enumerated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from hwmodels.errors import SpecError
+from hwmodels.families.multigpu.spec import MultiGpuSpec
+from hwmodels.families.multigpu.training import FULL, NONE, REASONS, SELECTIVE, Job, Plans, Steps, train
+
+__all__ = ["BY", "By", "all_plans", "best_plans", "ranked"]
+
+F64 = npt.NDArray[np.float64]
+I64 = npt.NDArray[np.int64]
+
+By = Literal["time", "memory", "energy"]
+BY: tuple[By, ...] = ("time", "memory", "energy")
+_MICROBATCHES = (1, 2, 4, 8, 16, 32)
+_MOST_CONTEXTS = 8
+
+
+def _divisors(number: int) -> list[int]:
+    return [d for d in range(1, number + 1) if number % d == 0]
+
+
+def _splits(job: Job, spec: MultiGpuSpec) -> Iterator[tuple[int, int, int, int]]:
+    """(data, tensor, pipeline, context) that use every GPU, with tensor shares inside a node."""
+    gpus, model = spec.nodes * spec.gpus_per_node, job.model
+    for tensor in _divisors(spec.gpus_per_node):
+        if model.heads % tensor:
+            continue
+        for pipeline in _divisors(gpus // tensor):
+            if pipeline > model.layers:
+                continue
+            for context in _divisors(gpus // (tensor * pipeline)):
+                data = gpus // (tensor * pipeline * context)
+                if context <= _MOST_CONTEXTS and job.tokens % context == 0 and job.batch % data == 0:
+                    yield data, tensor, pipeline, context
+
+
+def all_plans(job: Job, spec: MultiGpuSpec) -> Plans:
+    """Every plan of a decoder on a cluster, those among them that memory does not hold.
+
+    >>> gpt = Job(__import__("hwmodels.families.multigpu.decoder", fromlist=["Decoder"]).Decoder(
+    ...     24, 2048, 16, 8192, 51_200), 1024, 64)
+    >>> plans = all_plans(gpt, MultiGpuSpec())
+    >>> set((plans.data * plans.tensor * plans.pipeline * plans.context).tolist())
+    {8}
+    """
+    found: list[tuple[int, ...]] = []
+    recomputes = (NONE, FULL) if job.model.fused_attention else (NONE, SELECTIVE, FULL)
+    for data, tensor, pipeline, context in _splits(job, spec):
+        experts = [e for e in _divisors(data) if not job.model.experts % e] if job.model.experts else [1]
+        for microbatch in _MICROBATCHES:
+            if job.batch % (data * microbatch):
+                continue
+            m = job.batch // (data * microbatch)
+            found += [
+                (data, tensor, pipeline, context, expert, microbatch, pieces, sequence, recompute, zero, 1, 0, bubble)
+                for expert in experts
+                for pieces in _pieces(job.model.layers, pipeline, m)
+                for sequence in ((0, 1) if tensor > 1 else (0,))
+                for recompute in recomputes
+                for zero in ((0, 1, 2, 3) if data * context > 1 else (0,))
+                for bubble in ((0, 1) if pipeline > 1 and pieces == 1 else (0,))
+                # Stages keep gradients until the last microbatch, and would gather weights for each.
+                if pipeline == 1 or zero < 2
+            ]
+    if not found:
+        raise SpecError("plans", f"batch {job.batch} on {spec.nodes} x {spec.gpus_per_node} GPUs", "one that divides")
+    return Plans(*np.array(found, np.int64).T.copy())
+
+
+def _pieces(layers: int, pipeline: int, microbatches: int) -> list[int]:
+    """Pieces of a stage: 1, and where microbatches come in whole rounds, those that divide its layers."""
+    if pipeline < 2 or microbatches % pipeline or layers % pipeline:
+        return [1]
+    return [pieces for pieces in _divisors(layers // pipeline) if pieces <= 16]
+
+
+def ranked(steps: Steps, plans: Plans, spec: MultiGpuSpec, *, by: By = "time") -> I64:
+    """Places of the plans that run, the best first; of equals the first.
+
+    energy : idle power of the cluster and the GPUs' power limit while they compute.
+    """
+    if by not in BY:
+        raise SpecError.unknown("by", by, BY)
+    runs = np.flatnonzero(steps.why == 0)
+    gpus = float(spec.nodes * spec.gpus_per_node)
+    busy_s = np.minimum(steps.compute_s + steps.recompute_s, steps.step_s)
+    idle_w = spec.gpu.idle_w + spec.node_idle_w / spec.gpus_per_node
+    energy_j = gpus * (busy_s * (spec.gpu.tdp_w - spec.gpu.idle_w) + steps.step_s * idle_w)
+    key = {"time": steps.step_s, "memory": steps.held.total, "energy": energy_j}[by]
+    order: I64 = runs[np.argsort(key[runs], kind="stable")]
+    return order
+
+
+def best_plans(job: Job, spec: MultiGpuSpec, *, by: By = "time", count: int = 5) -> list[dict[str, Any]]:
+    """The best plans as records, with the step's seconds by cause and the bytes that a GPU holds.
+
+    Raises
+    ------
+    SpecError : no plan runs; names the least memory that one of them needs.
+    """
+    plans = all_plans(job, spec)
+    steps = train(job, plans, spec)
+    order = ranked(steps, plans, spec, by=by)[:count]
+    if not order.size:
+        reason = REASONS[int(np.bincount(steps.why).argmax()) - 1]
+        least = float(steps.held.total.min())
+        raise SpecError("plans", reason, f"a plan that runs; the least needs {least / 1e9:.4g} GB a GPU")
+    return [
+        {
+            **{name: int(column[i]) for name, column in plans._asdict().items()},
+            **{name: float(getattr(steps, name)[i]) for name in steps._fields if name.endswith("_s")},
+            "held_bytes": float(steps.held.total[i]),
+        }
+        for i in order.tolist()
+    ]  # fmt: skip

@@ -1,0 +1,68 @@
+"""Plans enumerated: all of them, once each, the best by each measure, errors that name the least."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from hwmodels.errors import SpecError
+from hwmodels.families.multigpu.decoder import Decoder
+from hwmodels.families.multigpu.search import BY, all_plans, best_plans, ranked
+from hwmodels.families.multigpu.spec import MultiGpuSpec
+from hwmodels.families.multigpu.training import Job, Plans, train
+
+GPT = Decoder(24, 2048, 16, 8192, 51_200, positions=1024)
+JOB = Job(GPT, 1024, 64)
+SPEC = MultiGpuSpec(nodes=2)
+
+
+def test_every_split_of_the_gpus_is_there_once() -> None:
+    plans = all_plans(JOB, SPEC)
+    rows = np.stack(plans, axis=1)
+    assert len(np.unique(rows, axis=0)) == len(rows)
+    product = plans.data * plans.tensor * plans.pipeline * plans.context
+    assert (product == 16).all()
+    found = set(zip(plans.data.tolist(), plans.tensor.tolist(), plans.pipeline.tolist(), strict=True))
+    expected = {
+        (d, t, p)
+        for t in (1, 2, 4, 8) for p in range(1, 17) for c in (1, 2, 4, 8) for d in (1, 2, 4, 8, 16)
+        if d * t * p * c == 16
+    }  # fmt: skip
+    assert found == expected
+
+
+def test_plans_that_are_listed_are_refused_for_memory_alone() -> None:
+    plans = all_plans(JOB, SPEC)
+    assert set(train(JOB, plans, SPEC).why.tolist()) <= {0, 3}
+
+
+@pytest.mark.parametrize("by", BY)
+def test_the_first_is_the_best_of_all(by: str) -> None:
+    plans = all_plans(JOB, SPEC)
+    steps = train(JOB, plans, SPEC)
+    order = ranked(steps, plans, SPEC, by=by)  # type: ignore[arg-type]
+    assert set(order.tolist()) == set(np.flatnonzero(steps.why == 0).tolist())
+    best = best_plans(JOB, SPEC, by=by, count=1)[0]  # type: ignore[arg-type]
+    if by == "time":
+        assert best["step_s"] == steps.step_s[steps.why == 0].min()
+    if by == "memory":
+        assert best["held_bytes"] == steps.held.total[steps.why == 0].min()
+    again = train(JOB, Plans(*(np.array([best[name]]) for name in Plans._fields)), SPEC)
+    assert float(again.step_s[0]) == best["step_s"]
+
+
+def test_experts_are_shared_out_where_there_are_some() -> None:
+    moe = Decoder(8, 1024, 16, 4096, 32_000, experts=8, chosen=2, fused_attention=True)
+    plans = all_plans(Job(moe, 1024, 64), SPEC)
+    assert set(plans.expert.tolist()) == {1, 2, 4, 8}
+    assert (plans.data % plans.expert == 0).all()
+
+
+def test_what_nothing_can_hold_names_the_least() -> None:
+    huge = Decoder(128, 25_600, 160, 102_400, 51_200, positions=2048)
+    with pytest.raises(SpecError, match=r"memory of one GPU.*the least needs \d+.* GB a GPU"):
+        best_plans(Job(huge, 2048, 64), MultiGpuSpec())
+    with pytest.raises(SpecError, match="did you mean time"):
+        best_plans(JOB, SPEC, by="tim")  # type: ignore[arg-type]
+    with pytest.raises(SpecError, match="batch 7"):
+        all_plans(Job(Decoder(1, 64, 1, 256, 1000), 1023, 7), MultiGpuSpec(gpus_per_node=2))
