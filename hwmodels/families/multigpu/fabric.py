@@ -9,6 +9,7 @@ Not modelled: ranks placed otherwise, groups of unequal size.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -44,16 +45,19 @@ class Fabric(NamedTuple):
 
 def fabric_of(spec: MultiGpuSpec) -> Fabric:
     """The wires of a Spec; protocols run at the GPU's clock."""
-    return fabric_at(MultiGpuSpec.to_table([spec]), 0)
+    clocks = spec.gpu.clock_hz, spec.gpu.sustained_clock_hz
+    return _fabric(lambda name: getattr(spec, name), spec.wiring, *clocks)
 
 
 def fabric_at(configs: Any, config: int) -> Fabric:
     """The wires of one configuration of a table."""
+    clocks = configs.gpu.clock_hz[config].item(), configs.gpu.sustained_clock_hz[config].item()
+    wiring = WIRINGS[configs.wiring[config]]
+    return _fabric(lambda name: getattr(configs, name)[config].item(), wiring, *clocks)
 
-    def at(name: str) -> Any:
-        return getattr(configs, name)[config].item()
 
-    clock_hz, sustained_hz = configs.gpu.clock_hz[config].item(), configs.gpu.sustained_clock_hz[config].item()
+def _fabric(at: Callable[[str], Any], wiring: Wiring, clock_hz: float, sustained_hz: float) -> Fabric:
+    """The wires by knob."""
     protocol = Protocol(
         start_cycles=at("start_cycles"), ramp_cycles=at("ramp_cycles"), step_cycles=at("step_cycles"),
         efficiency=at("link_efficiency"), pair_efficiency=at("pair_efficiency"),
@@ -61,7 +65,7 @@ def fabric_at(configs: Any, config: int) -> Fabric:
         low_efficiency=at("low_efficiency"),
     )  # fmt: skip
     return Fabric(
-        at("gpus_per_node"), at("nodes"), WIRINGS[at("wiring")], at("link_bytes_per_s"), at("host_bytes_per_s"),
+        at("gpus_per_node"), at("nodes"), wiring, at("link_bytes_per_s"), at("host_bytes_per_s"),
         bool(at("in_switch")), at("network_bytes_per_s"), at("network_step_s"), at("leaf_nodes"),
         at("oversubscription"), min(clock_hz, sustained_hz) if sustained_hz > 0 else clock_hz, protocol,
         at("network_efficiency"),

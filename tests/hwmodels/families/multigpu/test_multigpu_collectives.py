@@ -13,11 +13,13 @@ from hypothesis import strategies as st
 from hwmodels.errors import SpecError
 from hwmodels.families.multigpu.collectives import (
     COLLECTIVES,
+    ENGINE,
     RECURSIVE,
     Link,
     Protocol,
     candidates,
     collective_s,
+    timed,
     two_level_s,
 )
 from hwmodels.families.multigpu.fabric import fabric_of, group_s, group_shape
@@ -111,6 +113,42 @@ def test_levels_beat_one_ring_where_messages_are_large_and_nodes_many() -> None:
     many = float(two_level_s("all_reduce", 1e9, 8, 64, ISLAND, NETWORK))
     flat = float(collective_s("all_reduce", 1e9, 512, NETWORK))
     assert many < 0.3 * flat
+
+
+@given(st.sampled_from(["all_reduce", "all_gather", "reduce_scatter"]), sizes, st.sampled_from([2, 8]),
+       st.sampled_from([2, 16]))  # fmt: skip
+def test_levels_equal_their_twin(what: str, size: float, g: int, m: int) -> None:
+    """Inside, across a share, inside again; or one ring whose slowest hop is a link or all cards of a node."""
+    if what == "all_reduce":
+        levels = slow("reduce_scatter", size, g, ISLAND) + slow("all_gather", size, g, ISLAND)
+    else:
+        levels = slow(what, size, g, ISLAND)
+    levels += slow(what, size / g, m, NETWORK._replace(protocol=Protocol()))
+    rate = min(ISLAND.ring_bytes_per_s, g * NETWORK.ring_bytes_per_s)
+    p, n, twice = Protocol(), g * m, 2 if what == "all_reduce" else 1
+    steps, wire = twice * (n - 1), twice * (n - 1) / n * size
+    waits = steps * NETWORK.step_s * m / n
+    latency = (p.ramp_cycles + steps * p.step_cycles) / ISLAND.clock_hz + waits
+    piped = p.start_cycles / ISLAND.clock_hz + (sqrt(latency) + sqrt(wire / (p.efficiency * rate))) ** 2
+    low = (p.low_start_cycles + steps * p.low_step_cycles) / ISLAND.clock_hz + waits + wire / (p.low_efficiency * rate)
+    found = float(two_level_s(what, size, g, m, ISLAND, NETWORK))  # type: ignore[arg-type]
+    assert found == pytest.approx(min(levels, piped, low), rel=1e-12)
+
+
+def test_an_exchange_over_nodes_is_what_leaves_or_what_stays() -> None:
+    leaves = timed(1.0, 24 / 32 * 1e9, NETWORK.exchange_bytes_per_s, NETWORK)
+    stays = timed(1.0, 7 / 32 * 1e9, ISLAND.exchange_bytes_per_s, ISLAND)
+    assert two_level_s("all_to_all", 1e9, 8, 4, ISLAND, NETWORK) == max(leaves, stays) == leaves
+
+
+@given(sizes, ranks)
+def test_reading_the_others_memory_by_hand(size: float, n: int) -> None:
+    p, rate = Protocol(), 0.94 * ISLAND.exchange_bytes_per_s
+    times = candidates("all_reduce", size, n, ISLAND, algorithms=ENGINE)
+    wait = (p.low_start_cycles + p.low_step_cycles) / ISLAND.clock_hz
+    assert float(times["one_shot"]) == pytest.approx(wait + (n - 1) * size / rate, rel=1e-12)
+    both = wait + p.low_step_cycles / ISLAND.clock_hz + 2 * (n - 1) / n * size / rate
+    assert float(times["two_shot"]) == pytest.approx(both, rel=1e-12)
 
 
 def test_halving_takes_powers_of_two() -> None:

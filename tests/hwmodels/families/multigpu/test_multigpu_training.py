@@ -101,6 +101,18 @@ def test_stages_of_unequal_size_count_by_the_fullest() -> None:
     assert float(wide) == 6 * of["layer"] + max(of["embedding"], of["head"] + of["last"])
 
 
+def test_the_first_of_interleaved_stages_holds_more_layers() -> None:
+    """L (1 + (p - 1) / (p v)) layers of a microbatch [Korthikanti et al., section 4.2.3]; 1F1B holds L."""
+
+    def activations(interleave: int) -> float:
+        return float(held_bytes(GPT, tokens=1024, microbatch=1, microbatches=16, data=1, tensor=1, pipeline=4,
+                                interleave=interleave, sequence=0, recompute=0, zero=0).activations)  # fmt: skip
+
+    each = float(layer_activation_bytes(GPT, microbatch=1, tokens=1024, tensor=1, sequence=0, recompute=0))
+    assert activations(1) == GPT.layers * each
+    assert activations(3) == pytest.approx(GPT.layers * each * (1 + 3 / 12), rel=1e-12)
+
+
 def test_zero_shares_out_states_then_gradients_then_parameters() -> None:
     totals = []
     for zero in range(4):
@@ -201,6 +213,44 @@ def test_a_step_equals_its_twin(
     assert float(found.step_s[0]) == pytest.approx(slow_step(job, spec, sequence=sequence, **plan), rel=1e-9)
     parts = sum(float(getattr(found, name)[0]) for name in found._fields[1:8])
     assert parts == pytest.approx(float(found.step_s[0]), rel=1e-9)
+
+
+def test_gathers_of_weights_show_where_kernels_are_shorter() -> None:
+    """ZeRO 3: a layer takes the longer of its kernels and its wires, each way."""
+    spec = cluster(4, network_bytes_per_s=1e9)
+    job = Job(GPT, 1024, 32)
+    found = train(job, plans_of(data=32, zero=3), spec)
+    layer = float(stage_parameters(GPT, tensor=1, pipeline=1)[0]) / GPT.layers
+    fabric = fabric_of(spec)
+    gather = float(group_s(fabric, "all_gather", 2 * layer, 32))
+    scatter = float(group_s(fabric, "reduce_scatter", 4 * layer, 32))
+    cost = next(iter(block_costs(GPT, [Share(1, 1024)], spec.gpu).values()))
+    assert gather > cost.forward_s
+    waits = GPT.layers * (2 * gather + scatter - cost.forward_s - cost.backward_s)
+    assert float(found.exchange_s[0]) == pytest.approx(waits, rel=1e-9)
+
+
+def test_tokens_go_to_experts_and_keys_go_round() -> None:
+    job, spec = Job(GPT._replace(experts=8, chosen=2), 1024, 32), cluster(4)
+    here, away = train(job, plans_of(data=32, expert=[1, 8]), spec).exchange_s
+    size = 1024 * 2 * GPT.hidden * 2.0
+    moved = 4 * float(group_s(fabric_of(spec), "all_to_all", size, 8))  # there and back, each way
+    assert here == 0.0
+    assert away == pytest.approx(GPT.layers * moved, rel=1e-9)
+    plain = Job(GPT, 1024, 32)
+    around = train(plain, plans_of(data=16, context=2), cluster(4))
+    keys = 2.0 * 1024 * GPT.hidden * 2.0
+    gathered = 0.5 * float(group_s(fabric_of(spec), "all_gather", keys, 2))
+    assert float(around.exchange_s[0]) == pytest.approx(2 * GPT.layers * 3 * gathered, rel=1e-9)
+
+
+@pytest.mark.parametrize("model", [GPT, LLAMA])
+def test_weights_of_the_products_are_the_stored_numbers(model: Decoder) -> None:
+    """Without biases and norms, which are no products."""
+    products = [row for row in forward_rows(model, Share(1, 64)) if row.kind == Kind.LINEAR]
+    bare = parameters(model._replace(biases=False))["layer"] - 2 * model.hidden
+    assert sum(row.weight_elements for row in products) == bare
+    assert sum(row.macs for row in products) == 64 * bare
 
 
 def test_many_plans_at_once_cost_what_each_costs_alone() -> None:
