@@ -124,7 +124,7 @@ def collective_s(
 
     >>> nvlink = Link(300e9, 300e9, 1.41e9)
     >>> round(float(collective_s("all_reduce", 64e6, 8, nvlink)) * 1e6)
-    626
+    599
     """
     times = candidates(what, size_bytes, ranks, link, algorithms=algorithms)
     found: F64 = np.minimum.reduce([*times.values()])
