@@ -1,8 +1,11 @@
-"""All plans of a cluster, and the best of them: a decoder's training is enumerated, not sampled.
+"""All plans of a cluster, and the best of them: a decoder's training and serving are enumerated, not sampled.
 
 A plan uses every GPU: data x tensor x pipeline x context = GPUs. Each is drawn out over microbatches that divide the
 batch, pieces of a stage that divide the layers, sequence shares, recompute and ZeRO. Costs of layers are computed once
 a share (`decoder`), and plans are arithmetic on them.
+
+Of serving, every pool of tensor shares and stages whose GPUs divide a node or are whole nodes, at batches up to the
+largest, under limits of the time to the first token and from token to token.
 
 Not modelled: a search over decoders; their plans are knobs of the family where networks are enumerated.
 """
@@ -16,10 +19,12 @@ import numpy as np
 import numpy.typing as npt
 
 from hwmodels.errors import SpecError
+from hwmodels.families.multigpu.decoder import Decoder
+from hwmodels.families.multigpu.serving import DEFAULT_ENGINE, Engine, Pool, Request, serve
 from hwmodels.families.multigpu.spec import MultiGpuSpec
 from hwmodels.families.multigpu.training import FULL, NONE, REASONS, SELECTIVE, Job, Plans, Steps, train
 
-__all__ = ["BY", "By", "all_plans", "best_plans", "ranked"]
+__all__ = ["BY", "By", "all_plans", "best_plans", "best_pools", "ranked"]
 
 F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
@@ -128,3 +133,47 @@ def best_plans(job: Job, spec: MultiGpuSpec, *, by: By = "time", count: int = 5)
         }
         for i in order.tolist()
     ]  # fmt: skip
+
+
+def _pools(model: Decoder, spec: MultiGpuSpec) -> Iterator[Pool]:
+    """Shares inside a node, stages over the rest; experts in shares of layers or whole on their ranks."""
+    for tensor in _divisors(spec.gpus_per_node):
+        if model.heads % tensor:
+            continue
+        for pipeline in _divisors(spec.nodes * spec.gpus_per_node // tensor):
+            if pipeline <= model.layers:
+                experts = (1, tensor) if model.experts and tensor > 1 and model.experts % tensor == 0 else (1,)
+                yield from (Pool(tensor, pipeline, expert) for expert in experts)
+
+
+def best_pools(
+    model: Decoder, spec: MultiGpuSpec, request: Request, *, first_token_s: float = np.inf, token_s: float = np.inf,
+    count: int = 5, engine: Engine = DEFAULT_ENGINE,
+) -> list[dict[str, Any]]:  # fmt: skip
+    """The pools with the most tokens a second and GPU within the limits, one record a pool, at its best batch.
+
+    Raises
+    ------
+    SpecError : no pool holds the model within the limits; names the least time from token to token.
+    """
+    found: list[dict[str, Any]] = []
+    least = np.inf
+    for pool in _pools(model, spec):
+        batches = 2 ** np.arange(12)
+        served = serve(model, pool, spec, request, batches, engine)
+        if not served.largest:
+            continue
+        fits = batches <= max(served.largest, 1)
+        least = min(least, float(served.token_s[fits].min()))
+        good = fits & (served.token_s <= token_s) & (served.first_token_s <= first_token_s)
+        if good.any():
+            i = int(np.argmax(np.where(good, served.tokens_per_s_per_gpu, -1.0)))
+            found.append(
+                {**pool._asdict(), "batch": int(served.batch[i]), "largest": served.largest}
+                | {name: float(getattr(served, name)[i]) for name in served._fields[:3]}
+                | {"held_bytes": float(served.held_bytes[i])}
+            )
+    if not found:
+        told = f"the least is {least:.4g} s from token to token" if np.isfinite(least) else "none holds the model"
+        raise SpecError("pools", f"{request.prompt} + {request.answer} tokens", f"within the limits of a pool; {told}")
+    return sorted(found, key=lambda record: -record["tokens_per_s_per_gpu"])[:count]

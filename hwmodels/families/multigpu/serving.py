@@ -64,7 +64,7 @@ DEFAULT_ENGINE = Engine()
 
 
 class Pool(NamedTuple):
-    """GPUs of one copy of a model: shares of layers, stages; experts whole on `expert` of the tensor ranks."""
+    """GPUs of one copy of a model: shares of layers, stages, and parts of the tensor ranks with experts of their own."""
 
     tensor: int = 1
     pipeline: int = 1
@@ -148,7 +148,7 @@ def _pass_s(
     model: Decoder, sequences: int, tokens: int, past: int, pool: Pool, spec: MultiGpuSpec, step_s: float
 ) -> float:
     """One pass of all layers for `tokens` of each sequence, from stage to stage."""
-    layer_s, head_s = _layer_s(model, Share(sequences, tokens, pool.tensor, expert=pool.expert, past=past), spec)
+    layer_s, head_s = _layer_s(model, Share(sequences, tokens, pool.tensor, among=pool.expert, past=past), spec)
     total = model.layers * (layer_s + _exchange_s(model, sequences * tokens, pool, spec)) + head_s + step_s
     if pool.tensor > 1:
         logits = sequences * model.vocabulary * 2.0

@@ -109,8 +109,13 @@ def _torus(graph: nx.DiGraph, gpus: int, link_bytes_per_s: float) -> None:
 def pattern_bytes_per_s(graph: nx.DiGraph, messages: Sequence[tuple[int, int]]) -> float:
     """What the slowest of messages that are under way together gets; infinite for none."""
     flows: Counter[tuple[object, object]] = Counter()
+    destinations: dict[int, list[int]] = {}
     for source, destination in messages:
-        flows.update(pairwise(nx.shortest_path(graph, source, destination, weight="seconds_per_byte")))
+        destinations.setdefault(source, []).append(destination)
+    for source, some in destinations.items():
+        paths = nx.single_source_dijkstra_path(graph, source, weight="seconds_per_byte")
+        for destination in some:
+            flows.update(pairwise(paths[destination]))
     return min((float(graph.edges[edge]["bytes_per_s"]) / count for edge, count in flows.items()), default=np.inf)
 
 

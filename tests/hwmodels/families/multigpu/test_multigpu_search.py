@@ -7,7 +7,8 @@ import pytest
 
 from hwmodels.errors import SpecError
 from hwmodels.families.multigpu.decoder import Decoder
-from hwmodels.families.multigpu.search import BY, all_plans, best_plans, ranked
+from hwmodels.families.multigpu.search import BY, all_plans, best_plans, best_pools, ranked
+from hwmodels.families.multigpu.serving import Pool, Request, serve
 from hwmodels.families.multigpu.spec import MultiGpuSpec
 from hwmodels.families.multigpu.training import Job, Plans, train
 
@@ -56,6 +57,35 @@ def test_experts_are_shared_out_where_there_are_some() -> None:
     plans = all_plans(Job(moe, 1024, 64), SPEC)
     assert set(plans.expert.tolist()) == {1, 2, 4, 8}
     assert (plans.data % plans.expert == 0).all()
+
+
+LLAMA = Decoder(
+    32, 4096, 32, 14_336, 128_256, kv_heads=8, gated=True, tied=False, biases=False, dropout=False,
+    fused_attention=True, weight_format="bf16", product_format="bf16",
+)  # fmt: skip
+
+
+def test_pools_keep_their_limits_and_the_first_serves_most() -> None:
+    spec, request = MultiGpuSpec(), Request(1024, 256)
+    free = best_pools(LLAMA, spec, request, count=100)
+    rates = [pool["tokens_per_s_per_gpu"] for pool in free]
+    assert rates == sorted(rates, reverse=True)
+    assert {(pool["tensor"], pool["pipeline"]) for pool in free} == {
+        (t, p) for t in (1, 2, 4, 8) for p in (1, 2, 4, 8) if t * p <= 8
+    }
+    bound = free[0]["token_s"] / 3
+    quick = best_pools(LLAMA, spec, request, token_s=bound, count=100)
+    assert all(pool["token_s"] <= bound for pool in quick)
+    assert quick[0]["tokens_per_s_per_gpu"] < rates[0]
+    again = serve(LLAMA, Pool(quick[0]["tensor"], quick[0]["pipeline"]), spec, request, [quick[0]["batch"]])
+    assert float(again.token_s[0]) == quick[0]["token_s"]
+
+
+def test_limits_that_no_pool_keeps_name_the_least() -> None:
+    with pytest.raises(SpecError, match=r"the least is .* s from token to token"):
+        best_pools(LLAMA, MultiGpuSpec(), Request(1024, 256), token_s=1e-6)
+    with pytest.raises(SpecError, match="none holds the model"):
+        best_pools(LLAMA._replace(hidden=65_536, inner=262_144), MultiGpuSpec(), Request(1024, 256))
 
 
 def test_what_nothing_can_hold_names_the_least() -> None:
