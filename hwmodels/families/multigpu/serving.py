@@ -64,7 +64,7 @@ DEFAULT_ENGINE = Engine()
 
 
 class Pool(NamedTuple):
-    """GPUs of one copy of a model: shares of layers, stages, and parts of the tensor ranks with experts of their own."""
+    """GPUs of one copy of a model: shares of layers, stages, parts of the tensor ranks with experts of their own."""
 
     tensor: int = 1
     pipeline: int = 1

@@ -17,6 +17,7 @@ Beside each: operations at the rate that suits the rows best, and Calculon where
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -40,6 +41,7 @@ Line = Mapping[str, str]
 _VOCABULARY = 51_200
 """Of the GPT models of both papers (Narayanan et al., section 5)."""
 _TOKENS = 2048
+_BRIDGE_NODES = {"DGX-H100": "dgx_h100", "DGX-B200": "dgx_b200"}
 _PIECES = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16)
 _MICROBATCHES = (1, 2, 4, 8, 16, 32)
 _SHIPPED = "kernels: constants of the gpu family; collectives: A100 and H100; overlap: table 4 of Korthikanti et al."
@@ -199,7 +201,8 @@ def _narayanan(tables: ReferenceTables, constants: Constants, label: str, told: 
     second = tables.rows("gpu/megatron_sc21_table2.csv")
     if second is not None:
         for scheme, group in (("PTD-P", "tensor, stages and data"), ("ZeRO-3", "ZeRO-3")):
-            runs = [_of_table2(row, constants) for row in second if row["scheme"] == scheme]
+            some = [row for row in second if row["scheme"] == scheme and row["params_B"] in _SIZES]
+            runs = [_of_table2(row, constants) for row in some]
             found += _scores("megatron_sc21_table2", f"{group}{label}", runs, len(second), fitted_on=told)
     return found
 
@@ -241,20 +244,27 @@ def _bridge(tables: ReferenceTables) -> list[Score]:
     if rows is None:
         return []
     groups: dict[str, list[_Run]] = {}
+    skipped: Counter[str] = Counter()
     for row in rows:
+        if row["Model"] not in LLAMA or row["System"] not in _BRIDGE_NODES:
+            skipped["model" if row["Model"] not in LLAMA else "system"] += 1
+            continue
         run = _of_bridge(row)
         for group in ("all", row["System"].removeprefix("DGX-").lower(), row["Model"]):
             groups.setdefault(group, []).append(run)
     return [
-        one for group, runs in groups.items() for one in _scores("megatron_bridge_training", group, runs, len(rows))
-    ]  # fmt: skip
+        one
+        for group, runs in groups.items()
+        for one in _scores("megatron_bridge_training", group, runs, len(rows), skipped=dict(skipped))
+    ]
 
 
 def _of_bridge(row: Line) -> _Run:
     layers, hidden, heads, inner = LLAMA[row["Model"]]
     model = Decoder(
         layers, hidden, heads, inner, 128_256, kv_heads=8, gated=True, tied=False, biases=False, dropout=False,
-        fused_attention=True, weight_format="bf16", product_format="fp8",
+        fused_attention=True, weight_format="bf16",
+        product_format="bf16" if row["Precision"].upper().startswith("BF16") else "fp8",
     )  # fmt: skip
     gpus, tensor, stages, context = (_count(row[name]) for name in ("#-GPUs", "TP", "PP", "CP"))
     batch, tokens = int(row["GBS"]), int(row["Sequence Length"])
@@ -263,7 +273,7 @@ def _of_bridge(row: Line) -> _Run:
         data=gpus // (tensor * stages * context), tensor=tensor, pipeline=stages, context=context,
         microbatch=_count(row["MBS"]), interleave=_count(row["VP"]), sequence=int(tensor > 1), zero=1, overlapped=1,
     )  # fmt: skip
-    spec = nodes_of("dgx_h100" if "H100" in row["System"] else "dgx_b200", gpus)
+    spec = nodes_of(_BRIDGE_NODES[row["System"]], gpus)
     measured_s = batch * tokens / gpus / float(row["Tokens / sec / GPU"].split()[0])
     flops = model_flops(job) * (2 / 3 if job.frozen else 1) / gpus
     return _Run(float(train(job, plans, spec).step_s[0]), measured_s, flops)
