@@ -118,10 +118,12 @@ def group_s(
     fabric: Fabric, what: Collective, size_bytes: Any, ranks: Any, *, stride: Any = 1,
     algorithms: tuple[str, ...] = NCCL,
 ) -> F64:  # fmt: skip
-    """Seconds of a collective over groups of `ranks`, each `stride` from the next; of `send`, between neighbours."""
+    """Seconds of a collective over groups of `ranks`, each `stride` from the next.
+
+    send : from each of a chain of `ranks` to the next; where the chain leaves its node, the slowest hop does.
+    """
     if what == "send":
-        # Between ranks that lie `stride` apart: the next node where the node ends within the stride.
-        far = np.asarray(stride, np.int64) >= fabric.gpus_per_node
+        far = np.asarray(stride, np.int64) * np.asarray(ranks, np.int64) > fabric.gpus_per_node
         inside, across = np.where(far, 1, 2), np.where(far, 2, 1)
         island, network = links(fabric, inside, across, np.where(far, 1, stride))
         return two_level_s(what, size_bytes, inside, across, island, network)

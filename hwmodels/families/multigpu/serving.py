@@ -155,7 +155,7 @@ def _pass_s(
         total += float(group_s(fabric_of(spec), "all_gather", logits, pool.tensor))
     if pool.pipeline > 1:
         size = sequences * tokens * model.hidden * 2.0
-        hop = float(group_s(fabric_of(spec), "send", size, 2, stride=pool.tensor))
+        hop = float(group_s(fabric_of(spec), "send", size, pool.pipeline, stride=pool.tensor))
         total += (pool.pipeline - 1) * hop
     return total
 

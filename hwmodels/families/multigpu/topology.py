@@ -143,14 +143,13 @@ def island_bytes_per_s(
 ) -> tuple[float, float]:
     """(rate of a ring, rate of an exchange) of one of the groups of `ranks` GPUs, each `stride` from the next.
 
-    All groups of the node are under way together.
+    All groups that the node holds whole are under way together.
     """
     if ranks < 2:
         return np.inf, np.inf
     graph = node_graph(wiring, gpus, link_bytes_per_s=link_bytes_per_s, host_bytes_per_s=host_bytes_per_s)
-    block = ranks * stride
-    firsts = [base + offset for base in range(0, max(gpus - block, 0) + 1, block) for offset in range(stride)]
-    groups = [[first + stride * i for i in range(ranks)] for first in firsts]
+    firsts = [base + offset for base in range(0, gpus, ranks * stride) for offset in range(stride)]
+    groups = [[first + stride * i for i in range(ranks)] for first in firsts if first + stride * (ranks - 1) < gpus]
     rings = [hop for ring in groups for hop in zip(ring, [*ring[1:], ring[0]], strict=True)]
     pairs = [(one, other) for group in groups for one in group for other in group if one != other]
     return pattern_bytes_per_s(graph, rings), pattern_bytes_per_s(graph, pairs) * (ranks - 1)

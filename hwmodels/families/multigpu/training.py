@@ -258,7 +258,7 @@ def _transfers(job: Job, plans: Plans, fabric: Fabric, m: F64) -> F64:
     """Activations and their gradients from stage to stage, each GPU its share [Narayanan et al., 4.1]."""
     size = _tokens(job, plans) * job.model.hidden * 2.0 / plans.tensor
     stride = plans.tensor * plans.context * plans.data
-    one = group_s(fabric, "send", size, 2, stride=stride)
+    one = group_s(fabric, "send", size, plans.pipeline, stride=stride)
     # The network's cards carry them; on the way into a layer without sequence shares, they are gathered.
     whole = group_s(fabric, "all_gather", size * plans.tensor, plans.tensor)
     one = one + np.where(plans.sequence == 1, 0.0, whole)

@@ -102,6 +102,7 @@ def test_nothing_is_sent_for_nobody() -> None:
         assert (found[1] == 0.0) or what == "send"
 
 
+@settings(deadline=None)
 @given(sizes, st.sampled_from([2, 4, 8]))
 def test_one_node_is_its_island_and_one_gpu_a_node_the_network(size: float, n: int) -> None:
     for what in COLLECTIVES[:4]:
@@ -115,6 +116,7 @@ def test_levels_beat_one_ring_where_messages_are_large_and_nodes_many() -> None:
     assert many < 0.3 * flat
 
 
+@settings(deadline=None)
 @given(st.sampled_from(["all_reduce", "all_gather", "reduce_scatter"]), sizes, st.sampled_from([2, 8]),
        st.sampled_from([2, 16]))  # fmt: skip
 def test_levels_equal_their_twin(what: str, size: float, g: int, m: int) -> None:
@@ -141,6 +143,7 @@ def test_an_exchange_over_nodes_is_what_leaves_or_what_stays() -> None:
     assert two_level_s("all_to_all", 1e9, 8, 4, ISLAND, NETWORK) == max(leaves, stays) == leaves
 
 
+@settings(deadline=None)
 @given(sizes, ranks)
 def test_reading_the_others_memory_by_hand(size: float, n: int) -> None:
     p, rate = Protocol(), 0.94 * ISLAND.exchange_bytes_per_s
@@ -190,12 +193,33 @@ def test_groups_side_by_side_share_the_host() -> None:
     assert island_bytes_per_s("tree", 8, 2, 1, 100.0, 20.0)[0] == 100.0
 
 
+@settings(deadline=None)
 @given(st.integers(1, 512), st.sampled_from([1, 2, 4, 8, 16]))
 def test_a_group_is_spread_over_as_few_nodes_as_its_stride_allows(n: int, stride: int) -> None:
     inside, across = group_shape(fabric_of(MultiGpuSpec(nodes=4096)), n, stride)
     assert inside * across >= n
     assert 1 <= inside <= max(8 // stride, 1)
     assert (across - 1) * inside < n
+
+
+def test_a_chain_that_leaves_its_node_sends_over_the_network() -> None:
+    fabric = fabric_of(MultiGpuSpec(nodes=4))
+    near, far = (float(group_s(fabric, "send", 1e8, ranks, stride=4)) for ranks in (2, 4))
+    assert near < far
+    assert far == pytest.approx(1e8 / (0.94 * 25e9), rel=0.01)
+
+
+@settings(deadline=None)
+@given(
+    st.sampled_from(["switch", "pairs", "tree", "torus"]), st.integers(1, 12), st.integers(1, 12), st.integers(1, 12)
+)
+def test_every_shape_of_group_has_a_rate(wiring: str, gpus: int, ranks: int, stride: int) -> None:
+    """Strides that do not divide a node among them."""
+    fabric = fabric_of(MultiGpuSpec(nodes=64, gpus_per_node=gpus, wiring=wiring))  # type: ignore[arg-type]
+    for what in COLLECTIVES:
+        found = float(group_s(fabric, what, 1e6, ranks, stride=stride))
+        assert np.isfinite(found)
+        assert (found > 0.0) == (ranks > 1 or what == "send")
 
 
 def test_the_network_is_shared_by_all_gpus_of_a_node() -> None:
