@@ -7,12 +7,12 @@ a share (`decoder`), and plans are arithmetic on them.
 Of serving, every pool of tensor shares and stages whose GPUs divide a node or are whole nodes, at batches up to the
 largest, under limits of the time to the first token and from token to token.
 
-Not modelled: a search over decoders; their plans are knobs of the family where networks are enumerated.
+Decoders and clusters are enumerated with their plans (`best_designs`). Not modelled: how good a decoder is.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
 import numpy as np
@@ -24,13 +24,15 @@ from hwmodels.families.multigpu.serving import DEFAULT_ENGINE, Engine, Pool, Req
 from hwmodels.families.multigpu.spec import MultiGpuSpec
 from hwmodels.families.multigpu.training import FULL, NONE, REASONS, SELECTIVE, Job, Plans, Steps, train
 
-__all__ = ["BY", "By", "all_plans", "best_plans", "best_pools", "ranked"]
+__all__ = ["BY", "By", "all_plans", "best_designs", "best_plans", "best_pools", "measured_by",
+           "ranked"]  # fmt: skip
 
 F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
 
-By = Literal["time", "memory", "energy"]
-BY: tuple[By, ...] = ("time", "memory", "energy")
+By = Literal["time", "memory", "energy", "cost"]
+BY: tuple[By, ...] = ("time", "memory", "energy", "cost")
+"""A step's seconds, a GPU's bytes, a step's joules, and GPUs times seconds of a sequence."""
 _MICROBATCHES = (1, 2, 4, 8, 16, 32)
 _MOST_CONTEXTS = 8
 
@@ -94,20 +96,26 @@ def _pieces(layers: int, pipeline: int, microbatches: int) -> list[int]:
     return [pieces for pieces in _divisors(layers // pipeline) if pieces <= 16]
 
 
-def ranked(steps: Steps, plans: Plans, spec: MultiGpuSpec, *, by: By = "time") -> I64:
-    """Places of the plans that run, the best first; of equals the first.
+def measured_by(job: Job, steps: Steps, spec: MultiGpuSpec, by: By) -> F64:
+    """What plans are ranked by, (P,); less is better.
 
     energy : idle power of the cluster and the GPUs' power limit while they compute.
     """
     if by not in BY:
         raise SpecError.unknown("by", by, BY)
-    runs = np.flatnonzero(steps.why == 0)
     gpus = float(spec.nodes * spec.gpus_per_node)
     busy_s = np.minimum(steps.compute_s + steps.recompute_s, steps.step_s)
     idle_w = spec.gpu.idle_w + spec.node_idle_w / spec.gpus_per_node
     energy_j = gpus * (busy_s * (spec.gpu.tdp_w - spec.gpu.idle_w) + steps.step_s * idle_w)
-    key = {"time": steps.step_s, "memory": steps.held.total, "energy": energy_j}[by]
-    order: I64 = runs[np.argsort(key[runs], kind="stable")]
+    cost = gpus * steps.step_s / job.batch
+    found: F64 = {"time": steps.step_s, "memory": steps.held.total, "energy": energy_j, "cost": cost}[by]
+    return found
+
+
+def ranked(job: Job, steps: Steps, spec: MultiGpuSpec, *, by: By = "time") -> I64:
+    """Places of the plans that run, the best first; of equals the first."""
+    runs = np.flatnonzero(steps.why == 0)
+    order: I64 = runs[np.argsort(measured_by(job, steps, spec, by)[runs], kind="stable")]
     return order
 
 
@@ -120,19 +128,47 @@ def best_plans(job: Job, spec: MultiGpuSpec, *, by: By = "time", count: int = 5)
     """
     plans = all_plans(job, spec)
     steps = train(job, plans, spec)
-    order = ranked(steps, plans, spec, by=by)[:count]
+    order = ranked(job, steps, spec, by=by)[:count]
     if not order.size:
         reason = REASONS[int(np.bincount(steps.why).argmax()) - 1]
         least = float(steps.held.total.min())
         raise SpecError("plans", reason, f"a plan that runs; the least needs {least / 1e9:.4g} GB a GPU")
+    key = measured_by(job, steps, spec, by)
     return [
         {
             **{name: int(column[i]) for name, column in plans._asdict().items()},
             **{name: float(getattr(steps, name)[i]) for name in steps._fields if name.endswith("_s")},
             "held_bytes": float(steps.held.total[i]),
+            by: float(key[i]),
         }
         for i in order.tolist()
     ]  # fmt: skip
+
+
+def best_designs(
+    jobs: Mapping[str, Job], clusters: Mapping[str, MultiGpuSpec], *, by: By = "time", count: int = 5
+) -> list[dict[str, Any]]:
+    """The best of all decoders on all clusters under all plans, as records of `best_plans` with both names.
+
+    Raises
+    ------
+    SpecError : no decoder runs on any cluster; the reason of the last.
+    """
+    found: list[dict[str, Any]] = []
+    reason: SpecError | None = None
+    for network, job in jobs.items():
+        for cluster, spec in clusters.items():
+            try:
+                best = best_plans(job, spec, by=by, count=count)
+            except SpecError as error:
+                if by not in BY:
+                    raise
+                reason = error
+                continue
+            found += [{"network": network, "cluster": cluster, **record} for record in best]
+    if not found:
+        raise reason or SpecError("plans", "nothing", "a decoder and a cluster at least")
+    return sorted(found, key=lambda record: float(record[by]))[:count]
 
 
 def _pools(model: Decoder, spec: MultiGpuSpec) -> Iterator[Pool]:

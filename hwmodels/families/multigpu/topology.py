@@ -91,10 +91,14 @@ def _tree(graph: nx.DiGraph, gpus: int, *, slot_bytes_per_s: float, host_bytes_p
 
 
 def _torus(graph: nx.DiGraph, gpus: int, link_bytes_per_s: float) -> None:
-    """As square as the number of GPUs allows; a GPU's links are shared out among its neighbours."""
+    """As square as the number of GPUs allows, numbered to and fro; a GPU's links are shared out to its neighbours."""
     rows = max(side for side in range(1, int(gpus**0.5) + 1) if gpus % side == 0)
     columns = gpus // rows
-    places = {(row, column): row * columns + column for row in range(rows) for column in range(columns)}
+    places = {
+        (row, column): row * columns + (column if row % 2 == 0 else columns - 1 - column)
+        for row in range(rows)
+        for column in range(columns)
+    }
     neighbours = {
         frozenset({gpu, places[(row + down) % rows, (column + right) % columns]})
         for (row, column), gpu in places.items()

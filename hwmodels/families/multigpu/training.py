@@ -228,10 +228,9 @@ def train(job: Job, plans: Plans, spec: MultiGpuSpec) -> Steps:
     forward = np.maximum(block.forward_s + forward_x, gathered)
     back = np.maximum(block.backward_s + again_s + backward_x + again_x, gathered + scattered)
     waits = forward + back - (block.forward_s + forward_x + block.backward_s + again_s + backward_x + again_x)
-    head = np.where(p > 1, 0.0, 1.0) * (block.head_forward_s + block.head_backward_s)
-    extra = np.where(p > 1, block.head_forward_s + block.head_backward_s, 0.0)
+    head = block.head_forward_s + block.head_backward_s
     stage = layers * (forward + back)
-    slowest = stage + head + extra  # the last stage has the head beside its layers
+    slowest = stage + head  # the last stage has the head beside its layers
     bubble = (p - 1.0) / v * stage
     eager = (p - 1.0) * np.maximum(stage - 2.0 * layers * block.weights_s, 0.0)
     bubble = np.where(plans.zero_bubble == 1, np.minimum(eager, bubble), bubble)
@@ -249,7 +248,7 @@ def train(job: Job, plans: Plans, spec: MultiGpuSpec) -> Steps:
     exchange = m * layers * (forward_x + backward_x + again_x + waits)
     return Steps(
         m * slowest + bubble + transfer + gradients + optimiser,
-        m * (layers * (block.forward_s + block.backward_s) + head + extra), m * layers * again_s, exchange, bubble,
+        m * (layers * (block.forward_s + block.backward_s) + head), m * layers * again_s, exchange, bubble,
         transfer, gradients, optimiser, held, _why(job, plans, spec, held, dense + experts),
     )  # fmt: skip
 

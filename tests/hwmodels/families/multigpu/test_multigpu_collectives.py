@@ -173,8 +173,8 @@ def test_wires_are_shared_as_counted_by_hand(wiring: str) -> None:
         "switch": 100.0,  # a wire in and a wire out each
         "pairs": 20.0,  # the way over the host
         "tree": 20.0,  # the link between the sockets, once each way
-        # Two by four: rows wrap onto themselves, so a GPU has three neighbours; 3 -> 4 and 7 -> 0 take two hops.
-        "torus": 100.0 / 3 / 2,
+        # Two by four, to and fro: every hop is one link; two rows are neighbours on one side alone.
+        "torus": 100.0 / 3,
     }[wiring]
     assert ring_bytes_per_s(graph, ring[:-1]) == pytest.approx(expected)
     assert len(list(pairwise(ring))) == 8

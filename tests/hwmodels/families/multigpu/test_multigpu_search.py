@@ -7,7 +7,7 @@ import pytest
 
 from hwmodels.errors import SpecError
 from hwmodels.families.multigpu.decoder import Decoder
-from hwmodels.families.multigpu.search import BY, all_plans, best_plans, best_pools, ranked
+from hwmodels.families.multigpu.search import BY, all_plans, best_designs, best_plans, best_pools, ranked
 from hwmodels.families.multigpu.serving import Pool, Request, serve
 from hwmodels.families.multigpu.spec import MultiGpuSpec
 from hwmodels.families.multigpu.training import Job, Plans, train
@@ -41,7 +41,7 @@ def test_plans_that_are_listed_are_refused_for_memory_alone() -> None:
 def test_the_first_is_the_best_of_all(by: str) -> None:
     plans = all_plans(JOB, SPEC)
     steps = train(JOB, plans, SPEC)
-    order = ranked(steps, plans, SPEC, by=by)  # type: ignore[arg-type]
+    order = ranked(JOB, steps, SPEC, by=by)  # type: ignore[arg-type]
     assert set(order.tolist()) == set(np.flatnonzero(steps.why == 0).tolist())
     best = best_plans(JOB, SPEC, by=by, count=1)[0]  # type: ignore[arg-type]
     if by == "time":
@@ -50,6 +50,22 @@ def test_the_first_is_the_best_of_all(by: str) -> None:
         assert best["held_bytes"] == steps.held.total[steps.why == 0].min()
     again = train(JOB, Plans(*(np.array([best[name]]) for name in Plans._fields)), SPEC)
     assert float(again.step_s[0]) == best["step_s"]
+
+
+def test_decoders_clusters_and_plans_are_one_space() -> None:
+    """More nodes are faster and cost more a sequence; of two decoders the smaller comes first."""
+    jobs = {"wide": JOB, "narrow": JOB._replace(model=GPT._replace(hidden=1024, inner=4096))}
+    clusters = {"one": MultiGpuSpec(), "four": MultiGpuSpec(nodes=4)}
+    fastest, cheapest = (best_designs(jobs, clusters, by=by, count=100) for by in ("time", "cost"))  # type: ignore[arg-type]
+    assert (fastest[0]["network"], fastest[0]["cluster"]) == ("narrow", "four")
+    assert (cheapest[0]["network"], cheapest[0]["cluster"]) == ("narrow", "one")
+    assert fastest[0]["time"] == best_plans(jobs["narrow"], clusters["four"], count=1)[0]["step_s"]
+    assert cheapest[0]["cost"] == pytest.approx(8 * cheapest[0]["step_s"] / 64)
+    assert [one["time"] for one in fastest] == sorted(one["time"] for one in fastest)
+    huge = {"huge": Job(Decoder(128, 25_600, 160, 102_400, 51_200), 2048, 64)}
+    assert best_designs({**huge, **jobs}, clusters, count=1)[0]["network"] == "narrow"
+    with pytest.raises(SpecError, match="memory of one GPU"):
+        best_designs(huge, clusters)
 
 
 def test_experts_are_shared_out_where_there_are_some() -> None:
