@@ -165,6 +165,10 @@ def test_an_unknown_collective_names_the_nearest() -> None:
         collective_s("all_reduces", 1.0, 2, ISLAND)  # type: ignore[arg-type]
 
 
+def test_constants_of_the_knobs_are_those_of_the_protocol() -> None:
+    assert fabric_of(MultiGpuSpec()).protocol == Protocol()
+
+
 @pytest.mark.parametrize("wiring", ["switch", "pairs", "tree", "torus"])
 def test_wires_are_shared_as_counted_by_hand(wiring: str) -> None:
     graph = node_graph(wiring, 8, link_bytes_per_s=100.0, host_bytes_per_s=20.0)  # type: ignore[arg-type]
