@@ -1,7 +1,7 @@
 """Training of transformers: iteration times, throughput and memory of published runs; nothing is fitted to them.
 
-Kernels of the A100 have the constants that llm_layer_a100 gives (layers of language models), and once more those that
-ship; collectives those of `collectives`. The one number of training is the share of backward collectives that gradients
+Kernels have the constants that ship, and those of the A100 once more the constants that llm_layer_a100 (layers of
+language models) gives alone; collectives those of `collectives`. The one number of training is the share of backward collectives that gradients
 of weights hide, 0.4, from table 4 of Korthikanti et al.
 
 Korthikanti et al., table 5, A100: full recompute, and sequence shares with selective recompute. Narayanan et al.,
@@ -83,7 +83,7 @@ def training_scores(tables: ReferenceTables) -> list[Score]:
     """All sets; each is left out where its file is absent."""
     layers = a100_constants(tables, count=_LAYER_ROWS)
     found = []
-    for constants, label, told in ((layers, "", _OF_LAYERS), ({}, ", shipped constants", _SHIPPED)):
+    for constants, label, told in (({}, "", _SHIPPED), (layers, ", kernels by llm_layer_a100", _OF_LAYERS)):
         if constants is not None:
             found += [*_korthikanti(tables, constants, label, told), *_narayanan(tables, constants, label, told)]
     return [*found, *_memory(tables), *_bridge(tables)]
