@@ -1,8 +1,8 @@
 """Training of transformers: iteration times, throughput and memory of published runs; nothing is fitted to them.
 
 Kernels have the constants that ship, and those of the A100 once more the constants that llm_layer_a100 (layers of
-language models) gives alone; collectives those of `collectives`. The one number of training is the share of backward collectives that gradients
-of weights hide, 0.4, from table 4 of Korthikanti et al.
+language models) gives alone; collectives those of `collectives`. The one number of training is the share of backward
+collectives that gradients of weights hide, 0.4, from table 4 of Korthikanti et al.
 
 Korthikanti et al., table 5, A100: full recompute, and sequence shares with selective recompute. Narayanan et al.,
 tables 1 and 2, A100 (Selene), full recompute, nothing hidden (the overlap came later): table 1 says neither microbatch
