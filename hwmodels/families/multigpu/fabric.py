@@ -62,7 +62,7 @@ def _fabric(at: Callable[[str], Any], wiring: Wiring, clock_hz: float, sustained
         start_cycles=at("start_cycles"), ramp_cycles=at("ramp_cycles"), step_cycles=at("step_cycles"),
         efficiency=at("link_efficiency"), pair_efficiency=at("pair_efficiency"),
         low_start_cycles=at("low_start_cycles"), low_step_cycles=at("low_step_cycles"),
-        low_efficiency=at("low_efficiency"),
+        low_efficiency=at("low_efficiency"), switch_efficiency=at("switch_efficiency"),
     )  # fmt: skip
     return Fabric(
         at("gpus_per_node"), at("nodes"), wiring, at("link_bytes_per_s"), at("host_bytes_per_s"),

@@ -72,6 +72,10 @@ class MultiGpuSpec(Spec):
                                   plausible=(0.4, 0.95))  # fmt: skip
     pair_efficiency: float = knob(0.852, "of two ranks, beside `link_efficiency`", source=_SHIPPED, gt=0, le=1,
                                   plausible=(0.5, 1.0))  # fmt: skip
+    switch_efficiency: float = knob(
+        0.85, "of collectives in the switch, beside `link_efficiency`", source="[NCCL] tuning.cc, nvlsEfficiency: "
+        "0.85 on Hopper, 0.74 on Blackwell", gt=0, le=1,
+    )  # fmt: skip
     low_start_cycles: float = knob(15_600.0, "as `start_cycles`, low-latency protocol", source=_SHIPPED, unit="cycle",
                                    ge=0, plausible=(4_000.0, 60_000.0))  # fmt: skip
     low_step_cycles: float = knob(868.0, "as `step_cycles`, low-latency protocol", source=_SHIPPED, unit="cycle",
