@@ -245,14 +245,19 @@ def _layout_spec(name: str, gpus: int) -> MultiGpuSpec:
 
 
 def _inside(name: str, curve: Curve, constants: Mapping[str, float], rows_in_file: int) -> list[Score]:
+    """A layout of one node by the curve of llmcompass, from 1 MB on and below, and by the constants that ship."""
     spec = _layout_spec(name, max(curve.ranks, 2))
     bandwidth = 235.0 * GB  # of a ring on four A100s at 17 GB, llmcompass
     found = []
-    for part, label in ((_large(curve), ""), (_small(curve), ", below 1 MB")):
+    for part, label, used, told in (
+        (_large(curve), "", constants, "all-reduce of llmcompass_measured"),
+        (_small(curve), ", below 1 MB", constants, "all-reduce of llmcompass_measured"),
+        (_large(curve), ", shipped constants", {}, "nccl_node_collectives, A100 and H100"),
+    ):
         if part.seconds.size:
             found += _scores(
-                name, f"{curve.ranks} GPUs of a node{label}", "frozen", [predicted(part, spec, constants)], [part],
-                rows_in_file=rows_in_file, fitted_on="all-reduce of llmcompass_measured", bandwidth=bandwidth,
+                name, f"{curve.ranks} GPUs of a node{label}", "frozen", [predicted(part, spec, used)], [part],
+                rows_in_file=rows_in_file, fitted_on=told, bandwidth=bandwidth,
                 constant_s=float(np.median(part.seconds)), metrics=("median_error",),
             )  # fmt: skip
     return found
