@@ -13,8 +13,8 @@ pieces each, and m microbatches::
     transfers    2 v m messages of a microbatch's activations, a share each, that nothing hides; one more a stage
     gradients    buckets of all-reduce (scatter and gather where states are shared) behind the last backward pass,
                  which hides all but the last bucket where `overlapped`
-    ZeRO 3       a layer is gathered before forward and backward and scattered behind it, a layer ahead of the kernels:
-                 max(kernels, wires) each
+    ZeRO 3       a layer is gathered before forward and backward and scattered behind it; where `overlapped`, a layer
+                 ahead of the kernels: max(kernels, wires) each, else their sum
     optimiser    bytes of states, gradients and weights over the memory's rate, or over the host's link where offloaded
 
 Not modelled: stragglers, checkpoints, input, the host's time, GPUs of different speed.
@@ -53,7 +53,7 @@ class Plans(NamedTuple):
 
     data : copies of the model; experts are split over `expert` of them. context : GPUs that share a sequence.
     interleave : pieces of a stage. recompute : 0 none, 1 selective, 2 full. overlapped : gradients are exchanged
-    during backward."""
+    during backward, and weights of ZeRO 3 ahead of their layer."""
 
     data: I64
     tensor: I64
@@ -213,6 +213,11 @@ def _fully_shared(job: Job, plans: Plans, fabric: Fabric, dense: F64, layers: F6
     return np.where(on, gathered, 0.0), np.where(on, scattered, 0.0)
 
 
+def _beside(kernels_s: F64, wires_s: F64, plans: Plans) -> F64:
+    """The longer of both where collectives run ahead of the kernels, else their sum."""
+    return np.where(plans.overlapped == 1, np.maximum(kernels_s, wires_s), kernels_s + wires_s)
+
+
 def train(job: Job, plans: Plans, spec: MultiGpuSpec) -> Steps:
     """Steps of every plan on a cluster; a plan that does not run keeps its figures and says why."""
     fabric, block = fabric_of(spec), _blocks(job, plans, spec)
@@ -225,8 +230,8 @@ def train(job: Job, plans: Plans, spec: MultiGpuSpec) -> Steps:
     again_s = np.where(full, block.forward_s, np.where(selective & (not job.model.fused_attention), block.core_s, 0.0))
     again_x = np.where(full, forward_x, 0.0)
     gathered, scattered = _fully_shared(job, plans, fabric, dense, layers)
-    forward = np.maximum(block.forward_s + forward_x, gathered)
-    back = np.maximum(block.backward_s + again_s + backward_x + again_x, gathered + scattered)
+    forward = _beside(block.forward_s + forward_x, gathered, plans)
+    back = _beside(block.backward_s + again_s + backward_x + again_x, gathered + scattered, plans)
     waits = forward + back - (block.forward_s + forward_x + block.backward_s + again_s + backward_x + again_x)
     head = block.head_forward_s + block.head_backward_s
     stage = layers * (forward + back)

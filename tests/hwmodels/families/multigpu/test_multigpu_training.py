@@ -220,7 +220,7 @@ def test_gathers_of_weights_show_where_kernels_are_shorter() -> None:
     """ZeRO 3: a layer takes the longer of its kernels and its wires, each way."""
     spec = cluster(4, network_bytes_per_s=1e9)
     job = Job(GPT, 1024, 32)
-    found = train(job, plans_of(data=32, zero=3), spec)
+    found = train(job, plans_of(data=32, zero=3, overlapped=1), spec)
     layer = float(stage_parameters(GPT, tensor=1, pipeline=1)[0]) / GPT.layers
     fabric = fabric_of(spec)
     gather = float(group_s(fabric, "all_gather", 2 * layer, 32))
@@ -229,6 +229,8 @@ def test_gathers_of_weights_show_where_kernels_are_shorter() -> None:
     assert gather > cost.forward_s
     waits = GPT.layers * (2 * gather + scatter - cost.forward_s - cost.backward_s)
     assert float(found.exchange_s[0]) == pytest.approx(waits, rel=1e-9)
+    in_turn = train(job, plans_of(data=32, zero=3), spec)
+    assert float(in_turn.exchange_s[0]) == pytest.approx(GPT.layers * (2 * gather + scatter), rel=1e-9)
 
 
 def test_tokens_go_to_experts_and_keys_go_round() -> None:
