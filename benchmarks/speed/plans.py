@@ -5,7 +5,8 @@
 A model of 175 billion parameters on nodes of eight A100s: every split of the GPUs, microbatch, pieces of a stage,
 sequence shares, recompute and ZeRO, on one core. `first_seconds` computes the kernels of every distinct share once;
 `seconds` is the median of the repeats, which find them. Every plan answers seconds by cause, bytes a GPU and its
-reason."""
+reason.
+"""
 
 from __future__ import annotations
 

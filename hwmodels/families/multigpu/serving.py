@@ -52,7 +52,8 @@ class Engine(NamedTuple):
     step_s : the host's time for a step. ASSUMED: scheduling and sampling, as the runtime `llm_engine` of the gpu family
     has it; plausible 0.1 to 3 ms. page_tokens : of a page of keys and values. Source: vLLM, block_size 16.
     memory_share : of a GPU's memory that the engine takes. Source: vLLM, gpu_memory_utilization 0.9. cache_format : of
-    keys and values."""
+    keys and values.
+    """
 
     step_s: float = 300 * US
     page_tokens: int = 16

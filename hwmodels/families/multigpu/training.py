@@ -53,7 +53,8 @@ class Plans(NamedTuple):
 
     data : copies of the model; experts are split over `expert` of them. context : GPUs that share a sequence.
     interleave : pieces of a stage. recompute : 0 none, 1 selective, 2 full. overlapped : gradients are exchanged
-    during backward, and weights of ZeRO 3 ahead of their layer."""
+    during backward, and weights of ZeRO 3 ahead of their layer.
+    """
 
     data: I64
     tensor: I64
@@ -91,7 +92,8 @@ class Job(NamedTuple):
     overlap : share of backward collectives of tensor shares that gradients of weights hide. Source: the backward passes
     of table 4 of Korthikanti et al. with and without sequence shares, 0.39 and 0.41. gradient_bytes : of what is
     exchanged. frozen : weights rest, as below adapters of few numbers: there are no gradients of weights, none of
-    their states, and nothing to update."""
+    their states, and nothing to update.
+    """
 
     model: Decoder
     tokens: int
