@@ -8,7 +8,7 @@ attention, gathers that hide in part)::
 products, attention and others are kernels of the `gpu` family with FlashAttention-2's rules; collectives are the
 gathers of every layer's weights before each pass and the scatter of its gradients, for each microbatch. The factors
 are fitted on A100 40 GB and predict A100 80 GB and H100; with six runs of H100 they become its own. fp8 apart. Errors
-in points of the utilisation (MFU) that the table has, beside the mean of the rows' own group and the mean of A100 40 GB.
+in points of the table's utilisation (MFU), beside the mean of the rows' own group and the mean of A100 40 GB.
 """
 
 from __future__ import annotations
