@@ -68,19 +68,20 @@ it, or its share and then the shares of the others. Source: vLLM, csrc/custom_al
 class Protocol(NamedTuple):
     """What a library's kernels take beside the wire; cycles of the GPU's clock.
 
-    The defaults suit 8 sizes from 0.5 KB to 512 MB of four collectives on 2, 4 and 8 GPUs (nccl_node_collectives, A100
-    and H100, both in view); what they are worth on a system that gave no row is in the README.
+    The defaults are the fit of `hwmodels.validation.multigpu.protocol_fit` to sizes from 0.5 KB to 512 MB of four
+    collectives on 2, 4 and 8 GPUs (nccl_node_collectives, A100 and H100); what such constants are worth on a system
+    that gave no row is in the README.
     """
 
-    start_cycles: float = 22_000.0
-    ramp_cycles: float = 3_700.0
-    step_cycles: float = 104.0
-    efficiency: float = 0.754
-    pair_efficiency: float = 0.85
+    start_cycles: float = 19_600.0
+    ramp_cycles: float = 3_920.0
+    step_cycles: float = 137.0
+    efficiency: float = 0.76
+    pair_efficiency: float = 0.852
     """Of two ranks alone, beside `efficiency`: a ring of two uses each link both ways."""
-    low_start_cycles: float = 13_000.0
-    low_step_cycles: float = 1_170.0
-    low_efficiency: float = 0.24
+    low_start_cycles: float = 15_600.0
+    low_step_cycles: float = 868.0
+    low_efficiency: float = 0.266
     switch_efficiency: float = 0.85
     """Of collectives in the switch, beside `efficiency`. Source: [NCCL] tuning.cc, nvlsEfficiency, Hopper."""
     send_efficiency: float = 0.94
@@ -124,7 +125,7 @@ def collective_s(
 
     >>> nvlink = Link(300e9, 300e9, 1.41e9)
     >>> round(float(collective_s("all_reduce", 64e6, 8, nvlink)) * 1e6)
-    626
+    599
     """
     times = candidates(what, size_bytes, ranks, link, algorithms=algorithms)
     found: F64 = np.minimum.reduce([*times.values()])

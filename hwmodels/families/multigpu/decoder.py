@@ -86,7 +86,11 @@ class Decoder(NamedTuple):
 
 
 class Share(NamedTuple):
-    """What one GPU runs of a microbatch: sequences of `tokens`; shares of layers, of sequences and of experts."""
+    """What one GPU runs of a microbatch: sequences of `tokens`; shares of layers, of sequences and of experts.
+
+    expert : GPUs beside the tensor ranks that share the experts, each with tokens of its own. among : parts that the
+    tensor ranks form, each with its own experts, which see the part of the same tokens that chose them. past : cached.
+    """
 
     microbatch: int
     tokens: int
@@ -94,6 +98,7 @@ class Share(NamedTuple):
     sequence: bool = False
     context: int = 1
     expert: int = 1
+    among: int = 1
     past: int = 0
 
 
@@ -195,6 +200,9 @@ def _weighted(model: Decoder, share: Share) -> list[tuple[int, int, int, int]]:
     if model.experts:
         mine = max(model.experts // share.expert, 1)
         routed = tokens * model.chosen
+        if share.among > 1:
+            mine, routed = max(mine // share.among, 1), -(-routed // share.among)
+            inner = -(-model.inner * share.among // share.tensor)
         # Of few tokens, not every expert gets one: mine (1 - (1 - 1/mine)^routed) do in the mean.
         mine = max(round(mine * (1.0 - (1.0 - 1.0 / mine) ** routed)), 1)
         each = -(-routed // mine)

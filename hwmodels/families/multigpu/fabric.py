@@ -9,6 +9,7 @@ Not modelled: ranks placed otherwise, groups of unequal size.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -44,24 +45,27 @@ class Fabric(NamedTuple):
 
 def fabric_of(spec: MultiGpuSpec) -> Fabric:
     """The wires of a Spec; protocols run at the GPU's clock."""
-    return fabric_at(MultiGpuSpec.to_table([spec]), 0)
+    clocks = spec.gpu.clock_hz, spec.gpu.sustained_clock_hz
+    return _fabric(lambda name: getattr(spec, name), spec.wiring, *clocks)
 
 
 def fabric_at(configs: Any, config: int) -> Fabric:
     """The wires of one configuration of a table."""
+    clocks = configs.gpu.clock_hz[config].item(), configs.gpu.sustained_clock_hz[config].item()
+    wiring = WIRINGS[configs.wiring[config]]
+    return _fabric(lambda name: getattr(configs, name)[config].item(), wiring, *clocks)
 
-    def at(name: str) -> Any:
-        return getattr(configs, name)[config].item()
 
-    clock_hz, sustained_hz = configs.gpu.clock_hz[config].item(), configs.gpu.sustained_clock_hz[config].item()
+def _fabric(at: Callable[[str], Any], wiring: Wiring, clock_hz: float, sustained_hz: float) -> Fabric:
+    """The wires by knob."""
     protocol = Protocol(
         start_cycles=at("start_cycles"), ramp_cycles=at("ramp_cycles"), step_cycles=at("step_cycles"),
         efficiency=at("link_efficiency"), pair_efficiency=at("pair_efficiency"),
         low_start_cycles=at("low_start_cycles"), low_step_cycles=at("low_step_cycles"),
-        low_efficiency=at("low_efficiency"),
+        low_efficiency=at("low_efficiency"), switch_efficiency=at("switch_efficiency"),
     )  # fmt: skip
     return Fabric(
-        at("gpus_per_node"), at("nodes"), WIRINGS[at("wiring")], at("link_bytes_per_s"), at("host_bytes_per_s"),
+        at("gpus_per_node"), at("nodes"), wiring, at("link_bytes_per_s"), at("host_bytes_per_s"),
         bool(at("in_switch")), at("network_bytes_per_s"), at("network_step_s"), at("leaf_nodes"),
         at("oversubscription"), min(clock_hz, sustained_hz) if sustained_hz > 0 else clock_hz, protocol,
         at("network_efficiency"),
@@ -114,10 +118,12 @@ def group_s(
     fabric: Fabric, what: Collective, size_bytes: Any, ranks: Any, *, stride: Any = 1,
     algorithms: tuple[str, ...] = NCCL,
 ) -> F64:  # fmt: skip
-    """Seconds of a collective over groups of `ranks`, each `stride` from the next; of `send`, between neighbours."""
+    """Seconds of a collective over groups of `ranks`, each `stride` from the next.
+
+    send : from each of a chain of `ranks` to the next; where the chain leaves its node, the slowest hop does.
+    """
     if what == "send":
-        # Between ranks that lie `stride` apart: the next node where the node ends within the stride.
-        far = np.asarray(stride, np.int64) >= fabric.gpus_per_node
+        far = np.asarray(stride, np.int64) * np.asarray(ranks, np.int64) > fabric.gpus_per_node
         inside, across = np.where(far, 1, 2), np.where(far, 2, 1)
         island, network = links(fabric, inside, across, np.where(far, 1, stride))
         return two_level_s(what, size_bytes, inside, across, island, network)

@@ -168,7 +168,7 @@ def _stages(mine: Sharded, configs: MultiGpuTable, network: I64, config: I64, ev
         which = cut[config[cut] == c]
         # All shares of the batch and of the layers send at once: neighbours lie that far apart.
         stride = int(configs.tensor[c] * configs.data[c])
-        links = group_s(fabric_at(configs, c), "send", crossing, 2, stride=stride)
+        links = group_s(fabric_at(configs, c), "send", crossing, int(configs.pipeline[c]), stride=stride)
         whole[which] = stages(times[c], held, links, start=networks.sequence_start, network=network[which],
                               most=int(configs.pipeline[c]))  # fmt: skip
     return whole

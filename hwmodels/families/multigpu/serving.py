@@ -52,7 +52,8 @@ class Engine(NamedTuple):
     step_s : the host's time for a step. ASSUMED: scheduling and sampling, as the runtime `llm_engine` of the gpu family
     has it; plausible 0.1 to 3 ms. page_tokens : of a page of keys and values. Source: vLLM, block_size 16.
     memory_share : of a GPU's memory that the engine takes. Source: vLLM, gpu_memory_utilization 0.9. cache_format : of
-    keys and values."""
+    keys and values.
+    """
 
     step_s: float = 300 * US
     page_tokens: int = 16
@@ -64,7 +65,7 @@ DEFAULT_ENGINE = Engine()
 
 
 class Pool(NamedTuple):
-    """GPUs of one copy of a model: shares of layers, stages; experts whole on `expert` of the tensor ranks."""
+    """GPUs of one copy of a model: shares of layers, stages, parts of the tensor ranks with experts of their own."""
 
     tensor: int = 1
     pipeline: int = 1
@@ -148,14 +149,14 @@ def _pass_s(
     model: Decoder, sequences: int, tokens: int, past: int, pool: Pool, spec: MultiGpuSpec, step_s: float
 ) -> float:
     """One pass of all layers for `tokens` of each sequence, from stage to stage."""
-    layer_s, head_s = _layer_s(model, Share(sequences, tokens, pool.tensor, expert=pool.expert, past=past), spec)
+    layer_s, head_s = _layer_s(model, Share(sequences, tokens, pool.tensor, among=pool.expert, past=past), spec)
     total = model.layers * (layer_s + _exchange_s(model, sequences * tokens, pool, spec)) + head_s + step_s
     if pool.tensor > 1:
         logits = sequences * model.vocabulary * 2.0
         total += float(group_s(fabric_of(spec), "all_gather", logits, pool.tensor))
     if pool.pipeline > 1:
         size = sequences * tokens * model.hidden * 2.0
-        hop = float(group_s(fabric_of(spec), "send", size, 2, stride=pool.tensor))
+        hop = float(group_s(fabric_of(spec), "send", size, pool.pipeline, stride=pool.tensor))
         total += (pool.pipeline - 1) * hop
     return total
 

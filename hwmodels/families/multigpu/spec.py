@@ -62,21 +62,25 @@ class MultiGpuSpec(Spec):
                                     gt=0)  # fmt: skip
 
     # What the library's kernels take.
-    start_cycles: float = knob(22_000.0, "start of a pipelined collective", source=_SHIPPED, unit="cycle", ge=0,
+    start_cycles: float = knob(19_600.0, "start of a pipelined collective", source=_SHIPPED, unit="cycle", ge=0,
                                plausible=(5_000.0, 80_000.0))  # fmt: skip
-    ramp_cycles: float = knob(3_700.0, "filling the pipeline, whatever the number of ranks", source=_SHIPPED,
+    ramp_cycles: float = knob(3_920.0, "filling the pipeline, whatever the number of ranks", source=_SHIPPED,
                               unit="cycle", ge=0, plausible=(500.0, 30_000.0))  # fmt: skip
-    step_cycles: float = knob(104.0, "a step of a pipelined collective", source=_SHIPPED, unit="cycle", ge=0,
+    step_cycles: float = knob(137.0, "a step of a pipelined collective", source=_SHIPPED, unit="cycle", ge=0,
                               plausible=(10.0, 3_000.0))  # fmt: skip
-    link_efficiency: float = knob(0.754, "sustained over wire rate of links", source=_SHIPPED, gt=0, le=1,
+    link_efficiency: float = knob(0.76, "sustained over wire rate of links", source=_SHIPPED, gt=0, le=1,
                                   plausible=(0.4, 0.95))  # fmt: skip
-    pair_efficiency: float = knob(0.85, "of two ranks, beside `link_efficiency`", source=_SHIPPED, gt=0, le=1,
+    pair_efficiency: float = knob(0.852, "of two ranks, beside `link_efficiency`", source=_SHIPPED, gt=0, le=1,
                                   plausible=(0.5, 1.0))  # fmt: skip
-    low_start_cycles: float = knob(13_000.0, "as `start_cycles`, low-latency protocol", source=_SHIPPED, unit="cycle",
+    switch_efficiency: float = knob(
+        0.85, "of collectives in the switch, beside `link_efficiency`", source="[NCCL] tuning.cc, nvlsEfficiency: "
+        "0.85 on Hopper, 0.74 on Blackwell", gt=0, le=1,
+    )  # fmt: skip
+    low_start_cycles: float = knob(15_600.0, "as `start_cycles`, low-latency protocol", source=_SHIPPED, unit="cycle",
                                    ge=0, plausible=(4_000.0, 60_000.0))  # fmt: skip
-    low_step_cycles: float = knob(1_170.0, "as `step_cycles`, low-latency protocol", source=_SHIPPED, unit="cycle",
+    low_step_cycles: float = knob(868.0, "as `step_cycles`, low-latency protocol", source=_SHIPPED, unit="cycle",
                                   ge=0, plausible=(200.0, 6_000.0))  # fmt: skip
-    low_efficiency: float = knob(0.24, "as `link_efficiency`, low-latency protocol", source=_SHIPPED, gt=0, le=1,
+    low_efficiency: float = knob(0.266, "as `link_efficiency`, low-latency protocol", source=_SHIPPED, gt=0, le=1,
                                  plausible=(0.05, 0.6))  # fmt: skip
     network_efficiency: float = knob(
         0.85, "sustained over wire rate of the network", source="ASSUMED: 20 to 23 of 25 GB/s a card in public runs of "

@@ -91,10 +91,14 @@ def _tree(graph: nx.DiGraph, gpus: int, *, slot_bytes_per_s: float, host_bytes_p
 
 
 def _torus(graph: nx.DiGraph, gpus: int, link_bytes_per_s: float) -> None:
-    """As square as the number of GPUs allows; a GPU's links are shared out among its neighbours."""
+    """As square as the number of GPUs allows, numbered to and fro; a GPU's links are shared out to its neighbours."""
     rows = max(side for side in range(1, int(gpus**0.5) + 1) if gpus % side == 0)
     columns = gpus // rows
-    places = {(row, column): row * columns + column for row in range(rows) for column in range(columns)}
+    places = {
+        (row, column): row * columns + (column if row % 2 == 0 else columns - 1 - column)
+        for row in range(rows)
+        for column in range(columns)
+    }
     neighbours = {
         frozenset({gpu, places[(row + down) % rows, (column + right) % columns]})
         for (row, column), gpu in places.items()
@@ -109,8 +113,13 @@ def _torus(graph: nx.DiGraph, gpus: int, link_bytes_per_s: float) -> None:
 def pattern_bytes_per_s(graph: nx.DiGraph, messages: Sequence[tuple[int, int]]) -> float:
     """What the slowest of messages that are under way together gets; infinite for none."""
     flows: Counter[tuple[object, object]] = Counter()
+    destinations: dict[int, list[int]] = {}
     for source, destination in messages:
-        flows.update(pairwise(nx.shortest_path(graph, source, destination, weight="seconds_per_byte")))
+        destinations.setdefault(source, []).append(destination)
+    for source, some in destinations.items():
+        paths = nx.single_source_dijkstra_path(graph, source, weight="seconds_per_byte")
+        for destination in some:
+            flows.update(pairwise(paths[destination]))
     return min((float(graph.edges[edge]["bytes_per_s"]) / count for edge, count in flows.items()), default=np.inf)
 
 
@@ -138,14 +147,13 @@ def island_bytes_per_s(
 ) -> tuple[float, float]:
     """(rate of a ring, rate of an exchange) of one of the groups of `ranks` GPUs, each `stride` from the next.
 
-    All groups of the node are under way together.
+    All groups that the node holds whole are under way together.
     """
     if ranks < 2:
         return np.inf, np.inf
     graph = node_graph(wiring, gpus, link_bytes_per_s=link_bytes_per_s, host_bytes_per_s=host_bytes_per_s)
-    block = ranks * stride
-    firsts = [base + offset for base in range(0, max(gpus - block, 0) + 1, block) for offset in range(stride)]
-    groups = [[first + stride * i for i in range(ranks)] for first in firsts]
+    firsts = [base + offset for base in range(0, gpus, ranks * stride) for offset in range(stride)]
+    groups = [[first + stride * i for i in range(ranks)] for first in firsts if first + stride * (ranks - 1) < gpus]
     rings = [hop for ring in groups for hop in zip(ring, [*ring[1:], ring[0]], strict=True)]
     pairs = [(one, other) for group in groups for one in group for other in group if one != other]
     return pattern_bytes_per_s(graph, rings), pattern_bytes_per_s(graph, pairs) * (ranks - 1)

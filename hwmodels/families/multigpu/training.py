@@ -13,8 +13,8 @@ pieces each, and m microbatches::
     transfers    2 v m messages of a microbatch's activations, a share each, that nothing hides; one more a stage
     gradients    buckets of all-reduce (scatter and gather where states are shared) behind the last backward pass,
                  which hides all but the last bucket where `overlapped`
-    ZeRO 3       a layer is gathered before forward and backward and scattered behind it, a layer ahead of the kernels:
-                 max(kernels, wires) each
+    ZeRO 3       a layer is gathered before forward and backward and scattered behind it; where `overlapped`, a layer
+                 ahead of the kernels: max(kernels, wires) each, else their sum
     optimiser    bytes of states, gradients and weights over the memory's rate, or over the host's link where offloaded
 
 Not modelled: stragglers, checkpoints, input, the host's time, GPUs of different speed.
@@ -53,7 +53,8 @@ class Plans(NamedTuple):
 
     data : copies of the model; experts are split over `expert` of them. context : GPUs that share a sequence.
     interleave : pieces of a stage. recompute : 0 none, 1 selective, 2 full. overlapped : gradients are exchanged
-    during backward."""
+    during backward, and weights of ZeRO 3 ahead of their layer.
+    """
 
     data: I64
     tensor: I64
@@ -91,7 +92,8 @@ class Job(NamedTuple):
     overlap : share of backward collectives of tensor shares that gradients of weights hide. Source: the backward passes
     of table 4 of Korthikanti et al. with and without sequence shares, 0.39 and 0.41. gradient_bytes : of what is
     exchanged. frozen : weights rest, as below adapters of few numbers: there are no gradients of weights, none of
-    their states, and nothing to update."""
+    their states, and nothing to update.
+    """
 
     model: Decoder
     tokens: int
@@ -213,6 +215,11 @@ def _fully_shared(job: Job, plans: Plans, fabric: Fabric, dense: F64, layers: F6
     return np.where(on, gathered, 0.0), np.where(on, scattered, 0.0)
 
 
+def _beside(kernels_s: F64, wires_s: F64, plans: Plans) -> F64:
+    """The longer of both where collectives run ahead of the kernels, else their sum."""
+    return np.where(plans.overlapped == 1, np.maximum(kernels_s, wires_s), kernels_s + wires_s)
+
+
 def train(job: Job, plans: Plans, spec: MultiGpuSpec) -> Steps:
     """Steps of every plan on a cluster; a plan that does not run keeps its figures and says why."""
     fabric, block = fabric_of(spec), _blocks(job, plans, spec)
@@ -225,13 +232,12 @@ def train(job: Job, plans: Plans, spec: MultiGpuSpec) -> Steps:
     again_s = np.where(full, block.forward_s, np.where(selective & (not job.model.fused_attention), block.core_s, 0.0))
     again_x = np.where(full, forward_x, 0.0)
     gathered, scattered = _fully_shared(job, plans, fabric, dense, layers)
-    forward = np.maximum(block.forward_s + forward_x, gathered)
-    back = np.maximum(block.backward_s + again_s + backward_x + again_x, gathered + scattered)
+    forward = _beside(block.forward_s + forward_x, gathered, plans)
+    back = _beside(block.backward_s + again_s + backward_x + again_x, gathered + scattered, plans)
     waits = forward + back - (block.forward_s + forward_x + block.backward_s + again_s + backward_x + again_x)
-    head = np.where(p > 1, 0.0, 1.0) * (block.head_forward_s + block.head_backward_s)
-    extra = np.where(p > 1, block.head_forward_s + block.head_backward_s, 0.0)
+    head = block.head_forward_s + block.head_backward_s
     stage = layers * (forward + back)
-    slowest = stage + head + extra  # the last stage has the head beside its layers
+    slowest = stage + head  # the last stage has the head beside its layers
     bubble = (p - 1.0) / v * stage
     eager = (p - 1.0) * np.maximum(stage - 2.0 * layers * block.weights_s, 0.0)
     bubble = np.where(plans.zero_bubble == 1, np.minimum(eager, bubble), bubble)
@@ -249,7 +255,7 @@ def train(job: Job, plans: Plans, spec: MultiGpuSpec) -> Steps:
     exchange = m * layers * (forward_x + backward_x + again_x + waits)
     return Steps(
         m * slowest + bubble + transfer + gradients + optimiser,
-        m * (layers * (block.forward_s + block.backward_s) + head + extra), m * layers * again_s, exchange, bubble,
+        m * (layers * (block.forward_s + block.backward_s) + head), m * layers * again_s, exchange, bubble,
         transfer, gradients, optimiser, held, _why(job, plans, spec, held, dense + experts),
     )  # fmt: skip
 
@@ -258,7 +264,7 @@ def _transfers(job: Job, plans: Plans, fabric: Fabric, m: F64) -> F64:
     """Activations and their gradients from stage to stage, each GPU its share [Narayanan et al., 4.1]."""
     size = _tokens(job, plans) * job.model.hidden * 2.0 / plans.tensor
     stride = plans.tensor * plans.context * plans.data
-    one = group_s(fabric, "send", size, 2, stride=stride)
+    one = group_s(fabric, "send", size, plans.pipeline, stride=stride)
     # The network's cards carry them; on the way into a layer without sequence shares, they are gathered.
     whole = group_s(fabric, "all_gather", size * plans.tensor, plans.tensor)
     one = one + np.where(plans.sequence == 1, 0.0, whole)

@@ -20,7 +20,7 @@ from hwmodels.validation.gpu.shared_fit import Case, case_of, fit_shared
 from hwmodels.workload.formats import FLOATS, coded
 from hwmodels.workload.ops import Kind, Row
 
-__all__ = ["language_scores"]
+__all__ = ["a100_constants", "language_scores"]
 
 _MODELS = (
     "CodeLlama-34b-Instruct-hf", "Llama-2-70b-hf", "Llama-2-7b-hf", "Meta-Llama-3-70B", "Meta-Llama-3-8B", "Qwen-72B",
@@ -116,15 +116,36 @@ def _case(name: str, spec: GpuSpec, lines: Sequence[_Line]) -> Case:
     return case_of(name, spec, [[line.row] for line in lines], [line.seconds for line in lines])
 
 
+def _fits(
+    products: Mapping[str, Sequence[_Line]], streams: Mapping[str, Sequence[_Line]], count: int
+) -> dict[str, dict[str, float]]:
+    """Constants of products, and of the kernels beside them, by `count` rows of the A100 each."""
+    spec = _specs()["a100"]
+    return {
+        what: fit_shared([_case("a100", spec, lines["a100"]).drawn(0, count)], names)
+        for what, lines, names in (("products", products, PRODUCT_CONSTANTS), ("others", streams, VECTOR_CONSTANTS))
+    }
+
+
+def a100_constants(tables: ReferenceTables, *, count: int = _DRAWN) -> dict[str, float] | None:
+    """Constants of one GPU that its layers of language models alone give; None where the tables are absent.
+
+    Of constants that products share with other kernels, those of products. count : rows of each kind, drawn.
+    """
+    products, streams, _ = _lines(tables)
+    if "a100" not in products:
+        return None
+    fits = _fits(products, streams, count)
+    return {**fits["others"], **fits["products"]}
+
+
 def language_scores(tables: ReferenceTables) -> list[Score]:
     """A40 and H100 by constants of the A100: products, those of at most 32 tokens, and the kernels beside them."""
     products, streams, count = _lines(tables)
     if not {"a100", "a40", "h100"} <= set(products):
         return []
     specs, found = _specs(), []
-    fits = {}
-    for what, lines, names in (("products", products, PRODUCT_CONSTANTS), ("others", streams, VECTOR_CONSTANTS)):
-        fits[what] = fit_shared([_case("a100", specs["a100"], lines["a100"]).drawn(0, _DRAWN)], names)
+    fits = _fits(products, streams, _DRAWN)
     for device in ("a40", "h100"):
         whole = _case(device, specs[device], products[device])
         few = np.array([line.tokens <= _FEW_TOKENS for line in products[device]])

@@ -40,7 +40,9 @@ F64 = npt.NDArray[np.float64]
 Rows = Sequence[Mapping[str, str]]
 Cases = Mapping[str, list[tuple[MultiGpuSpec, Curve]]]
 
-_SYSTEMS = {"a100_sxm": "dgx_a100", "h100_sxm": "dgx_h100", "l40s": "l40s_node"}
+_SYSTEMS = {
+    "a100_sxm": "dgx_a100", "h100_sxm": "dgx_h100", "h200_sxm": "dgx_h200", "b200_sxm": "dgx_b200", "l40s": "l40s_node",
+}  # fmt: skip
 """System of the table -> node of the catalogue."""
 _SWITCHED = ("a100_sxm", "h100_sxm")
 _NAMES: dict[str, Collective] = {
@@ -68,10 +70,11 @@ def collective_scores(tables: ReferenceTables) -> list[Score]:
     found = []
     rows = tables.rows("gpu/nccl_node_collectives.csv.gz")
     if rows is not None:
-        cases = node_cases(rows)
-        others = {system: [name for name in _SWITCHED if name != system] for system in cases}
+        cases = {name: some for name, some in node_cases(rows).items() if some}
+        others = {system: [name for name in _SWITCHED if name != system and name in cases] for system in cases}
         constants = {system: fitted([case for name in names for case in cases[name]], PROTOCOL)
-                     for system, names in others.items()}  # fmt: skip
+                     for system, names in others.items() if names}  # fmt: skip
+        cases = {system: some for system, some in cases.items() if system in constants}
         found += [*_left_out(cases, constants, len(rows)), *_four_sizes(cases, constants, len(rows))]
     shared = tables.rows("gpu/llmcompass_measured.csv")
     if shared is not None:
@@ -84,13 +87,18 @@ def collective_scores(tables: ReferenceTables) -> list[Score]:
 
 
 def node_cases(rows: Rows) -> dict[str, list[tuple[MultiGpuSpec, Curve]]]:
-    """Curves of each system of nccl_node_collectives, one a version, number format, collective and number of GPUs."""
+    """Curves of each system of nccl_node_collectives, one a version, number format, collective and number of GPUs.
+
+    Systems that the catalogue has no node for are left out.
+    """
     grouped: dict[tuple[str, ...], list[Mapping[str, str]]] = defaultdict(list)
     for row in rows:
         key = tuple(row[name] for name in ("system", "lib_version", "nccl_dtype", "op_name", "num_gpus"))
         grouped[key].append(row)
     found: dict[str, list[tuple[MultiGpuSpec, Curve]]] = {name: [] for name in _SYSTEMS}
     for (system, _, _, operation, gpus), some in grouped.items():
+        if system not in _SYSTEMS:
+            continue
         sizes, seconds = np.array([(float(row["message_bytes"]), float(row["ms"]) * 1e-3) for row in some]).T
         order = np.argsort(sizes, kind="stable")
         curve = Curve(_NAMES[operation], int(gpus), sizes[order], seconds[order])
@@ -134,7 +142,7 @@ def _left_out(cases: Cases, constants_of: Mapping[str, Mapping[str, float]], row
     """Each system by constants of the switched others; its own data sheet gives rates and clock."""
     found = []
     for system, held in cases.items():
-        others = [name for name in _SWITCHED if name != system]
+        others = [name for name in _SWITCHED if name != system and name in cases]
         seen, constants = [case for name in others for case in cases[name]], constants_of[system]
         sheets = {name: node_spec(_SYSTEMS[name]).link_bytes_per_s for name in (*others, system)}
         bandwidth, constant = _plain([_large(curve) for _, curve in seen])
@@ -237,14 +245,19 @@ def _layout_spec(name: str, gpus: int) -> MultiGpuSpec:
 
 
 def _inside(name: str, curve: Curve, constants: Mapping[str, float], rows_in_file: int) -> list[Score]:
+    """A layout of one node by the curve of llmcompass, from 1 MB on and below, and by the constants that ship."""
     spec = _layout_spec(name, max(curve.ranks, 2))
     bandwidth = 235.0 * GB  # of a ring on four A100s at 17 GB, llmcompass
     found = []
-    for part, label in ((_large(curve), ""), (_small(curve), ", below 1 MB")):
+    for part, label, used, told in (
+        (_large(curve), "", constants, "all-reduce of llmcompass_measured"),
+        (_small(curve), ", below 1 MB", constants, "all-reduce of llmcompass_measured"),
+        (_large(curve), ", shipped constants", {}, "nccl_node_collectives, A100 and H100"),
+    ):
         if part.seconds.size:
             found += _scores(
-                name, f"{curve.ranks} GPUs of a node{label}", "frozen", [predicted(part, spec, constants)], [part],
-                rows_in_file=rows_in_file, fitted_on="all-reduce of llmcompass_measured", bandwidth=bandwidth,
+                name, f"{curve.ranks} GPUs of a node{label}", "frozen", [predicted(part, spec, used)], [part],
+                rows_in_file=rows_in_file, fitted_on=told, bandwidth=bandwidth,
                 constant_s=float(np.median(part.seconds)), metrics=("median_error",),
             )  # fmt: skip
     return found

@@ -8,8 +8,8 @@ attention, gathers that hide in part)::
 products, attention and others are kernels of the `gpu` family with FlashAttention-2's rules; collectives are the
 gathers of every layer's weights before each pass and the scatter of its gradients, for each microbatch. The factors
 are fitted on A100 40 GB and predict A100 80 GB and H100; with six runs of H100 they become its own. fp8 apart. Errors
-in points of the utilisation (MFU) that the table has, beside the mean of the rows' own group and the mean of A100 40
-GB."""
+in points of the table's utilisation (MFU), beside the mean of the rows' own group and the mean of A100 40 GB.
+"""
 
 from __future__ import annotations
 
@@ -137,7 +137,11 @@ def fsdp_scores(tables: ReferenceTables) -> list[Score]:
         return []
     groups: dict[str, list[Mapping[str, str]]] = {}
     for row in rows:
+        if row["GPU"] not in _NODES or row["Model"] not in _SIZES:
+            continue
         groups.setdefault(row["GPU"] + (" fp8" if "fp8" in row["Precision"] else ""), []).append(row)
+    if "a100_40gb" not in groups:
+        return []
     runs = {name: _runs(some) for name, some in groups.items()}
     seen = runs["a100_40gb"]
     factors = fit_factors(seen)
@@ -146,7 +150,10 @@ def fsdp_scores(tables: ReferenceTables) -> list[Score]:
     found = [
         _score(name, "frozen", [runs[name]], [factors], usual, len(rows), told)
         for name in ("a100_80gb", "h100_80gb", "h100_80gb fp8")
+        if name in runs
     ]
+    if "h100_80gb" not in runs:
+        return found
     own = runs["h100_80gb"]
     drawn = [np.random.default_rng([_SHOTS, draw]).permutation(own.measured_s.size) for draw in range(_DRAWS)]
     fits = [fit_factors(own.take(order[:_SHOTS]), centre=factors, weight=1.0) for order in drawn]

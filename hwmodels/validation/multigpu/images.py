@@ -95,7 +95,9 @@ def _published(lines: list[Mapping[str, Mapping[str, str] | str]], *, mixed: boo
         columns = [name for name in row if name.startswith("Throughput - ") and ("mixed" in name) == mixed]
         if "GPUs" not in row or len(columns) != 1:
             continue
-        machine = "A100" if "A100" in context else "DGX-2" if "DGX-2" in context else "V100"
+        machine = next((name for name in ("A100", "DGX-2", "V100") if name in context), None)
+        if machine is None:
+            continue
         rate, gpus = float(row[columns[0]].split()[0]), int(row["GPUs"])
         if gpus == 1:
             alone[context] = rate

@@ -11,7 +11,9 @@ each score: weights and keys over the memory's rate, nothing else.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -23,7 +25,7 @@ from hwmodels.families.multigpu.spec import MultiGpuSpec
 from hwmodels.validate import MetricName, ReferenceTables, Score, score
 from hwmodels.validation.multigpu.collectives import node_spec
 
-__all__ = ["MODELS", "Answers", "fit_factors", "predicted_s", "serving_scores"]
+__all__ = ["MODELS", "NODES", "Answers", "fit_factors", "predicted_s", "serving_scores"]
 
 F64 = npt.NDArray[np.float64]
 
@@ -33,13 +35,17 @@ _LLAMA = Decoder(
 )  # fmt: skip
 MODELS = {
     "meta-llama/Llama-3.1-8B-Instruct": _LLAMA,
-    "meta-llama/Llama-3.1-70B": _LLAMA._replace(layers=80, hidden=8192, heads=64, inner=28_672, product_format="fp8"),
+    "meta-llama/Llama-3.1-70B": _LLAMA._replace(layers=80, hidden=8192, heads=64, inner=28_672),
     "openai/gpt-oss-120b": _LLAMA._replace(
         layers=36, hidden=2880, heads=64, head_features=64, inner=2880, vocabulary=201_088, experts=128, chosen=4,
         expert_format="fp4", window=128,
     ),
 }  # fmt: skip
 """Source: The Llama 3 Herd of Models, arXiv:2407.21783, table 3; gpt-oss model card, arXiv:2508.10925."""
+NODES = {"a100_sxm": "dgx_a100", "h100_sxm": "dgx_h100", "h200_sxm": "dgx_h200", "b200_sxm": "dgx_b200"}
+"""System of the table -> node of the catalogue."""
+_FORMATS = {"": "bf16", "bfloat16": "bf16", "float16": "fp16", "fp8": "fp8", "fp8_block": "fp8"}
+"""As the table names them -> of stored weights and of products."""
 _SHOTS, _DRAWS = 6, 5
 _SPREAD = 0.1  # ASSUMED: relative, of a time around the model; plausible 0.05 to 0.2
 _METRICS: tuple[MetricName, ...] = ("median_error", "mape")
@@ -85,9 +91,23 @@ def fit_factors(answers: Answers) -> F64:
     return factors
 
 
-def _run(row: Mapping[str, str], spec: MultiGpuSpec) -> list[float]:
+def _case(row: Mapping[str, str]) -> tuple[Decoder, MultiGpuSpec] | str:
+    """The model as it is stored and the node of one row, or why it is left out."""
+    if row["model_path"] not in MODELS:
+        return "model"
+    if row["system"] not in NODES:
+        return "system"
+    model, stored = MODELS[row["model_path"]], row["gemm_quant_mode"]
+    if model.experts:  # gpt-oss is published in one format
+        return model, node_spec(NODES[row["system"]])
+    if stored not in _FORMATS:
+        return "format"
+    return model._replace(product_format=_FORMATS[stored]), node_spec(NODES[row["system"]])
+
+
+def _run(row: Mapping[str, str], model: Decoder, spec: MultiGpuSpec) -> list[float]:
     """One row of `Answers`."""
-    model, engine = MODELS[row["model_path"]], Engine()
+    engine = Engine()
     pool = Pool(int(row["tp_size"]), int(row["pp_size"]), int(row["moe_ep_size"] or 1))
     request = Request(int(row["isl"]), int(row["osl"]))
     served = serve(model, pool, spec, request, [int(row["batch_size"])])
@@ -104,12 +124,16 @@ def serving_scores(tables: ReferenceTables) -> list[Score]:
     rows = tables.rows("gpu/llm_serving.csv.gz")
     if rows is None:
         return []
-    spec = node_spec("dgx_h100")
     groups: dict[str, list[list[float]]] = {}
+    skipped: Counter[str] = Counter()
     for row in rows:
+        case = _case(row)
+        if isinstance(case, str):
+            skipped[case] += 1
+            continue
         name = f"{row['model_path'].rpartition('/')[2]}, {row['backend']}"
         for group in ("all", name):
-            groups.setdefault(group, []).append(_run(row, spec))
+            groups.setdefault(group, []).append(_run(row, *case))
     answers = {name: Answers(*np.array(some).T) for name, some in groups.items()}
     frozen = np.array([1.0, 1.0, Engine().step_s])
     found = []
@@ -120,7 +144,7 @@ def serving_scores(tables: ReferenceTables) -> list[Score]:
             found += _scores(
                 name, f"few-shot-{_SHOTS}", _few(some), len(rows), f"{_SHOTS} runs, mean of {_DRAWS} draws"
             )
-    return found
+    return [replace(one, skipped=dict(skipped)) for one in found]
 
 
 def _few(answers: Answers) -> list[tuple[Answers, F64]]:

@@ -1,7 +1,8 @@
 """Training of transformers: iteration times, throughput and memory of published runs; nothing is fitted to them.
 
-Kernels are the `gpu` family's with the constants that ship, collectives those of `collectives`; the one number of
-training is the share of backward collectives that gradients of weights hide, 0.4, from table 4 of Korthikanti et al.
+Kernels have the constants that ship, and those of the A100 once more the constants that llm_layer_a100 (layers of
+language models) gives alone; collectives those of `collectives`. The one number of training is the share of backward
+collectives that gradients of weights hide, 0.4, from table 4 of Korthikanti et al.
 
 Korthikanti et al., table 5, A100: full recompute, and sequence shares with selective recompute. Narayanan et al.,
 tables 1 and 2, A100 (Selene), full recompute, nothing hidden (the overlap came later): table 1 says neither microbatch
@@ -16,6 +17,7 @@ Beside each: operations at the rate that suits the rows best, and Calculon where
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -28,6 +30,7 @@ from hwmodels.families.multigpu.spec import MultiGpuSpec
 from hwmodels.families.multigpu.training import FULL, NONE, SELECTIVE, Job, Plans, Steps, model_flops, plans_of, train
 from hwmodels.units import GIB
 from hwmodels.validate import MetricName, ReferenceTables, Score, score
+from hwmodels.validation.gpu.language_layers import a100_constants
 from hwmodels.validation.multigpu.collectives import node_spec
 
 __all__ = ["LLAMA", "gpt", "nodes_of", "training_scores"]
@@ -38,9 +41,13 @@ Line = Mapping[str, str]
 _VOCABULARY = 51_200
 """Of the GPT models of both papers (Narayanan et al., section 5)."""
 _TOKENS = 2048
+_BRIDGE_NODES = {"DGX-H100": "dgx_h100", "DGX-B200": "dgx_b200"}
 _PIECES = (1, 2, 3, 4, 5, 6, 8, 10, 12, 16)
 _MICROBATCHES = (1, 2, 4, 8, 16, 32)
 _SHIPPED = "kernels: constants of the gpu family; collectives: A100 and H100; overlap: table 4 of Korthikanti et al."
+_OF_LAYERS = "kernels: llm_layer_a100; collectives: A100 and H100; overlap: table 4 of Korthikanti et al."
+_LAYER_ROWS = 400
+"""Rows of products, and of other kernels, that constants of the A100 are fitted on."""
 
 # (layers, width, heads) of table 2 of Narayanan et al. and table 3 of Korthikanti et al.
 _SIZES = {"174.6": (96, 12288, 96), "529.6": (105, 20480, 128)}
@@ -65,15 +72,21 @@ def gpt(layers: int, hidden: int, heads: int) -> Decoder:
     return Decoder(layers, hidden, heads, 4 * hidden, _VOCABULARY, positions=_TOKENS)
 
 
-def nodes_of(name: str, gpus: int) -> MultiGpuSpec:
-    """A cluster of the catalogue's nodes with so many GPUs."""
+def nodes_of(name: str, gpus: int, constants: Mapping[str, float] | None = None) -> MultiGpuSpec:
+    """A cluster of the catalogue's nodes with so many GPUs, whose kernels have these constants."""
     spec = node_spec(name)
+    spec = spec.changed({f"gpu.{knob}": value for knob, value in (constants or {}).items()})
     return spec.changed({"nodes": max(gpus // 8, 1), "gpus_per_node": min(gpus, 8)})
 
 
 def training_scores(tables: ReferenceTables) -> list[Score]:
     """All sets; each is left out where its file is absent."""
-    return [*_korthikanti(tables), *_memory(tables), *_narayanan(tables), *_bridge(tables)]
+    layers = a100_constants(tables, count=_LAYER_ROWS)
+    found = []
+    for constants, label, told in (({}, "", _SHIPPED), (layers, ", kernels by llm_layer_a100", _OF_LAYERS)):
+        if constants is not None:
+            found += [*_korthikanti(tables, constants, label, told), *_narayanan(tables, constants, label, told)]
+    return [*found, *_memory(tables), *_bridge(tables)]
 
 
 class _Run(NamedTuple):
@@ -106,7 +119,10 @@ def _scores(
     return found
 
 
-def _korthikanti(tables: ReferenceTables) -> list[Score]:
+Constants = Mapping[str, float]
+
+
+def _korthikanti(tables: ReferenceTables, constants: Constants, label: str, told: str) -> list[Score]:
     rows = tables.rows("gpu/korthikanti22_table5.csv")
     if rows is None:
         return []
@@ -116,7 +132,7 @@ def _korthikanti(tables: ReferenceTables) -> list[Score]:
     for row in rows:
         model = gpt(int(row["layers"]), int(row["hidden"]), int(row["heads"]))
         job = Job(model, _TOKENS, int(row["batch"]))
-        spec = nodes_of("dgx_a100", int(row["gpus"]))
+        spec = nodes_of("dgx_a100", int(row["gpus"]), constants)
         for mode, recompute, sequence, column in (
             ("full", FULL, 0, "iter_s_full_recompute"), ("seqsel", SELECTIVE, 1, "iter_s_seqpar_selective")
         ):  # fmt: skip
@@ -127,7 +143,9 @@ def _korthikanti(tables: ReferenceTables) -> list[Score]:
             flops = model_flops(job) * (4 / 3 if recompute == FULL else 1) / int(row["gpus"])
             runs.append(_Run(float(train(job, plans, spec).step_s[0]), float(row[column]), flops,
                              peers.get((row["model"], mode), float("nan"))))  # fmt: skip
-    return _scores("korthikanti22_table5", "all", runs, 2 * len(rows), peer="Calculon" if peers else "")
+    return _scores(
+        "korthikanti22_table5", f"all{label}", runs, 2 * len(rows), peer="Calculon" if peers else "", fitted_on=told
+    )
 
 
 def _memory(tables: ReferenceTables) -> list[Score]:
@@ -172,30 +190,33 @@ def _paper_flops(model: Decoder, batch: int) -> float:
     return 96.0 * batch * _TOKENS * layers * width**2 * share
 
 
-def _narayanan(tables: ReferenceTables) -> list[Score]:
+def _narayanan(tables: ReferenceTables, constants: Constants, label: str, told: str) -> list[Score]:
     found = []
     first = tables.rows("gpu/megatron_sc21_table1.csv")
     if first is not None:
-        runs = [_of_table1(row) for row in first]
-        found += _scores("megatron_sc21_table1", "fastest plan that fits", runs, len(first))
+        runs = [_of_table1(row, constants) for row in first]
+        found += _scores(
+            "megatron_sc21_table1", f"fastest plan that fits{label}", runs, len(first), fitted_on=told
+        )  # fmt: skip
     second = tables.rows("gpu/megatron_sc21_table2.csv")
     if second is not None:
         for scheme, group in (("PTD-P", "tensor, stages and data"), ("ZeRO-3", "ZeRO-3")):
-            runs = [_of_table2(row) for row in second if row["scheme"] == scheme]
-            found += _scores("megatron_sc21_table2", group, runs, len(second))
+            some = [row for row in second if row["scheme"] == scheme and row["params_B"] in _SIZES]
+            runs = [_of_table2(row, constants) for row in some]
+            found += _scores("megatron_sc21_table2", f"{group}{label}", runs, len(second), fitted_on=told)
     return found
 
 
-def _of_table1(row: Line) -> _Run:
+def _of_table1(row: Line, constants: Constants) -> _Run:
     gpus, tensor, stages = int(row["gpus"]), int(row["tp"]), int(row["pp"])
     model = gpt(int(row["layers"]), int(row["hidden"]), int(row["heads"]))
     microbatch, pieces = (grid.ravel() for grid in np.meshgrid(_MICROBATCHES, _PIECES))
     plans = plans_of(data=gpus // (tensor * stages), tensor=tensor, pipeline=stages, microbatch=microbatch,
                      interleave=pieces, recompute=FULL)  # fmt: skip
-    return _by_rate(row, model, int(row["global_batch"]), gpus, plans)
+    return _by_rate(row, model, plans, nodes_of("dgx_a100", gpus, constants))
 
 
-def _of_table2(row: Line) -> _Run:
+def _of_table2(row: Line, constants: Constants) -> _Run:
     gpus, microbatch = int(row["gpus"]), int(row["microbatch"])
     model = gpt(*_SIZES[row["params_B"]])
     if row["scheme"] == "ZeRO-3":
@@ -204,12 +225,13 @@ def _of_table2(row: Line) -> _Run:
         stages = int(row["model_parallel"]) // 8
         plans = plans_of(data=gpus // (8 * stages), tensor=8, pipeline=stages, microbatch=microbatch,
                          interleave=np.array(_PIECES), recompute=FULL)  # fmt: skip
-    return _by_rate(row, model, int(row["global_batch"]), gpus, plans)
+    return _by_rate(row, model, plans, nodes_of("dgx_a100", gpus, constants))
 
 
-def _by_rate(row: Line, model: Decoder, batch: int, gpus: int, plans: Plans) -> _Run:
-    flops = _paper_flops(model, batch) / gpus
-    step_s = _fastest(Job(model, _TOKENS, batch, overlap=0.0), plans, nodes_of("dgx_a100", gpus))
+def _by_rate(row: Line, model: Decoder, plans: Plans, spec: MultiGpuSpec) -> _Run:
+    batch = int(row["global_batch"])
+    flops = _paper_flops(model, batch) / int(row["gpus"])
+    step_s = _fastest(Job(model, _TOKENS, batch, overlap=0.0), plans, spec)
     return _Run(step_s, flops / (float(row["TFLOPs_per_gpu"]) * 1e12), flops)
 
 
@@ -222,20 +244,27 @@ def _bridge(tables: ReferenceTables) -> list[Score]:
     if rows is None:
         return []
     groups: dict[str, list[_Run]] = {}
+    skipped: Counter[str] = Counter()
     for row in rows:
+        if row["Model"] not in LLAMA or row["System"] not in _BRIDGE_NODES:
+            skipped["model" if row["Model"] not in LLAMA else "system"] += 1
+            continue
         run = _of_bridge(row)
         for group in ("all", row["System"].removeprefix("DGX-").lower(), row["Model"]):
             groups.setdefault(group, []).append(run)
     return [
-        one for group, runs in groups.items() for one in _scores("megatron_bridge_training", group, runs, len(rows))
-    ]  # fmt: skip
+        one
+        for group, runs in groups.items()
+        for one in _scores("megatron_bridge_training", group, runs, len(rows), skipped=dict(skipped))
+    ]
 
 
 def _of_bridge(row: Line) -> _Run:
     layers, hidden, heads, inner = LLAMA[row["Model"]]
     model = Decoder(
         layers, hidden, heads, inner, 128_256, kv_heads=8, gated=True, tied=False, biases=False, dropout=False,
-        fused_attention=True, weight_format="bf16", product_format="fp8",
+        fused_attention=True, weight_format="bf16",
+        product_format="bf16" if row["Precision"].upper().startswith("BF16") else "fp8",
     )  # fmt: skip
     gpus, tensor, stages, context = (_count(row[name]) for name in ("#-GPUs", "TP", "PP", "CP"))
     batch, tokens = int(row["GBS"]), int(row["Sequence Length"])
@@ -244,7 +273,7 @@ def _of_bridge(row: Line) -> _Run:
         data=gpus // (tensor * stages * context), tensor=tensor, pipeline=stages, context=context,
         microbatch=_count(row["MBS"]), interleave=_count(row["VP"]), sequence=int(tensor > 1), zero=1, overlapped=1,
     )  # fmt: skip
-    spec = nodes_of("dgx_h100" if "H100" in row["System"] else "dgx_b200", gpus)
+    spec = nodes_of(_BRIDGE_NODES[row["System"]], gpus)
     measured_s = batch * tokens / gpus / float(row["Tokens / sec / GPU"].split()[0])
     flops = model_flops(job) * (2 / 3 if job.frozen else 1) / gpus
     return _Run(float(train(job, plans, spec).step_s[0]), measured_s, flops)

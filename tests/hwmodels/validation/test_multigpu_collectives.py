@@ -7,8 +7,9 @@ from functools import cache
 import numpy as np
 import pytest
 
+from hwmodels.families.multigpu.spec import MultiGpuSpec
 from hwmodels.validate import Score, open_tables
-from hwmodels.validation.multigpu.collectives import collective_scores, node_spec
+from hwmodels.validation.multigpu.collectives import collective_scores, node_cases, node_spec
 from hwmodels.validation.multigpu.protocol_fit import PROTOCOL, Curve, fitted, predicted
 
 MADE = {"start_cycles": 30_000.0, "ramp_cycles": 8_000.0, "link_efficiency": 0.6}
@@ -23,6 +24,16 @@ def test_a_fit_finds_the_constants_that_made_the_rows() -> None:
     found = fitted(made, tuple(MADE), weight=1e-4)
     assert found == {name: pytest.approx(value, rel=0.05) for name, value in MADE.items()}
     assert set(MADE) < set(PROTOCOL)
+
+
+def test_the_constants_that_ship_are_the_fit_to_both_switched_systems() -> None:
+    rows = open_tables().rows("gpu/nccl_node_collectives.csv.gz")
+    if rows is None:
+        pytest.skip("CODESIGN_REFERENCE is not set")
+    cases = node_cases(rows)
+    found = fitted([*cases["a100_sxm"], *cases["h100_sxm"]], PROTOCOL)
+    shipped = MultiGpuSpec().values()
+    assert found == {name: pytest.approx(shipped[name], rel=0.02) for name in PROTOCOL}
 
 
 @cache

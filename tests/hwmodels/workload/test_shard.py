@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hwmodels.workload.from_hf_config import from_hf_config
-from hwmodels.workload.ops import Kind, Precision
+from hwmodels.workload.graph import Builder
+from hwmodels.workload.ops import Activation, Conv2d, Kind, Precision
 from hwmodels.workload.rewrite import COMPILED, rewrite
 from hwmodels.workload.shard import batch_share, shard
 from hwmodels.workload.table import LayerTable, layer_table
@@ -61,6 +62,19 @@ def test_a_branch_that_leaves_the_region_keeps_it_whole() -> None:
     found = shard(compiled("resnet18"), layers=4)
     assert int((~found.gathers).sum()) == 8  # two convolutions a block: column, row
     assert int(found.gathers.sum()) == 5  # the stem, three projections, the classifier
+
+
+def test_what_is_read_outside_of_a_region_is_gathered() -> None:
+    """Between two products, an activation that a third reads as well: no device has all of it unless it is gathered."""
+
+    def net(*, leaves: bool) -> LayerTable:
+        made = Builder("net", (1, 8, 8, 8))
+        first = made.add(Activation("silu"), made.add(Conv2d.square(16, 3), made.input))
+        second = made.add(Conv2d.square(8, 3), first)
+        return layer_table([made.finish(second, first) if leaves else made.finish(second)])
+
+    assert shard(net(leaves=False), layers=2).gathers.tolist() == [False]
+    assert shard(net(leaves=True), layers=2).gathers.tolist() == [True, True]
 
 
 @settings(deadline=None, max_examples=20)

@@ -13,11 +13,13 @@ from hypothesis import strategies as st
 from hwmodels.errors import SpecError
 from hwmodels.families.multigpu.collectives import (
     COLLECTIVES,
+    ENGINE,
     RECURSIVE,
     Link,
     Protocol,
     candidates,
     collective_s,
+    timed,
     two_level_s,
 )
 from hwmodels.families.multigpu.fabric import fabric_of, group_s, group_shape
@@ -100,6 +102,7 @@ def test_nothing_is_sent_for_nobody() -> None:
         assert (found[1] == 0.0) or what == "send"
 
 
+@settings(deadline=None)
 @given(sizes, st.sampled_from([2, 4, 8]))
 def test_one_node_is_its_island_and_one_gpu_a_node_the_network(size: float, n: int) -> None:
     for what in COLLECTIVES[:4]:
@@ -113,6 +116,44 @@ def test_levels_beat_one_ring_where_messages_are_large_and_nodes_many() -> None:
     assert many < 0.3 * flat
 
 
+@settings(deadline=None)
+@given(st.sampled_from(["all_reduce", "all_gather", "reduce_scatter"]), sizes, st.sampled_from([2, 8]),
+       st.sampled_from([2, 16]))  # fmt: skip
+def test_levels_equal_their_twin(what: str, size: float, g: int, m: int) -> None:
+    """Inside, across a share, inside again; or one ring whose slowest hop is a link or all cards of a node."""
+    if what == "all_reduce":
+        levels = slow("reduce_scatter", size, g, ISLAND) + slow("all_gather", size, g, ISLAND)
+    else:
+        levels = slow(what, size, g, ISLAND)
+    levels += slow(what, size / g, m, NETWORK._replace(protocol=Protocol()))
+    rate = min(ISLAND.ring_bytes_per_s, g * NETWORK.ring_bytes_per_s)
+    p, n, twice = Protocol(), g * m, 2 if what == "all_reduce" else 1
+    steps, wire = twice * (n - 1), twice * (n - 1) / n * size
+    waits = steps * NETWORK.step_s * m / n
+    latency = (p.ramp_cycles + steps * p.step_cycles) / ISLAND.clock_hz + waits
+    piped = p.start_cycles / ISLAND.clock_hz + (sqrt(latency) + sqrt(wire / (p.efficiency * rate))) ** 2
+    low = (p.low_start_cycles + steps * p.low_step_cycles) / ISLAND.clock_hz + waits + wire / (p.low_efficiency * rate)
+    found = float(two_level_s(what, size, g, m, ISLAND, NETWORK))  # type: ignore[arg-type]
+    assert found == pytest.approx(min(levels, piped, low), rel=1e-12)
+
+
+def test_an_exchange_over_nodes_is_what_leaves_or_what_stays() -> None:
+    leaves = timed(1.0, 24 / 32 * 1e9, NETWORK.exchange_bytes_per_s, NETWORK)
+    stays = timed(1.0, 7 / 32 * 1e9, ISLAND.exchange_bytes_per_s, ISLAND)
+    assert two_level_s("all_to_all", 1e9, 8, 4, ISLAND, NETWORK) == max(leaves, stays) == leaves
+
+
+@settings(deadline=None)
+@given(sizes, ranks)
+def test_reading_the_others_memory_by_hand(size: float, n: int) -> None:
+    p, rate = Protocol(), 0.94 * ISLAND.exchange_bytes_per_s
+    times = candidates("all_reduce", size, n, ISLAND, algorithms=ENGINE)
+    wait = (p.low_start_cycles + p.low_step_cycles) / ISLAND.clock_hz
+    assert float(times["one_shot"]) == pytest.approx(wait + (n - 1) * size / rate, rel=1e-12)
+    both = wait + p.low_step_cycles / ISLAND.clock_hz + 2 * (n - 1) / n * size / rate
+    assert float(times["two_shot"]) == pytest.approx(both, rel=1e-12)
+
+
 def test_halving_takes_powers_of_two() -> None:
     times = candidates("all_reduce", 1e3, np.array([4, 6, 8]), NETWORK, algorithms=RECURSIVE)
     assert np.isinf(times["halving"]).tolist() == [False, True, False]
@@ -124,6 +165,10 @@ def test_an_unknown_collective_names_the_nearest() -> None:
         collective_s("all_reduces", 1.0, 2, ISLAND)  # type: ignore[arg-type]
 
 
+def test_constants_of_the_knobs_are_those_of_the_protocol() -> None:
+    assert fabric_of(MultiGpuSpec()).protocol == Protocol()
+
+
 @pytest.mark.parametrize("wiring", ["switch", "pairs", "tree", "torus"])
 def test_wires_are_shared_as_counted_by_hand(wiring: str) -> None:
     graph = node_graph(wiring, 8, link_bytes_per_s=100.0, host_bytes_per_s=20.0)  # type: ignore[arg-type]
@@ -132,8 +177,8 @@ def test_wires_are_shared_as_counted_by_hand(wiring: str) -> None:
         "switch": 100.0,  # a wire in and a wire out each
         "pairs": 20.0,  # the way over the host
         "tree": 20.0,  # the link between the sockets, once each way
-        # Two by four: rows wrap onto themselves, so a GPU has three neighbours; 3 -> 4 and 7 -> 0 take two hops.
-        "torus": 100.0 / 3 / 2,
+        # Two by four, to and fro: every hop is one link; two rows are neighbours on one side alone.
+        "torus": 100.0 / 3,
     }[wiring]
     assert ring_bytes_per_s(graph, ring[:-1]) == pytest.approx(expected)
     assert len(list(pairwise(ring))) == 8
@@ -152,12 +197,33 @@ def test_groups_side_by_side_share_the_host() -> None:
     assert island_bytes_per_s("tree", 8, 2, 1, 100.0, 20.0)[0] == 100.0
 
 
+@settings(deadline=None)
 @given(st.integers(1, 512), st.sampled_from([1, 2, 4, 8, 16]))
 def test_a_group_is_spread_over_as_few_nodes_as_its_stride_allows(n: int, stride: int) -> None:
     inside, across = group_shape(fabric_of(MultiGpuSpec(nodes=4096)), n, stride)
     assert inside * across >= n
     assert 1 <= inside <= max(8 // stride, 1)
     assert (across - 1) * inside < n
+
+
+def test_a_chain_that_leaves_its_node_sends_over_the_network() -> None:
+    fabric = fabric_of(MultiGpuSpec(nodes=4))
+    near, far = (float(group_s(fabric, "send", 1e8, ranks, stride=4)) for ranks in (2, 4))
+    assert near < far
+    assert far == pytest.approx(1e8 / (0.94 * 25e9), rel=0.01)
+
+
+@settings(deadline=None)
+@given(
+    st.sampled_from(["switch", "pairs", "tree", "torus"]), st.integers(1, 12), st.integers(1, 12), st.integers(1, 12)
+)
+def test_every_shape_of_group_has_a_rate(wiring: str, gpus: int, ranks: int, stride: int) -> None:
+    """Strides that do not divide a node among them."""
+    fabric = fabric_of(MultiGpuSpec(nodes=64, gpus_per_node=gpus, wiring=wiring))  # type: ignore[arg-type]
+    for what in COLLECTIVES:
+        found = float(group_s(fabric, what, 1e6, ranks, stride=stride))
+        assert np.isfinite(found)
+        assert (found > 0.0) == (ranks > 1 or what == "send")
 
 
 def test_the_network_is_shared_by_all_gpus_of_a_node() -> None:

@@ -18,9 +18,9 @@ from hwmodels.workload.zoo import network
 SPEC = MultiGpuSpec()
 
 
-def chain() -> TrainingStep:
+def chain(first: int = 512) -> TrainingStep:
     """Three linear layers, whose gradients are made in reverse."""
-    net = Builder("chain", (64, 512))
+    net = Builder("chain", (64, first))
     x = net.linear(net.linear(net.linear(net.input, 1024), 2048), 256)
     return training_step(net.finish(x), "sgd")
 
@@ -44,6 +44,18 @@ def test_a_chain_equals_its_twin() -> None:
     small = data_parallel_step(step, SPEC, 8, bucket_bytes=1.0)
     assert small.step_s >= alone - update + each[2] + update - 1e-12
     assert small.step_s <= alone + sum(each) + 1e-12
+
+
+def test_what_runs_beside_the_kernels_takes_its_share_of_them() -> None:
+    """With links so fast that the last bucket is done early, the stolen share of all all-reduces is left."""
+    step = chain(8)
+    fast = SPEC.changed({"start_cycles": 0.0, "low_start_cycles": 0.0, "ramp_cycles": 0.0, "step_cycles": 0.0,
+                         "low_step_cycles": 0.0, "link_bytes_per_s": 1e15})  # fmt: skip
+    found = data_parallel_step(step, fast, 8)
+    whole = float(group_s(fabric_of(fast), "all_reduce", found.sent_bytes, 8))
+    assert found.exposed_s == pytest.approx(whole, rel=1e-6)  # one bucket: nothing hides it
+    buckets = data_parallel_step(step, fast, 8, bucket_bytes=1.0)
+    assert buckets.exposed_s == pytest.approx(STOLEN * whole, rel=1e-6)  # the last, small bucket is done before that
 
 
 def test_more_gpus_lose_more_and_faster_links_less() -> None:

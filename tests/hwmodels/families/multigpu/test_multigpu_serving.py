@@ -124,6 +124,20 @@ def test_few_tokens_reach_few_experts() -> None:
     assert experts(4096) == 128
 
 
+def test_experts_on_parts_of_the_ranks_are_as_many_bytes_and_fewer_of_them() -> None:
+    """Two parts of four ranks: half of the experts, twice as wide, each with half of what the tokens chose."""
+
+    def experts(among: int) -> list[tuple[int, int, int]]:
+        rows = serving_rows(EXPERTS, Share(4096, 1, 4, among=among))
+        return [
+            (row.groups, row.weight_elements, row.macs) for row in rows if row.kind == Kind.LINEAR and row.groups > 1
+        ]
+
+    for one, two in zip(experts(1), experts(2), strict=True):
+        assert two[0] * 2 == one[0]
+        assert two[1:] == one[1:]
+
+
 def test_two_pools_are_both_busy_and_tokens_wait_for_no_prompt() -> None:
     model, batch = LLAMA, 64
     split = disaggregated(model, Pool(2), Pool(1), SPEC.changed({"nodes": 2}), REQUEST, batch=batch)

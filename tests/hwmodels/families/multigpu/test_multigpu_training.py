@@ -40,6 +40,7 @@ def cluster(nodes: int = 1, **knobs: object) -> MultiGpuSpec:
     return NODE.changed({"nodes": nodes, **knobs})
 
 
+@settings(deadline=None)
 @given(st.integers(1, 8), st.sampled_from([512, 2048]), st.sampled_from([1, 2, 4, 8]))
 def test_activations_are_korthikanti_s_formulas_exactly(b: int, s: int, t: int) -> None:
     """Equations 1 to 6 and table 2 of the paper."""
@@ -99,6 +100,18 @@ def test_stages_of_unequal_size_count_by_the_fullest() -> None:
     wide = stage_parameters(model._replace(vocabulary=10**6), tensor=1, pipeline=4)[0]
     of = parameters(model._replace(vocabulary=10**6))
     assert float(wide) == 6 * of["layer"] + max(of["embedding"], of["head"] + of["last"])
+
+
+def test_the_first_of_interleaved_stages_holds_more_layers() -> None:
+    """L (1 + (p - 1) / (p v)) layers of a microbatch [Korthikanti et al., section 4.2.3]; 1F1B holds L."""
+
+    def activations(interleave: int) -> float:
+        return float(held_bytes(GPT, tokens=1024, microbatch=1, microbatches=16, data=1, tensor=1, pipeline=4,
+                                interleave=interleave, sequence=0, recompute=0, zero=0).activations)  # fmt: skip
+
+    each = float(layer_activation_bytes(GPT, microbatch=1, tokens=1024, tensor=1, sequence=0, recompute=0))
+    assert activations(1) == GPT.layers * each
+    assert activations(3) == pytest.approx(GPT.layers * each * (1 + 3 / 12), rel=1e-12)
 
 
 def test_zero_shares_out_states_then_gradients_then_parameters() -> None:
@@ -178,7 +191,7 @@ def slow_step(job: Job, spec: MultiGpuSpec, *, data: int, tensor: int, pipeline:
     total = m * (stage + block.head_forward_s + block.head_backward_s)
     if pipeline > 1:
         total += (pipeline - 1) / interleave * stage
-        one = time("send", size / tensor, 2, tensor * data)
+        one = time("send", size / tensor, pipeline, tensor * data)
         one += 0.0 if sequence else time("all_gather", size, tensor)
         total += 2 * one * (m * interleave + pipeline - 1)
     stored = float(stage_parameters(model, tensor=tensor, pipeline=pipeline)[0])
@@ -201,6 +214,46 @@ def test_a_step_equals_its_twin(
     assert float(found.step_s[0]) == pytest.approx(slow_step(job, spec, sequence=sequence, **plan), rel=1e-9)
     parts = sum(float(getattr(found, name)[0]) for name in found._fields[1:8])
     assert parts == pytest.approx(float(found.step_s[0]), rel=1e-9)
+
+
+def test_gathers_of_weights_show_where_kernels_are_shorter() -> None:
+    """ZeRO 3: a layer takes the longer of its kernels and its wires, each way."""
+    spec = cluster(4, network_bytes_per_s=1e9)
+    job = Job(GPT, 1024, 32)
+    found = train(job, plans_of(data=32, zero=3, overlapped=1), spec)
+    layer = float(stage_parameters(GPT, tensor=1, pipeline=1)[0]) / GPT.layers
+    fabric = fabric_of(spec)
+    gather = float(group_s(fabric, "all_gather", 2 * layer, 32))
+    scatter = float(group_s(fabric, "reduce_scatter", 4 * layer, 32))
+    cost = next(iter(block_costs(GPT, [Share(1, 1024)], spec.gpu).values()))
+    assert gather > cost.forward_s
+    waits = GPT.layers * (2 * gather + scatter - cost.forward_s - cost.backward_s)
+    assert float(found.exchange_s[0]) == pytest.approx(waits, rel=1e-9)
+    in_turn = train(job, plans_of(data=32, zero=3), spec)
+    assert float(in_turn.exchange_s[0]) == pytest.approx(GPT.layers * (2 * gather + scatter), rel=1e-9)
+
+
+def test_tokens_go_to_experts_and_keys_go_round() -> None:
+    job, spec = Job(GPT._replace(experts=8, chosen=2), 1024, 32), cluster(4)
+    here, away = train(job, plans_of(data=32, expert=[1, 8]), spec).exchange_s
+    size = 1024 * 2 * GPT.hidden * 2.0
+    moved = 4 * float(group_s(fabric_of(spec), "all_to_all", size, 8))  # there and back, each way
+    assert here == 0.0
+    assert away == pytest.approx(GPT.layers * moved, rel=1e-9)
+    plain = Job(GPT, 1024, 32)
+    around = train(plain, plans_of(data=16, context=2), cluster(4))
+    keys = 2.0 * 1024 * GPT.hidden * 2.0
+    gathered = 0.5 * float(group_s(fabric_of(spec), "all_gather", keys, 2))
+    assert float(around.exchange_s[0]) == pytest.approx(2 * GPT.layers * 3 * gathered, rel=1e-9)
+
+
+@pytest.mark.parametrize("model", [GPT, LLAMA])
+def test_weights_of_the_products_are_the_stored_numbers(model: Decoder) -> None:
+    """Without biases and norms, which are no products."""
+    products = [row for row in forward_rows(model, Share(1, 64)) if row.kind == Kind.LINEAR]
+    bare = parameters(model._replace(biases=False))["layer"] - 2 * model.hidden
+    assert sum(row.weight_elements for row in products) == bare
+    assert sum(row.macs for row in products) == 64 * bare
 
 
 def test_many_plans_at_once_cost_what_each_costs_alone() -> None:
