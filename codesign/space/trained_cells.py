@@ -82,7 +82,7 @@ class TrainedCells(WrappedSpace):
 
     def valid(self, genotypes: Genotypes) -> npt.NDArray[np.bool_]:
         """Connected, and the cell is known."""
-        good = super().valid(genotypes)
+        good: npt.NDArray[np.bool_] = super().valid(genotypes)
         safe = np.where(good[:, None], self.networks(genotypes), 0)
         good &= np.isin(self.cells.number_of(self.cells.canonical(safe)), self.known)
         return good
