@@ -12,11 +12,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import cast
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, cast
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import Field
 
+from codesign.registry import Plugin, Settings
 from codesign.space.base import Gene, Genotypes
 from codesign.space.cell import CellSpace
 from codesign.space.wrapped import WrappedSpace, repeated
@@ -26,7 +29,10 @@ from hwmodels.workload.ops import Precision
 from hwmodels.workload.rewrite import Semantics
 from hwmodels.workload.table import LayerTable
 
-__all__ = ["NOISE_AWARE", "PLAIN", "TRAINING_MACS", "TrainedCells"]
+if TYPE_CHECKING:
+    from codesign.data import Dataset
+
+__all__ = ["NOISE_AWARE", "PLAIN", "PLUGIN", "TRAINING_MACS", "TrainedCells", "TrainedCellsSettings"]
 
 I64 = npt.NDArray[np.int64]
 
@@ -84,8 +90,8 @@ class TrainedCells(WrappedSpace):
         """Connected, and the cell is known."""
         good: npt.NDArray[np.bool_] = super().valid(genotypes)
         safe = np.where(good[:, None], self.networks(genotypes), 0)
-        good &= np.isin(self.cells.number_of(self.cells.canonical(safe)), self.known)
-        return good
+        numbers: I64 = self.cells.number_of(self.cells.canonical(safe))
+        return good & np.isin(numbers, self.known)
 
     def sample(self, n: int, rng: np.random.Generator) -> Genotypes:
         """Valid points, uniform over known cells (as canonical ones) and ways of training."""
@@ -99,7 +105,8 @@ class TrainedCells(WrappedSpace):
 
     def genotype_of(self, number: int) -> npt.NDArray[np.int64]:
         """The inverse of `number_of` for one point."""
-        return self.genotypes_of(np.array([number]))[0]
+        point: npt.NDArray[np.int64] = self.genotypes_of(np.array([number]))[0]
+        return point
 
     def genotypes_of(self, numbers: I64) -> Genotypes:
         """The inverse of `number_of`."""
@@ -127,3 +134,23 @@ class TrainedCells(WrappedSpace):
         epochs = np.array(list(self.epochs.values()), np.float64)[genotypes[:, -1]]
         macs = lowered.totals("macs") / self.batch
         return replace(lowered, columns={TRAINING_MACS: _PASSES * self.images * epochs * macs})
+
+
+class TrainedCellsSettings(Settings):
+    """The cells of a table on phase-change memory, each trained plainly or with noise."""
+
+    table: Literal["digits-analog", "nasbench201-analog"] = Field(
+        "digits-analog", description="ours, which ships, or the published one"
+    )
+    path: Path | None = Field(None, description="reference folder of nasbench201-analog")
+
+
+def _make(settings: TrainedCellsSettings, data: Dataset) -> TrainedCells:
+    from codesign.estimate.analog import analog_table
+
+    return analog_table(settings.table, settings.path).space
+
+
+PLUGIN = Plugin(
+    TrainedCellsSettings, _make, "cells of a table with their way of training, plain or noise-aware", estimator="analog"
+)
