@@ -22,6 +22,7 @@ from typing import Any
 
 from codesign.benchmark.deployment import SERVED, Deployment
 from codesign.estimate.analog_cells import PUBLISHED_TIMES_S, read_analog_cells
+from codesign.estimate.digits_analog import digits_analog
 from codesign.estimate.table import AccuracyTable, digits_cells, read_nasbench201
 from codesign.space.hardware import DEVICE, HardwareSpace
 from codesign.space.joint import JointSpace
@@ -60,7 +61,7 @@ class PairsBenchmark:
     def table(self, path: Path | None = None) -> AccuracyTable:
         """Its accuracies: shipped, or read from the published table at `path`, a folder of two for the analogue one."""
         if self.deployment is not None:
-            return read_analog_cells(path)
+            return read_analog_cells(path) if self.published else digits_analog()
         if not self.published:
             return digits_cells()
         if path is None:
@@ -121,6 +122,10 @@ _CAMERAS = Deployment(
     # either side for each of them. A MAC of a small network in training takes 100 pJ (20 to 500): a GPU of 400 W and
     # 156 TFLOP/s at 5 % of its peak.
     rate_hz=1.0, life_s=3 * 365.25 * 86400, chips=300, training_j_per_mac=100e-12,
+)  # fmt: skip
+_SENSOR = Deployment(
+    # ASSUMED: one sensor, trained for its owner, that looks ten times a second for a week; a decade to either side.
+    rate_hz=10.0, life_s=7 * 86400, chips=1, training_j_per_mac=100e-12,
 )  # fmt: skip
 _SPATIAL: dict[str, Sequence[Any]] = {
     "dataflow": ["os", "ws", "is"],
@@ -226,6 +231,19 @@ BENCHMARKS = (
         constraints={"latency_s": 4e-3},
         starting={"dac_bits": 1, "cell_bits": 2, "tiles": 48, "duplication": 4},
         published=True,
+    ),
+    PairsBenchmark(
+        name="pairs-digits-analog",
+        family="crossbar",
+        version=1,
+        device="rram_edge",
+        fixed={**_PHASE_CHANGE, "active_rows": 64, "dac_bits": 4},
+        knobs={"drift_s": list(PUBLISHED_TIMES_S), **_ARRAYS, "adc_bits": [4, 6], "imas_per_tile": [1, 2],
+               "arrays_per_ima": [2, 4, 8], "tiles": [2, 4, 8, 16]},
+        constraints={},
+        starting={"drift_s": 3600.0, "adc_bits": 6, "tiles": 16, "arrays_per_ima": 8, "imas_per_tile": 2},
+        objectives=(SERVED, "area_mm2", "latency_s"),
+        deployment=_SENSOR,
     ),
     PairsBenchmark(
         name="pairs-201-analog",
