@@ -32,10 +32,12 @@ from codesign.registry import Plugin, Settings
 from codesign.space.trained_cells import TrainedCells
 from codesign.task import Better
 from hwmodels.errors import SpecError
+from hwmodels.families.spec import numerics_of
 from hwmodels.numerics import FLOAT, Numerics
 from hwmodels.workload.rewrite import prune_dead_branches
 
 if TYPE_CHECKING:
+    from codesign.space.hardware import HardwareSpace
     from codesign.strategy.base import Problem
 
 __all__ = ["PLUGIN", "AnalogPredictor", "AnalogSettings", "AnalogTable", "TableName", "analog_table"]
@@ -43,6 +45,8 @@ __all__ = ["PLUGIN", "AnalogPredictor", "AnalogSettings", "AnalogTable", "TableN
 F64 = npt.NDArray[np.float64]
 
 TableName = Literal["digits-analog", "nasbench201-analog"]
+_DATA = "noisy-digits"
+_CHECKED = 50_000  # designs that are looked at before a run
 _FEWEST = 8  # cells below which nothing is fitted, as of the predictor
 
 
@@ -252,16 +256,36 @@ def _make(settings: AnalogSettings, problem: Problem) -> AnalogPredictor | Accur
 
     Raises
     ------
-    SpecError : other networks or images, or too few cells to fit.
+    SpecError : other networks, images or hardware than the table's, or too few cells to fit.
     """
     source, space = analog_table(settings.table, settings.path), problem.joint.architecture
+    if settings.table == "digits-analog" and problem.data is not None and problem.data.name != _DATA:
+        raise SpecError("data.name", problem.data.name, f"{_DATA}, which digits-analog was made from")
     own = source.space
     if not isinstance(space, TrainedCells) or space.at(own.precision).fingerprint != own.fingerprint:
         told = f"the networks of {settings.table}: architecture: {{space: trained_cells, table: {settings.table}}}"
         raise SpecError("architecture", type(space).__name__, told)
+    _check_hardware(source.table, problem.joint.hardware, between=settings.first > 0)
     if settings.first == 0:
         return source.table
     return AnalogPredictor(source, settings.first, settings.model, seed=problem.seed)
+
+
+def _check_hardware(table: AccuracyTable, hardware: HardwareSpace, *, between: bool) -> None:
+    """Whether the table answers for every design of a grid, before anything is written; of large ones for a sample.
+
+    Raises
+    ------
+    SpecError : it does not.
+    """
+    few = hardware.size <= _CHECKED
+    designs = hardware.enumerate() if few else hardware.sample(_CHECKED, np.random.default_rng(0))
+    for row in np.unique(hardware.numerics(designs), axis=0):
+        numerics = numerics_of(row)
+        if between:
+            _between(table, numerics)
+        else:
+            table.column(numerics)
 
 
 PLUGIN = Plugin(AnalogSettings, _make, "accuracy on phase-change memory, predicted from some cells of a table")
