@@ -116,6 +116,7 @@ class AnalogPredictor:
         rng = np.random.default_rng(np.random.SeedSequence([seed, first]))
         self.fitted_on = np.sort(rng.permutation(source.space.known)[:first])
         self._models: dict[tuple[int, int], Any] = {}
+        self._features: dict[int, F64] = {}  # of cells that were asked for: one serves every way and arithmetic
 
     @property
     def metrics(self) -> Mapping[str, Better]:
@@ -156,8 +157,10 @@ class AnalogPredictor:
         return Estimate(error, deviation, told, 1.0, self.key(request), draws=(1.0 - error,))
 
     def _predicted(self, request: Request, cell: int, way: int, column: int) -> Predicted:
-        columns, _ = self._described_cells
-        found: Predicted = self._fitted(way, column)(columns.matrix([self._described(request, cell)]))
+        if cell not in self._features:
+            columns, _ = self._described_cells
+            self._features[cell] = columns.matrix([self._described(request, cell)])
+        found: Predicted = self._fitted(way, column)(self._features[cell])
         return found
 
     def _fitted(self, way: int, column: int) -> Any:
