@@ -4,7 +4,7 @@
 
 Writes `benchmarks/results/analog_ranker.md`. Cells of NAS-Bench-201 that reach 20 % of the published accuracy with
 noise-aware training are drawn once; each is trained for 12 short epochs with noise on its weights in a small skeleton
-(8 channels, one cell in each of three stages) on noisy digits, and read in our simulator of phase-change memory,
+(4 channels, one cell in each of three stages) on noisy digits, and read in our simulator of phase-change memory,
 three programmings: no published number takes part. A finished cell is one line of the work file. Then, split by split,
 50 cells are fitted and all others are ranked, by the order of the published accuracy on phase-change memory:
 
@@ -43,7 +43,7 @@ F64 = npt.NDArray[np.float64]
 RESULT = Path(__file__).parents[1] / "results" / "analog_ranker.md"
 FITTED, LEAST, DRAWS = 50, 0.2, 3
 RECIPE = Recipe(epochs=12, batch_size=50, learning_rate=0.02, noise=NoiseRecipe(weight_sigma=0.06))
-SMALL = CellSpace(channels=8, cells=1, stages=3, input_shape=(1, 8, 8), precision=Precision(32, 32))
+SMALL = CellSpace(channels=4, cells=1, stages=3, input_shape=(1, 8, 8), precision=Precision(32, 32))
 
 
 def simulated(cell: int) -> float:
