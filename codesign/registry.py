@@ -198,6 +198,7 @@ SPACES = Registry(
         "recurrent": "codesign.space.recurrent:PLUGIN",
         "scaled": "codesign.space.scaled:PLUGIN",
         "super_resolution": "codesign.space.super_resolution:PLUGIN",
+        "trained_cells": "codesign.space.trained_cells:PLUGIN",
         "transformer": "codesign.space.transformer:PLUGIN",
         "unet": "codesign.space.unet:PLUGIN",
     },
@@ -227,6 +228,7 @@ STRATEGIES = Registry(
 ESTIMATORS = Registry(
     "codesign.estimators",
     {
+        "analog": "codesign.estimate.analog:PLUGIN",
         "inheriting": "codesign.estimate.inheriting:PLUGIN",
         "none": "codesign.estimate.cost_only:PLUGIN",
         "own_weights": "codesign.estimate.own_weights:PLUGIN",

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -164,8 +164,13 @@ def network_metrics(table: LayerTable) -> Mapping[str, F64]:
             "kv_cache_bytes": lambda: kv_cache_bytes(table),
             "peak_activation_bytes": lambda: peak_activation_bytes(table),
             "batch": lambda: _batch(table),
+            **{name: partial(_as_it_is, values) for name, values in table.columns.items()},
         }
     )
+
+
+def _as_it_is(values: F64) -> F64:
+    return values
 
 
 def _batch(table: LayerTable) -> F64:

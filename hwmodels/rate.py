@@ -3,10 +3,11 @@
 The energy of an inference tells nothing of the time between two of them, in which a chip leaks and a board idles::
 
     busy              = min(1, r L)                   share of the time, r batches a second of L seconds each
-    average_power_w   = r (E - S) + idle_w + busy (S / L - idle_w)
+    average_power_w   = r (E - S) + idle_w + busy (S / L - idle_w) + refresh_w
 
 E is the energy of a batch and S what of it runs with time alone, whatever is executed (`CostModel.static_energy`);
-``idle_power_w`` is what the family draws between batches. One batch after the other (r L <= 1) this is r E, and idle
+``idle_power_w`` is what the family draws between batches; ``refresh_w``, of a family that has it, what keeps its cells
+as they were programmed. One batch after the other (r L <= 1) this is r E, and idle
 power for the rest of the time; a pipeline may be busy with several at once.
 
 Not modelled: waking up and going to sleep, clocks that fall while idle, batches that wait to be filled.
@@ -55,6 +56,7 @@ def at_rate(model: CostModel, rate_hz: float | None, *, where: str = "rate_hz") 
     if model.static_energy is None:
         raise SpecError(where, f"family {model.name}", "one that says what it draws when idle")
     static = model.static_energy
+    refresh = frozenset({"refresh_w"} & set(model.names))
 
     def power(metrics: Mapping[str, F64], knobs: Mapping[str, Column]) -> F64:
         batches_per_s = rate_hz / metrics["batch"]
@@ -62,7 +64,7 @@ def at_rate(model: CostModel, rate_hz: float | None, *, where: str = "rate_hz") 
         busy = np.minimum(1.0, batches_per_s * latency_s)
         static_w = np.divide(static_j, latency_s, out=np.zeros_like(static_j), where=latency_s > 0)
         total: F64 = batches_per_s * (metrics["energy_j"] - static_j) + idle_w + busy * (static_w - idle_w)
-        return total
+        return total + metrics["refresh_w"] if refresh else total
 
     def infeasible(metrics: Mapping[str, F64], knobs: Mapping[str, Column]) -> npt.NDArray[np.int8]:
         codes = model.infeasible.function(metrics, knobs)
@@ -74,7 +76,9 @@ def at_rate(model: CostModel, rate_hz: float | None, *, where: str = "rate_hz") 
         metrics=(*model.metrics, _POWER),
         derived={
             **model.derived,
-            _POWER.name: PairRule(frozenset({"batch", "latency_s", "energy_j", static, "idle_power_w"}), power),
+            _POWER.name: PairRule(
+                frozenset({"batch", "latency_s", "energy_j", static, "idle_power_w"}) | refresh, power
+            ),
         },
         infeasible=PairRule(model.infeasible.reads | {"throughput_items_per_s"}, infeasible),
         infeasible_reasons=(*model.infeasible_reasons, NOT_REACHED),

@@ -132,7 +132,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("benchmark")
     parser.add_argument("family")
-    parser.add_argument("--table", type=Path, help="npz file of published accuracies, for pairs-201")
+    parser.add_argument("--table", type=Path, help="npz file of published accuracies; of pairs-201-analog the folder")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--strategies", nargs="+", default=list(STRATEGIES.names()))
     parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=list(METHODS))

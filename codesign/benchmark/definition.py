@@ -1,4 +1,4 @@
-"""The benchmarks `pairs-digits` and `pairs-201`: all cells of a table times a grid of designs.
+"""The benchmarks `pairs-digits` and `pairs-201`, and both on phase-change memory: all cells of a table times designs.
 
 A definition is fixed: whatever would change its front gets a new version, and results name the version. Accuracies are
 the mean over the seeds of the table; objectives are the error and the costs below, minimised, under the constraints.
@@ -6,6 +6,10 @@ CPUs and GPUs are the catalogue and its variations, and compute in float. FPGAs 
 against the energy is the share of the board that the design takes; 4 bits pack twice as many products into a block.
 A crossbar of pairs-201 reads without loss at 8 bits, since published accuracies know nothing of ADC bits; those of
 pairs-digits read with 4 to 7 bits or without loss, and the table knows what that does to each network.
+
+The analogue benchmarks add two choices to the 8,640 designs: how a cell is trained, and how long after programming the
+memory is still read before it is written again. Both have their price in the energy of a served inference
+(`codesign.benchmark.deployment`); the accuracy is that at the end of this time.
 """
 
 from __future__ import annotations
@@ -16,6 +20,9 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
+from codesign.benchmark.deployment import SERVED, Deployment
+from codesign.estimate.analog_cells import PUBLISHED_TIMES_S, read_analog_cells
+from codesign.estimate.digits_analog import digits_analog
 from codesign.estimate.table import AccuracyTable, digits_cells, read_nasbench201
 from codesign.space.hardware import DEVICE, HardwareSpace
 from codesign.space.joint import JointSpace
@@ -35,7 +42,7 @@ class PairsBenchmark:
     device, fixed, knobs : a device of the catalogue, or several that are searched as well; knobs that are set for good,
     and those that are searched. precision : bits of the networks, 8 unless given. objectives, constraints : costs,
     minimised beside the error, and their limits. starting : the design that searches of the network alone take for
-    granted, its device by the name "device".
+    granted, its device by the name "device". deployment : where chips serve, for tables that know ways of training.
     """
 
     name: str
@@ -49,9 +56,12 @@ class PairsBenchmark:
     objectives: tuple[str, ...] = ("energy_j", "area_mm2")
     published: bool = field(default=False)
     precision: Precision = field(default=Precision())
+    deployment: Deployment | None = None
 
     def table(self, path: Path | None = None) -> AccuracyTable:
-        """Its accuracies: shipped, or read from the published table at `path`."""
+        """Its accuracies: shipped, or read from the published table at `path`, a folder of two for the analogue one."""
+        if self.deployment is not None:
+            return read_analog_cells(path) if self.published else digits_analog()
         if not self.published:
             return digits_cells()
         if path is None:
@@ -81,7 +91,8 @@ class PairsBenchmark:
 
     def _device(self, name: str, fixed: Mapping[str, Any]) -> tuple[CostModel, Spec]:
         chip = device(name)
-        return chip.model, chip.spec.revised(fixed, where=self.name)
+        model = chip.model if self.deployment is None else self.deployment.of(chip.model)
+        return model, chip.spec.revised(fixed, where=self.name)
 
 
 _FLOAT = Precision(32, 32, 32)
@@ -97,6 +108,25 @@ _ANALOG = {
     # Version 1 is defined with these, whatever the defaults of family and device are.
     "static_power": "fraction", "idle_leakage_share": 1.0, "input_bit_density": 0.5,
 }  # fmt: skip
+_PHASE_CHANGE = {
+    # A pair of cells a weight, 8 bits a conversion, as the published device. ASSUMED 10 pulses of write and verify (5
+    # to 20) of the family's 20 pJ and 100 ns each: `hwmodels.families.crossbar.devices` counts one.
+    "sign_scheme": "differential", "cell_bits": 7, "adc_bits": 8, "adc_calibrated": True, "active_rows": 0,
+    "vectors_per_copy": 4, "cell_device": "custom", "cell_area_f2": 48.0, "cell_write_j": 200e-12,
+    "row_write_s": 1e-6, "endurance_writes": 1e8,
+    "conductance_sigma": 1.0, "variation": "pcm", "drift_law": "pcm", "drift_compensated": True,
+    "static_power": "parts", "idle_leakage_share": 0.05, "input_bit_density": 0.25,
+}  # fmt: skip
+_CAMERAS = Deployment(
+    # ASSUMED: a camera that looks once a second for three years, a series of 300; the plausible range is a decade to
+    # either side for each of them. A MAC of a small network in training takes 100 pJ (20 to 500): a GPU of 400 W and
+    # 156 TFLOP/s at 5 % of its peak.
+    rate_hz=1.0, life_s=3 * 365.25 * 86400, chips=300, training_j_per_mac=100e-12,
+)  # fmt: skip
+_SENSOR = Deployment(
+    # ASSUMED: one sensor, trained for its owner, that looks ten times a second for a week; a decade to either side.
+    rate_hz=10.0, life_s=7 * 86400, chips=1, training_j_per_mac=100e-12,
+)  # fmt: skip
 _SPATIAL: dict[str, Sequence[Any]] = {
     "dataflow": ["os", "ws", "is"],
     "array_rows": [4, 8, 16, 32, 64, 128],
@@ -201,6 +231,33 @@ BENCHMARKS = (
         constraints={"latency_s": 4e-3},
         starting={"dac_bits": 1, "cell_bits": 2, "tiles": 48, "duplication": 4},
         published=True,
+    ),
+    PairsBenchmark(
+        name="pairs-digits-analog",
+        family="crossbar",
+        version=1,
+        device="rram_edge",
+        fixed={**_PHASE_CHANGE, "active_rows": 64, "dac_bits": 4},
+        knobs={"drift_s": list(PUBLISHED_TIMES_S), **_ARRAYS, "adc_bits": [4, 6], "imas_per_tile": [1, 2],
+               "arrays_per_ima": [2, 4, 8], "tiles": [2, 4, 8, 16]},
+        constraints={},
+        starting={"drift_s": 3600.0, "adc_bits": 6, "tiles": 16, "arrays_per_ima": 8, "imas_per_tile": 2},
+        objectives=(SERVED, "area_mm2", "latency_s"),
+        deployment=_SENSOR,
+    ),
+    PairsBenchmark(
+        name="pairs-201-analog",
+        family="crossbar",
+        version=1,
+        device="rram_edge",
+        fixed=_PHASE_CHANGE,
+        knobs={"drift_s": list(PUBLISHED_TIMES_S), **_ARRAYS, "dac_bits": [1, 2], "imas_per_tile": [4, 8],
+               "tiles": [6, 12, 24, 48], "arrays_per_ima": [4, 8, 16]},
+        constraints={},
+        starting={"drift_s": 3600.0, "dac_bits": 1, "tiles": 48, "duplication": 4},
+        objectives=(SERVED, "area_mm2", "latency_s"),
+        published=True,
+        deployment=_CAMERAS,
     ),
     PairsBenchmark(
         name="pairs-201",

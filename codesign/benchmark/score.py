@@ -86,9 +86,10 @@ class Fronts:
         self._networks = list_networks(self.space.architecture, COMPILED)
         self._designs = list_designs(self.space.hardware)
         numerics, label = np.unique(self.space.hardware.numerics(self._designs.genotypes), axis=0, return_inverse=True)
+        column = np.array([table.column(numerics_of(row)) for row in numerics])
         self._classes = [
-            (1.0 - table.accuracy(numerics_of(row)), np.flatnonzero(label.reshape(-1) == k))
-            for k, row in enumerate(numerics)
+            (1.0 - table.accuracy(table.numerics[k]), np.flatnonzero(column[label.reshape(-1)] == k))
+            for k in np.unique(column).tolist()
         ]
 
     @cached_property
@@ -103,7 +104,7 @@ class Fronts:
         return self._front(np.searchsorted(listed, numbers))
 
     def _front(self, which: I64) -> TrueFront:
-        """One enumeration a class of equal numerics, then the front of their fronts."""
+        """One enumeration a class of equal accuracies, then the front of their fronts."""
         networks = _some_networks(self._networks, which)
         rows = self.table.rows(networks.genotypes)
         genotypes, points = [], []

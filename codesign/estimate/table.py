@@ -24,6 +24,7 @@ from codesign.estimate.base import Estimate, Request
 from codesign.estimate.recipe import Recipe
 from codesign.space.base import Genotypes
 from codesign.space.cell import CellSpace
+from codesign.space.trained_cells import TrainedCells
 from codesign.task import Better
 from hwmodels.array_file import read_arrays
 from hwmodels.errors import SpecError
@@ -110,10 +111,11 @@ class AccuracyTable:
     seconds : (N, S, F) of each training. parameters : (N,).
     float_from : widths from which an integer network counts as its float one; 32 where the table measured them.
     images : of the validation split; 0 where the table does not say.
+    read : fields of an arithmetic that choose its column; all of them unless the table says that others do not count.
     """
 
     name: str
-    space: CellSpace
+    space: CellSpace | TrainedCells
     cells: I64
     fidelities: tuple[float, ...]
     numerics: tuple[Numerics, ...]
@@ -123,6 +125,7 @@ class AccuracyTable:
     parameters: I64
     float_from: int = 32
     images: int = 0
+    read: tuple[str, ...] = Numerics._fields
 
     def rows(self, genotypes: Genotypes) -> I64:
         """Position of each network in `cells`, (P,); -1 where the cell is not connected."""
@@ -139,6 +142,8 @@ class AccuracyTable:
         ------
         SpecError : neither measured nor equal to one that is.
         """
+        if self.read != Numerics._fields:
+            return self._column_of_read(numerics)
         if numerics not in self.numerics and numerics.is_crossbar and _is_lossless(numerics):
             numerics = Numerics(numerics.weight_bits, numerics.activation_bits)
         is_integer = numerics.weight_exponent_bits == numerics.activation_exponent_bits == 0
@@ -148,6 +153,14 @@ class AccuracyTable:
             measured = "; ".join(str(tuple(known)) for known in self.numerics)
             raise SpecError(f"{self.name}: numerics", tuple(numerics), f"one of {measured}, or a lossless crossbar")
         return self.numerics.index(numerics)
+
+    def _column_of_read(self, numerics: Numerics) -> int:
+        asked = tuple(getattr(numerics, name) for name in self.read)
+        known = [tuple(getattr(one, name) for name in self.read) for one in self.numerics]
+        if asked not in known:
+            told = "; ".join(map(str, known))
+            raise SpecError(f"{self.name}: {', '.join(self.read)}", asked, f"one of {told}")
+        return known.index(asked)
 
     def accuracy(self, numerics: Numerics, *, fidelity: float = 1.0) -> F64:
         """Validation accuracy of every cell, the mean over seeds, (N,)."""

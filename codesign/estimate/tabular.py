@@ -67,6 +67,8 @@ def _make(settings: TableSettings, problem: Problem) -> AccuracyTable | Publishe
 
 def _holding(table: AccuracyTable, space: ArchitectureSpace) -> AccuracyTable:
     own = table.space
+    if not isinstance(own, CellSpace):
+        raise SpecError("estimator.table", table.name, "a table of cells that are trained in one way")
     if not isinstance(space, CellSpace) or space.at(own.precision).fingerprint != own.fingerprint:
         raise _other_networks(space, table.name, own)
     return table

@@ -13,6 +13,10 @@ conventions are taken over by the settings that the simulation has for them, and
 Under these all rows have the same settings. What cannot be the same is the draw. At 4 and 5 bits almost every sum is
 rounded to the two codes beside zero: the error is a sign a vector and array, so that 32 vectors decide a row, and
 single draws scatter by more than 0.5 dB about the mean that is scored here. Those rows are a group of their own.
+
+What one draw decides is predicted as a distribution: 40 draws say where the 90 % interval of one more lies, and
+interval_coverage is the share of rows inside it. Rows that differ in ADC bits, slices or arrays alone are of one draw,
+so that few draws decide all of them.
 """
 
 from __future__ import annotations
@@ -23,6 +27,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from codesign.estimate.crossbar import Crossbar, program, realised, sliced_product
@@ -31,7 +36,7 @@ from codesign.estimate.train import deterministic
 from hwmodels.numerics import Numerics
 from hwmodels.validate import MetricName, ReferenceTables, Score, score
 
-__all__ = ["ProductSetting", "signal_to_noise_db", "validate"]
+__all__ = ["ProductSetting", "interval_of_one", "signal_to_noise_db", "validate"]
 
 _SET = "crosssim_mvm_snr"
 _VECTORS = 32  # [CrossSim rows] columns of the right-hand matrix
@@ -39,6 +44,8 @@ _DEVIATION = 0.3  # [CrossSim rows] of weights and inputs, clipped at 1
 _OFF_CONDUCTANCE = 1e-3  # [CrossSim rows] on/off ratio 1000
 _INPUT_BITS = 7  # [CrossSim rows] magnitude of 8 bits
 _DRAWS = 10
+_DISTRIBUTION_DRAWS = 40  # of which the first ten are those of the mean
+_INTERVAL = 0.9
 _SCATTER_DB = 0.5  # deviation of single draws, above which the one draw of a row decides it
 _EXACT_BITS = 30  # of an ADC that rounds to single levels: CrossSim's 0 bits are none
 
@@ -55,9 +62,10 @@ class ProductSetting(NamedTuple):
 
 
 def validate(tables: ReferenceTables) -> list[Score]:
-    """Scores of crosssim_mvm_snr: mean absolute error in dB, and the share of rows within 1 dB (exact_fraction).
+    """Scores of crosssim_mvm_snr: mean absolute error in dB, the share of rows within 1 dB (exact_fraction), and of
+    rows inside the interval of one draw (interval_coverage).
 
-    Ten draws a row; the set takes some seconds.
+    Ten draws a row for the first two; the set takes some ten seconds.
     """
     rows = tables.rows(f"imc/{_SET}.csv")
     if not rows:
@@ -73,24 +81,44 @@ def validate(tables: ReferenceTables) -> list[Score]:
             asked.setdefault(setting, {})[adc_bits] = value
     published: dict[str, list[float]] = {}
     predicted: dict[str, list[float]] = {}
+    inside: dict[str, list[bool]] = {}
     for setting, values in asked.items():
         with deterministic():
-            draws = np.array([signal_to_noise_db(setting, list(values), seed) for seed in range(_DRAWS)])
-        for value, decibels in zip(values.values(), draws.T, strict=True):
+            draws = np.array([signal_to_noise_db(setting, list(values), seed) for seed in range(_DISTRIBUTION_DRAWS)])
+        for value, every in zip(values.values(), draws.T, strict=True):
+            decibels, (low, high) = every[:_DRAWS], interval_of_one(every)
             scatter = "draws within" if decibels.std(ddof=1) <= _SCATTER_DB else "draws beyond"
             for group in ("all", f"slices: {setting.slices}", f"{scatter} {_SCATTER_DB} dB"):
                 published.setdefault(group, []).append(value)
                 predicted.setdefault(group, []).append(float(decibels.mean()))
+                inside.setdefault(group, []).append(low <= value <= high)
     scores = []
     for group, measured in published.items():
         error = score("mean_absolute_error", predicted[group], measured)
         close = float(np.mean(np.abs(np.subtract(predicted[group], measured)) <= 1.0))
-        results: tuple[tuple[MetricName, float], ...] = (("mean_absolute_error", error), ("exact_fraction", close))
+        results: tuple[tuple[MetricName, float], ...] = (
+            ("mean_absolute_error", error),
+            ("exact_fraction", close),
+            ("interval_coverage", float(np.mean(inside[group]))),
+        )
         for metric, result in results:
             scores.append(
                 Score("crossbar", _SET, group, "frozen", len(measured), len(rows), metric, result, dict(skipped))
             )
     return scores
+
+
+def interval_of_one(draws: npt.NDArray[np.float64]) -> tuple[float, float]:
+    """Where one more draw lies with probability 0.9, from n of a normal distribution: mean ± t s sqrt(1 + 1 / n).
+
+    >>> [round(end, 2) for end in interval_of_one(np.array([-1.0, 0.0, 1.0]))]
+    [-3.37, 3.37]
+    """
+    from scipy.stats import t
+
+    n = len(draws)
+    half = float(t.ppf((1 + _INTERVAL) / 2, n - 1) * draws.std(ddof=1) * np.sqrt(1 + 1 / n))
+    return float(draws.mean()) - half, float(draws.mean()) + half
 
 
 def _setting(row: Mapping[str, str]) -> tuple[ProductSetting, int, float] | str:

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from codesign.estimate.recipe import Augmentation, Recipe
+from codesign.estimate.recipe import Augmentation, NoiseRecipe, Recipe
 from codesign.registry import Settings
 from codesign.space.architecture import ArchitectureSpace
 from codesign.space.base import Gene, Genotypes
@@ -43,6 +43,9 @@ class RecipeChoices(Settings):
     )
     label_smoothing: list[Annotated[float, Field(ge=0, lt=1)]] | None = Field(
         None, min_length=1, max_length=64, description="share of a label that goes to all classes"
+    )
+    weight_sigma: list[Annotated[float, Field(ge=0, le=1)]] | None = Field(
+        None, min_length=1, max_length=64, description="noise of the weights while training; 0 trains plainly"
     )
     augmentation: list[Augmentation] | None = Field(
         None, min_length=1, max_length=16, description="what becomes of training images"
@@ -80,8 +83,13 @@ class RecipeGenes:
         return {gene.name: gene.choices[int(i)] for gene, i in zip(self.genes, positions, strict=True)}
 
     def applied(self, recipe: Recipe, genotype: Sequence[int]) -> Recipe:
-        """A recipe with the choices of a genotype."""
-        return recipe.model_copy(update=dict(self.values(genotype)))
+        """A recipe with the choices of a genotype; noise joins what the recipe says of it, and none leaves it out."""
+        values = dict(self.values(genotype))
+        if "weight_sigma" in values:
+            sigma = values.pop("weight_sigma")
+            noisy = (recipe.noise or NoiseRecipe()).model_copy(update={"weight_sigma": sigma})
+            values["noise"] = noisy if sigma else None
+        return recipe.model_copy(update=values)
 
 
 class RecipeChoicesSpace(WrappedSpace):

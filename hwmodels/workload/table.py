@@ -6,8 +6,8 @@ pipelines, schedules, liveness memory and fusion.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from math import prod
 from typing import Any, NamedTuple
 
@@ -118,6 +118,8 @@ class Networks(NamedTuple):
 class LayerTable:
     """Unique layers and the networks made of them.
 
+    columns : metrics of the networks that their layers do not say, (N,) each, as what their training takes.
+
     >>> from hwmodels.workload.zoo import network
     >>> table = layer_table([network("resnet18")])
     >>> int((table.counts() * table.layers.macs).sum())
@@ -127,6 +129,7 @@ class LayerTable:
     layers: Layers
     networks: Networks
     names: tuple[str, ...]
+    columns: Mapping[str, F64] = field(default_factory=dict)
 
     @property
     def n_layers(self) -> int:

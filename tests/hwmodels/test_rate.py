@@ -84,3 +84,22 @@ def test_a_family_that_does_not_say_what_it_draws_when_idle_is_refused() -> None
     assert at_rate(NO_HARDWARE, None) is NO_HARDWARE
     with pytest.raises(SpecError, match="draws when idle"):
         at_rate(NO_HARDWARE, 10.0)
+
+
+def test_cells_that_are_written_again_draw_their_energy_over_their_period() -> None:
+    chosen = device("rram_edge")
+    model = at_rate(chosen.model, 1.0)
+    totals = {
+        time_s: evaluate(network("lenet5"), model, chosen.spec.changed({"drift_s": time_s})).totals
+        for time_s in (0.0, 60.0, 600.0)
+    }
+    assert totals[0.0]["refresh_w"] == 0
+    expected = totals[60.0]["cells"] * chosen.spec.cell_write_j / 60
+    assert totals[60.0]["refresh_w"] == pytest.approx(expected, rel=1e-12)
+    assert totals[600.0]["refresh_w"] == pytest.approx(expected / 10, rel=1e-12)
+    drawn = totals[60.0]["average_power_w"] - totals[0.0]["average_power_w"]
+    assert drawn == pytest.approx(expected, rel=1e-6)
+    pcm = chosen.spec.changed({"drift_s": 60.0, "cell_device": "pcm"})
+    assert evaluate(network("lenet5"), model, pcm).totals["refresh_w"] == pytest.approx(2 * expected, rel=1e-12)
+    reloaded = chosen.spec.changed({"drift_s": 60.0, "weights": "reloaded"})
+    assert evaluate(network("lenet5"), model, reloaded).totals["refresh_w"] == 0

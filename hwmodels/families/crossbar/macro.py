@@ -29,7 +29,7 @@ from hwmodels.families.crossbar.gates import NODE_NM, capacitance_nm
 from hwmodels.families.crossbar.macro_constants import CONSTANTS, Constants, EnergyConstants, ReadTimeConstants, Sum
 from hwmodels.families.crossbar.spec import CrossbarSpec
 
-__all__ = ["COLUMNS", "Macro", "macro", "macro_from", "macro_sources", "macro_spec", "read_time_s"]
+__all__ = ["COLUMNS", "Macro", "gate_overhead", "macro", "macro_from", "macro_sources", "macro_spec", "read_time_s"]
 
 _KIND_OF_MODEL: dict[str, Sum] = {
     "QR": "redistribution", "QS": "charge", "QS-QR": "both", "IS": "current", "DIMC": "digital",
@@ -233,7 +233,7 @@ def macro_spec(of: Macro, constants: Constants) -> CrossbarSpec:
         "adc_step_f": energy.adc_step_f,
         "adc_fixed_f": energy.adc_fixed_f,
         "dac_f_per_bit": energy.driver_f_per_bit,
-        "gate_overhead": constants.processor_overhead if of.kind == "processor" else energy.gate_overhead,
+        "gate_overhead": _overhead(of, constants),
         "gate_area": area.gate_area,
         "adc_area_f2": area.converter_f2,
         "line_mm2": area.line_mm2,
@@ -241,6 +241,21 @@ def macro_spec(of: Macro, constants: Constants) -> CrossbarSpec:
         "read_activity": energy.serial_activity if of.is_serial else 1.0,
     }
     return CrossbarSpec.parse({**_CHIP, **knobs, **_sum_knobs(of, energy), **_cell_knobs(of, constants)}, where="macro")
+
+
+def gate_overhead(energy: EnergyConstants, node_nm: float) -> float:
+    """Switched capacitance of a digital macro over that of its gates, which follow the node's capacitance s.
+
+    overhead s^(exponent - 1)
+    """
+    capacitance = float(capacitance_nm(node_nm, 1)) / NODE_NM
+    return float(energy.gate_overhead * capacitance ** (energy.digital_node_exponent - 1.0))
+
+
+def _overhead(of: Macro, constants: Constants) -> float:
+    if of.kind == "processor":
+        return constants.processor_overhead
+    return gate_overhead(constants.energy, of.node_nm) if of.kind == "digital" else constants.energy.gate_overhead
 
 
 def macro_sources(spec: CrossbarSpec) -> dict[str, str]:

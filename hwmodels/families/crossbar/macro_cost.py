@@ -64,7 +64,7 @@ def macro_cost(row: Mapping[str, Any]) -> MacroCost:
 
     >>> row = {"Tech (nm)": 28, "Compute Model": "QR", "N": 256, "N_ADC": 64, "B_x": 1, "B_w": 1, "B_ADC": 5}
     >>> [f"{value:.0f}" for value in macro_cost(row).tops_per_w]
-    ['349', '883', '1401']
+    ['349', '884', '1396']
     """
     of = macro(row)
     spec = macro_spec(of, CONSTANTS)

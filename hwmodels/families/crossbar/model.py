@@ -41,6 +41,7 @@ __all__ = [
 F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
 
+_CELL_KNOBS = ("cell_area_f2", "cell_write_j", "row_write_s", "endurance_writes")
 _IMA_PARTS = 7  # of `Parts`; five of the tile and the I/O follow
 
 
@@ -149,9 +150,7 @@ def _infeasible(metrics: Named[str, F64], knobs: Named[str, npt.NDArray[Any]]) -
     """1 where resident weights exceed the arrays that scratch tiles leave, 2 where writes wear the cells out."""
     scratch = np.where(knobs["dynamic_operands"] == 1, knobs["scratch_tiles"], 0)
     held = (knobs["tiles"] - scratch) * knobs["imas_per_tile"] * knobs["arrays_per_ima"]
-    own = CellColumns(*(knobs[name] for name in ("cell_area_f2", "cell_write_j", "row_write_s", "endurance_writes")))
-    endurance = cell_columns(knobs["cell_device"], own).endurance_writes
-    worn = metrics["cell_writes"] * knobs["required_batches"] > endurance
+    worn = metrics["cell_writes"] * knobs["required_batches"] > _cell_of(knobs).endurance_writes
     codes: npt.NDArray[np.int8] = np.where(metrics["arrays"] > held, 1, np.where(worn, 2, 0)).astype(np.int8)
     return codes
 
@@ -173,6 +172,20 @@ def _dynamic_j(metrics: Named[str, F64], knobs: Named[str, npt.NDArray[Any]]) ->
     """What is not static."""
     rest: F64 = metrics["energy_j"] - metrics["leakage_j"]
     return rest
+
+
+def _refresh_w(metrics: Named[str, F64], knobs: Named[str, npt.NDArray[Any]]) -> F64:
+    """Every cell in use written again each `drift_s`; nothing where no time since programming is stated."""
+    period_s = knobs["drift_s"]
+    written_j = metrics["cells"] * _cell_of(knobs).write_j
+    kept = (period_s > 0) & ~_in_turn(knobs)
+    watts: F64 = np.divide(written_j, period_s, out=np.zeros_like(written_j), where=kept)
+    return watts
+
+
+def _cell_of(knobs: Named[str, npt.NDArray[Any]]) -> CellColumns:
+    """What a cell takes to be written, of the knobs or of a kind of cell."""
+    return cell_columns(knobs["cell_device"], CellColumns(*(knobs[name] for name in _CELL_KNOBS)))
 
 
 def _in_turn(knobs: Named[str, npt.NDArray[Any]]) -> npt.NDArray[np.bool_]:
@@ -291,6 +304,7 @@ MODEL = CostModel(
         Metric("interval_s", "rule", "from one batch to the next: the slowest layer, or all where reloaded"),
         Metric("dynamic_j", "rule", "energy of what is executed: all but the static energy leakage_j"),
         Metric("pipeline_energy_j", "rule", "energy a batch where layers run as a pipeline in steady state"),
+        Metric("refresh_w", "rule", "every cell in use written again each drift_s; 0 where drift_s is"),
     ),
     compose=pipelined(_LAYERWISE, stage="stage_s", in_turn="weights"),
     layerwise=_LAYERWISE,
@@ -302,6 +316,7 @@ MODEL = CostModel(
     config_metrics=_config_metrics,
     derived={
         "dynamic_j": PairRule(frozenset({"energy_j", "leakage_j"}), _dynamic_j),
+        "refresh_w": PairRule(frozenset({"cells", "cell_device", "drift_s", "weights", *_CELL_KNOBS}), _refresh_w),
         "pipeline_energy_j": PairRule(
             frozenset(
                 {
@@ -332,10 +347,7 @@ MODEL = CostModel(
                 "arrays_per_ima",
                 "required_batches",
                 "cell_device",
-                "cell_area_f2",
-                "cell_write_j",
-                "row_write_s",
-                "endurance_writes",
+                *_CELL_KNOBS,
             }
         ),
         _infeasible,

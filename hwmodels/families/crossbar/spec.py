@@ -3,7 +3,7 @@
 Defaults describe ISAAC (Shafiee et al., ISCA 2016) at 32 nm with the ADC of the survey regression. Energies per
 event are the published power of a component divided by the events of its full rate. `adc_calibrated` and the
 non-idealities of cells, wires and ADCs (`conductance_sigma` to `adc_noise_lsb`) concern the accuracy only: no cost
-depends on them.
+depends on them, but for `drift_s`, the time after which all cells are written again (`refresh_w`).
 """
 
 from __future__ import annotations
@@ -99,8 +99,8 @@ class CrossbarSpec(Spec):
         plausible=(0.0, 0.1),
     )  # fmt: skip
     drift_s: float = knob(
-        0.0, "time since programming; 0 is no drift", source="ASSUMED: read at once", unit="s", ge=0, le=1e9,
-        plausible=(0.0, 1e7),
+        0.0, "time since programming, after which cells are written again; 0 is no drift", unit="s", ge=0, le=1e9,
+        source="ASSUMED: read at once", plausible=(0.0, 1e7),
     )  # fmt: skip
     drift_law: Literal["constant", "pcm"] = knob(
         "constant", "exponent of drift: of drift_nu alike for all states, or as measured on phase-change memory",

@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hwmodels.catalog import device
+from hwmodels.families.crossbar.macro import gate_overhead
 from hwmodels.families.crossbar.macro_constants import ENERGY, Sum
 from hwmodels.families.crossbar.model import MODEL, cost
 from hwmodels.families.crossbar.spec import CrossbarSpec
@@ -84,8 +85,9 @@ _WAYS: dict[str, Sum] = {
 def by_shared_constants(chip: Chip) -> float:
     """TOPS/W of a chip with the constants that 49 papers share; nothing of the chip but its preset."""
     spec = _spec(chip)
-    knobs: dict[str, Any] = {"node_law": "saturating", "gate_overhead": ENERGY.gate_overhead}
+    knobs: dict[str, Any] = {"node_law": "saturating", "gate_overhead": gate_overhead(ENERGY, spec.node_nm)}
     if spec.compute == "analogue":
+        knobs["gate_overhead"] = ENERGY.gate_overhead
         by_charge = _WAYS[chip.preset] == "charge"
         knobs |= {
             "adc_model": "capacitive",

@@ -1,7 +1,7 @@
 """Macros of 49 papers, each row through `macro_from` and the family's cost model, one paper left out at a time.
 
 [SURVEY] Shanbhag and Roy, CICC 2022, in its repository's later state: 1-bit operations, two to a MAC. Nothing belongs
-to a chip: eleven constants of energy are fitted to the other papers, kinds of macro and supplies alike.
+to a chip: twelve constants of energy are fitted to the other papers, kinds of macro and supplies alike.
 
 What was decided with all rows in view: the forms of the laws (their source is a study of the same rows), which rows
 are corrected (`CORRECTIONS`, each for what it or its title says; that the C-2C ladder has three capacitors a bit was
@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hwmodels.errors import SpecError
+from hwmodels.families.crossbar.gates import NODE_NM, capacitance_nm
 from hwmodels.families.crossbar.macro import Macro, macro, macro_spec, read_time_s
 from hwmodels.families.crossbar.macro_constants import (
     CONSTANTS,
@@ -56,10 +57,10 @@ _ENERGY_PRIOR = EnergyConstants(
     # Textbook orders of magnitude at 28 nm, of ones among random bits 1/4: 1 fF of a metal capacitor and of a cell's
     # read path, 5 fF where a current is held for a slow read, 0.2 fF a cell of bit line, 1 µA of a resistive cell
     # that is on half the time, 10 µA of a column's clamp, 2 fF of a driver, 6 fJ a step [WALDEN], 50 fF of a
-    # comparator, half again of wires and clock, half of the bits of a serial operand.
+    # comparator, half again of wires and clock, half of the bits of a serial operand, gates that shrink as all do.
     capacitor_f=4e-15, charge_f=4e-15, current_sum_f=20e-15, bitline_f=0.2e-15, cell_current_a=2e-6,
     converter_current_a=10e-6, driver_f_per_bit=2e-15, adc_step_f=6e-15, adc_fixed_f=50e-15, gate_overhead=1.5,
-    serial_activity=0.5,
+    serial_activity=0.5, digital_node_exponent=1.0,
 )  # fmt: skip
 _READ_TIME_PRIOR = ReadTimeConstants(
     # A clock and a sense amplifier 2 ns; lines of 100 rows 1 ns, settling of 100 capacitors or cells 10 ns; a step of a
@@ -195,16 +196,20 @@ def processor_law(found: Sequence[Chip]) -> Law:
 
 
 def energy_law(found: Sequence[Chip]) -> Law:
-    """Energy of a 1-bit operation through the cost model; reads of serial inputs are scaled by their activity."""
+    """Energy of a 1-bit operation through the cost model; reads of serial inputs are scaled by their activity, digital
+    macros by a power of their node's capacitance."""
     macros = [chip.macro for chip in found]
 
     def joules(energy: EnergyConstants) -> F64:
         constants = Constants(energy=energy)
         return operation_j(macros, [macro_spec(of, constants) for of in macros])
 
-    serial = np.array([of.is_serial for of in macros])
-    reference = CONSTANTS.energy._replace(serial_activity=1.0)
-    return _linear(found, joules, reference, PRIOR.energy, names=EnergyConstants._fields[:-1])._replace(scaled=serial)
+    serial = np.array([of.is_serial for of in macros], np.float64)
+    nodes = np.array([float(capacitance_nm(of.node_nm, 1)) if of.kind == "digital" else NODE_NM for of in macros])
+    # The exponent is a logarithm already: that of a constant of 1 at the reference.
+    reference = CONSTANTS.energy._replace(serial_activity=1.0, digital_node_exponent=1.0)
+    law = _linear(found, joules, reference, PRIOR.energy, names=EnergyConstants._fields[:-2])
+    return law._replace(scaled=np.column_stack([serial, np.log(nodes / NODE_NM)]))
 
 
 def read_time_law(found: Sequence[Chip]) -> Law:

@@ -1,6 +1,7 @@
 """Shared constants of a law that is linear in them, fitted to rows of many papers and scored one paper left out.
 
-prediction = (rest + parts · exp(x)) [exp(x_last) where `scaled`], x the logarithms of constants over their reference.
+prediction = (rest + parts · exp(x)) exp(scaled · y), x and y the logarithms of constants over their reference: of
+what adds up, and of what multiplies a row to a power of its own, as the activity of serial rows or a node's exponent.
 The fit minimises soft-L1 of the logarithm of predicted over measured, the rows of a paper weighing one together, with
 a log-normal prior about textbook values: what a few dozen scattered rows cannot tell stays where a textbook has it.
 """
@@ -24,21 +25,22 @@ _FEWEST = 10  # rows of a kind from which it has an interval of its own
 
 
 class Law(NamedTuple):
-    """R rows, K constants. parts : (R, K) at the reference. prior : (K,), or (K + 1,) where `scaled`, over it."""
+    """R rows, K constants. parts : (R, K) at the reference. scaled : (R, S) powers of S constants that multiply a row.
+    prior : (K + S,) over the reference."""
 
     parts: F64
     rest: F64
     measured: F64
     papers: npt.NDArray[np.str_]
     prior: F64
-    scaled: Flags | None = None
+    scaled: F64 | None = None
 
 
 def predicted(law: Law, logs: F64) -> F64:
     """All rows at constants of `logs`, (R,)."""
     size = law.parts.shape[1]
     linear: F64 = law.rest + law.parts @ np.exp(logs[:size])
-    return linear if law.scaled is None else linear * np.where(law.scaled, np.exp(logs[-1]), 1.0)
+    return linear if law.scaled is None else linear * np.exp(law.scaled @ logs[size:])
 
 
 def fitted(law: Law, kept: Flags) -> F64:

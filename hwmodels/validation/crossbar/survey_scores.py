@@ -48,7 +48,7 @@ def survey_scores(rows: Rows) -> list[Score]:
         return []
     energy = energy_law(found)
     ours, printed = 1e-12 / leave_one_paper_out(energy), np.array([chip.tops_per_w for chip in found])
-    scores = _compared(file, "TOPS/W", found, ours, printed, "eleven constants shared by all macros")
+    scores = _compared(file, "TOPS/W", found, ours, printed, "twelve constants shared by all macros")
     scores += _processors(rows) + _as_printed(file, rows) + _supplies(file, found, ours, printed)
     kinds = np.array([chip.macro.kind for chip in found])
     scores.append(_coverage(file, "TOPS/W", ours / printed, energy.papers, kinds))
@@ -134,7 +134,7 @@ def _supplies(file: _File, found: Sequence[Chip], ours: F64, printed: F64) -> li
         Score(
             "crossbar", _SET, "TOPS/W, ratio between two supplies of a macro", _PROTOCOL, len(pairs), file.rows, metric,
             score(metric, ours[low] / ours[high], printed[low] / printed[high]), file.skipped,
-            fitted_on="the other papers: eleven constants shared by all macros",
+            fitted_on="the other papers: twelve constants shared by all macros",
             baseline={"supply squared": score(metric, squared, printed[low] / printed[high])},
         )
         for metric in metrics
@@ -150,7 +150,7 @@ def _as_printed(file: _File, rows: Rows) -> list[Score]:
         Score(
             "crossbar", _SET, "TOPS/W, redistribution, supplies as printed", _PROTOCOL, int(of.sum()), file.rows,
             metric, score(metric, ours[of], printed[of]), file.skipped,
-            fitted_on="the other papers: eleven constants shared by all macros",
+            fitted_on="the other papers: twelve constants shared by all macros",
         )
         for metric in _METRICS[:3]
         if of.any()

@@ -138,6 +138,14 @@ def test_efficiency_with_one_paper_left_out(scores: dict[tuple[str, str], Score]
 
 
 @needs_reference
+def test_digital_macros_are_nearer_than_one_constant(scores: dict[tuple[str, str], Score]) -> None:
+    for metric in ("median_error", "within_2x", "spearman"):
+        result = scores["TOPS/W, digital", metric]
+        other = (result.baseline or {})["a constant a way of summing"]
+        assert (result.value < other) == (metric == "median_error")
+
+
+@needs_reference
 def test_a_macro_at_two_supplies(scores: dict[tuple[str, str], Score]) -> None:
     """Six macros; what they gain at the lower supply within a factor of 1.35."""
     worst = scores["TOPS/W, ratio between two supplies of a macro", "max_error"]
@@ -166,7 +174,7 @@ def test_intervals_hold_what_they_say(scores: dict[tuple[str, str], Score]) -> N
 def test_shipped_constants_and_bands_are_those_of_the_fit(found: list[Chip], rows: Rows) -> None:
     law = energy_law(found)
     for of, reference, shipped in (
-        (law, (*ENERGY[:-1], 1.0), ENERGY),
+        (law, (*ENERGY[:-2], 1.0, 1.0), (*ENERGY[:-1], np.exp(ENERGY.digital_node_exponent - 1.0))),
         (read_time_law(found), READ_TIME, READ_TIME),
         (area_law(found), AREA, AREA),
     ):
@@ -192,8 +200,8 @@ def test_shipped_constants_and_bands_are_those_of_the_fit(found: list[Chip], row
 def test_the_law_is_linear_in_its_constants(found: list[Chip]) -> None:
     """The cost model at other constants is what the law says; nothing is left beside them."""
     law = energy_law(found)
-    other = type(ENERGY)(*(value * factor for value, factor in zip(ENERGY, np.linspace(0.5, 1.5, 11), strict=True)))
-    logs = np.log(np.array(other) / np.array([*ENERGY[:-1], 1.0]))
+    other = type(ENERGY)(*(value * factor for value, factor in zip(ENERGY, np.linspace(0.5, 1.5, 12), strict=True)))
+    logs = np.append(np.log(np.array(other[:-1]) / np.array([*ENERGY[:-2], 1.0])), other.digital_node_exponent - 1.0)
     constants = CONSTANTS._replace(energy=other)
     direct = operation_j([chip.macro for chip in found], [macro_spec(chip.macro, constants) for chip in found])
     np.testing.assert_allclose(predicted(law, logs), direct, rtol=1e-9)
@@ -208,7 +216,9 @@ def toy_law(noise: float) -> Law:
     parts[np.arange(24) // 2 % 2 == 1, 1] *= 0.05
     truth = parts @ [2.0, 0.5] * np.where(scaled, 0.5, 1.0)
     papers = np.repeat([f"p{i:02}" for i in range(12)], 2)
-    return Law(parts, np.zeros(24), truth * np.exp(noise * rng.standard_normal(24)), papers, np.ones(3), scaled)
+    return Law(
+        parts, np.zeros(24), truth * np.exp(noise * rng.standard_normal(24)), papers, np.ones(3), scaled[:, None] * 1.0
+    )
 
 
 def test_a_fit_finds_constants_that_hold_for_all() -> None:
