@@ -8,7 +8,7 @@ their hardware afterwards. Where hardware is optimised for the networks at hand,
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -37,8 +37,8 @@ __all__ = ["NOTHING_MET", "Effort", "Recall", "StrategySection", "Trace", "in_tu
 
 F64 = npt.NDArray[np.float64]
 
-StrategySection = str | Mapping[str, Any]
-"""A registered strategy by name, or with settings, as the section of a run file."""
+StrategySection = str | Mapping[str, Any] | Callable[[Problem], Strategy]
+"""A registered strategy by name, or with settings, as the section of a run file; or what makes one."""
 
 
 class Effort(NamedTuple):
@@ -137,15 +137,32 @@ def two_level(
     return Trace(tuple(trainings), tuple(quality), tuple(inner), tuple(regret), recall, Ledger.total(ledgers))
 
 
-def one_level(fronts: Fronts, strategy: StrategySection, seed: int, *, trainings: int, batch: int = 4) -> Trace:
-    """The strategy alone: every connected network that it proposes is trained, whatever it costs."""
+def one_level(
+    fronts: Fronts,
+    strategy: StrategySection,
+    seed: int,
+    *,
+    trainings: int,
+    batch: int = 4,
+    proposals: int | None = None,
+    until: float = np.inf,
+) -> Trace:
+    """The strategy alone: every connected network that it proposes is trained, whatever it costs.
+
+    Parameters
+    ----------
+    proposals : pairs that are proposed at most, twenty a training by default. until : quality that is enough.
+    """
     space, definition, table = fronts.space, fronts.definition, fronts.table
     sampler = _strategy(strategy, fronts, space, space, definition.objectives, seed, RunBlobs())
     seen: set[int] = set()
     points = np.empty((0, 1 + len(definition.objectives)))
-    done, quality, regret = [], [], []
+    done: list[int] = []
+    quality: list[float] = []
+    regret: list[float] = []
     n_batches = 0
-    while len(seen) < trainings and n_batches < 20 * trainings // batch:
+    most = 20 * trainings if proposals is None else proposals
+    while len(seen) < trainings and n_batches < most // batch and max(quality, default=0.0) < until:
         proposal = sampler.ask(batch, np.random.default_rng(np.random.SeedSequence([seed, n_batches])))
         found, violation = _evaluated(space, fronts, proposal.genotypes)
         sampler.tell(proposal, Results.exact(found, violation))
@@ -230,8 +247,10 @@ def _strategy(
     """A registered strategy over pairs, or over networks alone."""
     costs = PairCostAccess(joint, COMPILED, objectives)
     problem = Problem(space, joint, objectives, costs, None, blobs, seed)
-    strategy: Strategy = STRATEGIES.parse(section, "strategy").make(problem)
-    return strategy
+    if isinstance(section, str | Mapping):
+        strategy: Strategy = STRATEGIES.parse(section, "strategy").make(problem)
+        return strategy
+    return section(problem)
 
 
 def _recall(fronts: Fronts, search: Search, store: RunStore) -> Recall:
