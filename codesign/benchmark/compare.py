@@ -90,10 +90,13 @@ def two_level(
     *,
     aggressive: bool = False,
     whole_grid: bool = False,
+    exact_inner: bool = True,
 ) -> Trace:
     """FAST and SLOW with one strategy over all pairs, or over networks with every design of the grid for each.
 
     With the whole grid a batch has as many networks as make `effort.pairs` pairs, and ten networks a training at least.
+
+    exact_inner : find the quality after exact hardware search, which takes as long as the search.
     """
     effort = effort or Effort()
     definition = fronts.definition
@@ -133,7 +136,8 @@ def two_level(
         trainings.append(trained)
         quality.append(fronts.true.quality(points))
         regret.append(fronts.true.regret(points))
-        inner.append(fronts.true.quality(fronts.of(networks).points) if networks else 0.0)
+        after = fronts.of(networks).points if networks and exact_inner else points[:0]
+        inner.append(fronts.true.quality(after) if exact_inner else np.nan)
     return Trace(tuple(trainings), tuple(quality), tuple(inner), tuple(regret), recall, Ledger.total(ledgers))
 
 
