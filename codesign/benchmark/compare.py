@@ -66,7 +66,8 @@ class Trace:
     """Quality of the best known pairs after each batch: share of the true hypervolume, and regret in accuracy.
 
     trainings : networks trained so far. inner : the quality after exact hardware search for the networks trained; NaN
-    where it was not asked for.
+    where it was not asked for. starting : of networks first, hardware afterwards: the quality of these networks on the
+    design that they were found on; NaN elsewhere.
     """
 
     trainings: tuple[int, ...]
@@ -75,6 +76,7 @@ class Trace:
     regret: tuple[float, ...]
     recall: Recall = NOTHING_MET
     ledger: Ledger | None = None
+    starting: float = float("nan")
 
     def reaches(self, share: float, *, inner: bool = False) -> int | None:
         """Trainings after which the quality was at least `share`; None where it never was."""
@@ -205,7 +207,18 @@ def in_turn(
     networks = {search.archive.class_of(member).architecture for member in search.archive.front()}
     found = fronts.of(networks).points if networks else np.empty((0, 1 + len(definition.objectives)))
     share, regret = fronts.true.quality(found), fronts.true.regret(found)
-    return Trace((ledger.trained,), (share,), (share,), (regret,), ledger=ledger)
+    starting = fronts.true.quality(_on_one_design(fronts, space, networks))
+    return Trace((ledger.trained,), (share,), (share,), (regret,), ledger=ledger, starting=starting)
+
+
+def _on_one_design(fronts: Fronts, space: JointSpace, networks: set[tuple[int, ...]]) -> F64:
+    """Objectives (P, 1 + K) of networks on the only design of a space, as far as they keep the limits there."""
+    if not networks:
+        return np.empty((0, 1 + len(fronts.definition.objectives)))
+    pairs = np.array(sorted(networks), np.int64)
+    found, violation = _evaluated(space, fronts, pairs)
+    kept: F64 = found[(violation.sum(axis=1) == 0) & ~np.isnan(found[:, 0])]
+    return kept
 
 
 def _search(

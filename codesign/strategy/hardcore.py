@@ -9,7 +9,8 @@ found to do [Nayman et al., "BINAS", 2021]; and C_k the logarithm of cost k as a
 a cost of which more is better counts by its reciprocal. It is climbed by block-coordinate Frank-Wolfe: network and
 hardware are the blocks, in turn, each step a linear program and a step 2 / (k + 2) towards its solution. What p says in
 the end is drawn; every pair is costed exactly before it is proposed, and one over a limit is led below it by single
-decisions or dropped. Where nothing has been told, pairs within the limits are drawn at random.
+decisions or dropped. Of those that are new the best by A are proposed, and beside them some drawn at random within the
+limits, all of them where nothing has been told.
 
 Not modelled: the paper's supernet, in whose place stands what the run measures.
 """
@@ -39,6 +40,7 @@ I64 = npt.NDArray[np.int64]
 _SAMPLED = 1024  # pairs that the costs of choices are fitted to, and that a first feasible one is looked for among
 _STEPS = 20  # of Frank-Wolfe
 _RIDGE = 1.0
+_DRAWN = 8  # pairs that are drawn for one that is proposed
 _DESCENTS = 16  # pairs over a limit that are led below it, a proposal
 _EXPLORING = 0.25  # ASSUMED, .05 to .5: share of a proposal that is drawn anywhere within the limits
 
@@ -112,14 +114,25 @@ class HardConstrained:
 
     def ask(self, n: int, rng: np.random.Generator) -> Proposal:
         exploring = n if not len(self._errors) else round(_EXPLORING * n)
-        drawn = np.concatenate([self._by(self._climbed(), n - exploring, rng), self.space.sample(exploring, rng)])
-        excess = self._excess(drawn)
-        over = np.flatnonzero(excess > 0)
-        led = over[np.argsort(excess[over], kind="stable")[:_DESCENTS]]
-        drawn[led] = self._descended(drawn[led])
-        within = drawn[self._excess(drawn) <= 0]
+        drawn = self._new(self._by(self._climbed(), _DRAWN * (n - exploring), rng))
+        if len(drawn):
+            worth = one_hot(drawn, self.space.cardinalities) @ self._gains()
+            drawn = drawn[np.argsort(-worth, kind="stable")[: n - exploring]]
+        anywhere = self.space.sample(_DRAWN * (n - len(drawn)), rng)
+        within = np.concatenate([drawn, self._new(anywhere)[: n - len(drawn)]])
         again = self._safe[rng.integers(len(self._safe), size=n - len(within))]
         return Proposal.full(np.concatenate([within, again]))
+
+    def _new(self, pairs: Genotypes) -> Genotypes:
+        """Pairs within the limits that were not told, each network and design once; the nearest others led there."""
+        excess = self._excess(pairs)
+        over = np.flatnonzero(excess > 0)
+        led = over[np.argsort(excess[over], kind="stable")[:_DESCENTS]]
+        pairs = np.concatenate([pairs[excess <= 0], self._descended(pairs[led])])
+        pairs = pairs[self._excess(pairs) <= 0]
+        told = self.space.canonical(np.concatenate([self._genotypes, pairs]))
+        _, first = np.unique(told, axis=0, return_index=True)
+        return pairs[np.sort(first[first >= len(self._genotypes)]) - len(self._genotypes)]
 
     # The relaxed problem.
 

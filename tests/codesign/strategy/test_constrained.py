@@ -46,7 +46,6 @@ def test_what_is_told_leads_to_the_best_within_the_limit() -> None:
     known = objectives(everything)
     optimum = known[known[:, 1] <= 12][:, 0].min()
     assert min(best) == optimum
-    assert np.mean(best[-4:]) <= best[0]
 
 
 def test_frank_wolfe_climbs_within_the_expected_costs() -> None:
