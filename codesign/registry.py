@@ -208,6 +208,7 @@ STRATEGIES = Registry(
     {
         "bayesian": "codesign.strategy.bayesian:PLUGIN",
         "bohb": "codesign.strategy.bohb:PLUGIN",
+        "co_exploration": "codesign.strategy.co_exploration:PLUGIN",
         "darts": "codesign.strategy.differentiable:DARTS",
         "edgenas": "codesign.strategy.differentiable:EDGENAS",
         "enas": "codesign.strategy.enas:PLUGIN",

@@ -70,6 +70,7 @@ VARIANTS: tuple[dict[str, Any], ...] = (
     {"name": "fnas", "targets": {"cost": 5}, "hidden": 4},
     {"name": "surrogate", "model": "gaussian_process", "initial": 5, "candidates": 30},
     {"name": "bayesian", "initial": 4, "candidates": 20, "most": 12},
+    {"name": "co_exploration", "beta": 1.0, "steps": 1},
     {"name": "netadapt", "step": 0.3, "best": "ratio"},
     {"name": "hardcore", "most": 10},
 )
