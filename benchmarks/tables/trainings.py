@@ -50,9 +50,7 @@ RESULTS = Path(__file__).parents[1] / "results"
 SHARE = 0.95
 GENERATIONS, TRAININGS, PAIRS = 16, 4, 10_000
 TRIALS = 2_400
-"""Pairs that a search without FAST may propose."""
-SLOW_TRIALS = 1_200
-"""Trials of multivariate TPE, whose time a trial grows with their number."""
+"""Pairs that a search without FAST may propose, unless --trials says another number."""
 DRAWS = 10_000  # of the bootstrap
 
 F64 = npt.NDArray[np.float64]
@@ -106,8 +104,12 @@ class Count(NamedTuple):
     reached: bool
 
 
-def ours(strategy: Mapping[str, Any], *, whole_grid: bool) -> Callable[[Fronts, int], Count]:
-    def counted(fronts: Fronts, seed: int) -> Count:
+Method = Callable[[Fronts, int, int], Count]
+"""(benchmark, seed, pairs that may be proposed without FAST) -> what it took."""
+
+
+def ours(strategy: Mapping[str, Any], *, whole_grid: bool) -> Method:
+    def counted(fronts: Fronts, seed: int, trials: int) -> Count:
         effort = Effort(GENERATIONS, PAIRS, TRAININGS)
         trace = two_level(fronts, strategy, seed, effort, whole_grid=whole_grid, exact_inner=False)
         found = trace.reaches(SHARE)
@@ -116,8 +118,8 @@ def ours(strategy: Mapping[str, Any], *, whole_grid: bool) -> Callable[[Fronts, 
     return counted
 
 
-def without_fast(strategy: Any, *, batch: int = TRAININGS, trials: int = TRIALS) -> Callable[[Fronts, int], Count]:
-    def counted(fronts: Fronts, seed: int) -> Count:
+def without_fast(strategy: Any, *, batch: int = TRAININGS) -> Method:
+    def counted(fronts: Fronts, seed: int, trials: int) -> Count:
         trace = one_level(fronts, strategy, seed, trainings=trials, batch=batch, proposals=trials, until=SHARE)
         found = trace.reaches(SHARE)
         return Count(trace.trainings[-1] if found is None else found, found is not None)
@@ -127,7 +129,7 @@ def without_fast(strategy: Any, *, batch: int = TRAININGS, trials: int = TRIALS)
 
 _EVOLUTION = {"name": "evolution", "population": 100}
 _NSGA2 = {"name": "nsga2"}
-METHODS: Mapping[str, Callable[[Fronts, int], Count]] = {
+METHODS: Mapping[str, Method] = {
     "whole grid, evolution": ours(_EVOLUTION, whole_grid=True),
     "whole grid, nsga2": ours(_NSGA2, whole_grid=True),
     "two-level, evolution": ours(_EVOLUTION, whole_grid=False),
@@ -135,7 +137,7 @@ METHODS: Mapping[str, Callable[[Fronts, int], Count]] = {
     "one-level, evolution": without_fast(_EVOLUTION),
     "one-level, nsga2": without_fast(_NSGA2),
     "optuna, nsga2": without_fast(partial(OptunaSampler, sampler="nsga2"), batch=1),
-    "optuna, multivariate tpe": without_fast(partial(OptunaSampler, sampler="tpe"), batch=1, trials=SLOW_TRIALS),
+    "optuna, multivariate tpe": without_fast(partial(OptunaSampler, sampler="tpe"), batch=1),
 }
 
 
@@ -152,6 +154,7 @@ def rows_of(entries: Mapping[str, Mapping[str, Any]]) -> Iterator[dict[str, Any]
             "benchmark": place,
             "method": method,
             "seeds": len(counts),
+            "trials": "" if method.startswith(("whole", "two")) else entry["effort"]["trials"],
             "reached": sum(entry["reached"]),
             "trainings_to_95": f"{counts.mean():.1f}",
             "interval_95": f"{half:.1f}",
@@ -213,6 +216,7 @@ def main() -> None:
     parser.add_argument("family")
     parser.add_argument("--table", type=Path, help="npz file of published accuracies, for pairs-201")
     parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--trials", type=int, default=TRIALS, help="pairs that a search without FAST may propose")
     parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=list(METHODS))
     parser.add_argument("--output", type=Path, default=RESULTS)
     options = parser.parse_args()
@@ -223,17 +227,16 @@ def main() -> None:
     stored = options.output / "trainings.json"
     for method in options.methods:
         start = perf_counter()
-        counts = [METHODS[method](fronts, seed) for seed in range(options.seeds)]
+        counts = [METHODS[method](fronts, seed, options.trials) for seed in range(options.seeds)]
         print(f"{place}: {method}: {perf_counter() - start:.0f} s", file=sys.stderr, flush=True)
         entries = json.loads(stored.read_text(encoding="utf-8")) if stored.is_file() else {}
         entries[f"{place}: {method}"] = {
             "trainings": [count.trainings for count in counts],
             "reached": [count.reached for count in counts],
             "share": SHARE,
-            "effort": {"generations": GENERATIONS, "trainings": TRAININGS, "pairs": PAIRS, "trials": TRIALS,
-                       "tpe_trials": SLOW_TRIALS},
+            "effort": {"generations": GENERATIONS, "trainings": TRAININGS, "pairs": PAIRS, "trials": options.trials},
             "versions": versions(),
-        }  # fmt: skip
+        }
         write(stored, in_order(entries))
     for row in rows_of(json.loads(stored.read_text(encoding="utf-8"))):
         if row["benchmark"] == place:

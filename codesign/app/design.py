@@ -23,7 +23,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -50,6 +50,7 @@ __all__ = ["Designed", "design"]
 _BEST = 3
 _SAMPLED = 2_000
 """Pairs that are looked at before the run: how many keep the limits, and which are the largest that do."""
+_TIMED_BATCHES = 8  # by which an epoch is timed
 _DESCENTS = 8  # nearest pairs from which a reachable one is looked for
 _RESERVE = 0.1  # share of the budget that reports and exports take
 _FAST_PAIRS, _MOST_PAIRS = 2_000, 100_000
@@ -292,18 +293,24 @@ def _descended(
 def _epoch_seconds(
     space: JointSpace, data: Dataset, recipe: Mapping[str, Any], networks: tuple[npt.NDArray[np.int64], ...]
 ) -> float:
-    """Seconds of an epoch, the mean over a middling and the largest network; what a first call loads is left out."""
+    """Seconds of an epoch, the mean over a middling and the largest network, by a part of the items.
+
+    What a first call loads is left out.
+    """
+    from codesign.data.base import Part
     from codesign.estimate.recipe import Recipe
     from codesign.estimate.train import train
     from hwmodels.workload.rewrite import prune_dead_branches
 
-    once = Recipe(**{**recipe, "epochs": 1})
+    once, items = Recipe(**{**recipe, "epochs": 1}), len(data.train.labels)
+    timed = min(items, _TIMED_BATCHES * once.batch_size)
+    part = replace(data, train=Part(data.train.images[:timed], data.train.labels[:timed]))
     seconds = []
     for network in (networks[0], *networks):
         workload, start = prune_dead_branches(space.architecture.workload(network)), time.perf_counter()
-        train(workload, data, once, 0)
+        train(workload, part, once, 0)
         seconds.append(time.perf_counter() - start)
-    return float(np.mean(seconds[1:]))
+    return float(np.mean(seconds[1:])) * items / timed
 
 
 def _planned(content: Mapping[str, Any], planned: Plan, fitting: _Fitting) -> dict[str, Any]:

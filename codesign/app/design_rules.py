@@ -127,7 +127,7 @@ def space_of(data: Dataset) -> Rule:
     if side <= _CHAIN_PIXELS:
         chain = {"space": "chain", "stages": 3, "kernel": [1, 3, 5], "width": [4, 8, 16, 24, 32], "bits": [_BITS]}
         return Rule(chain, f"images of {side} pixels")
-    stem = max(side // _CHAIN_PIXELS, 1)  # so that the first block reads some 16 to 31 pixels
+    stem = max(round(side / _CHAIN_PIXELS), 1)  # so that the first block reads some 16 pixels
     return Rule({"space": "mobile", "stem_stride": min(stem, 8)}, f"images of {side} pixels")
 
 
