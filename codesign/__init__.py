@@ -11,12 +11,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from codesign.app.design import design
     from codesign.app.exact_front import enumerate_front as enumerate
     from codesign.app.run import load, resume, search
 
-__all__ = ["__version__", "enumerate", "load", "resume", "search"]
+__all__ = ["__version__", "design", "enumerate", "load", "resume", "search"]
 
 _HOME = {
+    "design": ("codesign.app.design", "design"),
     "enumerate": ("codesign.app.exact_front", "enumerate_front"),
     "load": ("codesign.app.run", "load"),
     "resume": ("codesign.app.run", "resume"),

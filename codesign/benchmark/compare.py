@@ -8,7 +8,7 @@ their hardware afterwards. Where hardware is optimised for the networks at hand,
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -37,8 +37,8 @@ __all__ = ["NOTHING_MET", "Effort", "Recall", "StrategySection", "Trace", "in_tu
 
 F64 = npt.NDArray[np.float64]
 
-StrategySection = str | Mapping[str, Any]
-"""A registered strategy by name, or with settings, as the section of a run file."""
+StrategySection = str | Mapping[str, Any] | Callable[[Problem], Strategy]
+"""A registered strategy by name, or with settings, as the section of a run file; or what makes one."""
 
 
 class Effort(NamedTuple):
@@ -66,7 +66,8 @@ class Trace:
     """Quality of the best known pairs after each batch: share of the true hypervolume, and regret in accuracy.
 
     trainings : networks trained so far. inner : the quality after exact hardware search for the networks trained; NaN
-    where it was not asked for.
+    where it was not asked for. starting : of networks first, hardware afterwards: the quality of these networks on the
+    design that they were found on; NaN elsewhere.
     """
 
     trainings: tuple[int, ...]
@@ -75,6 +76,7 @@ class Trace:
     regret: tuple[float, ...]
     recall: Recall = NOTHING_MET
     ledger: Ledger | None = None
+    starting: float = float("nan")
 
     def reaches(self, share: float, *, inner: bool = False) -> int | None:
         """Trainings after which the quality was at least `share`; None where it never was."""
@@ -90,10 +92,13 @@ def two_level(
     *,
     aggressive: bool = False,
     whole_grid: bool = False,
+    exact_inner: bool = True,
 ) -> Trace:
     """FAST and SLOW with one strategy over all pairs, or over networks with every design of the grid for each.
 
     With the whole grid a batch has as many networks as make `effort.pairs` pairs, and ten networks a training at least.
+
+    exact_inner : find the quality after exact hardware search, which takes as long as the search.
     """
     effort = effort or Effort()
     definition = fronts.definition
@@ -133,19 +138,37 @@ def two_level(
         trainings.append(trained)
         quality.append(fronts.true.quality(points))
         regret.append(fronts.true.regret(points))
-        inner.append(fronts.true.quality(fronts.of(networks).points) if networks else 0.0)
+        after = fronts.of(networks).points if networks and exact_inner else points[:0]
+        inner.append(fronts.true.quality(after) if exact_inner else np.nan)
     return Trace(tuple(trainings), tuple(quality), tuple(inner), tuple(regret), recall, Ledger.total(ledgers))
 
 
-def one_level(fronts: Fronts, strategy: StrategySection, seed: int, *, trainings: int, batch: int = 4) -> Trace:
-    """The strategy alone: every connected network that it proposes is trained, whatever it costs."""
+def one_level(
+    fronts: Fronts,
+    strategy: StrategySection,
+    seed: int,
+    *,
+    trainings: int,
+    batch: int = 4,
+    proposals: int | None = None,
+    until: float = np.inf,
+) -> Trace:
+    """The strategy alone: every connected network that it proposes is trained, whatever it costs.
+
+    Parameters
+    ----------
+    proposals : pairs that are proposed at most, twenty a training by default. until : quality that is enough.
+    """
     space, definition, table = fronts.space, fronts.definition, fronts.table
     sampler = _strategy(strategy, fronts, space, space, definition.objectives, seed, RunBlobs())
     seen: set[int] = set()
     points = np.empty((0, 1 + len(definition.objectives)))
-    done, quality, regret = [], [], []
+    done: list[int] = []
+    quality: list[float] = []
+    regret: list[float] = []
     n_batches = 0
-    while len(seen) < trainings and n_batches < 20 * trainings // batch:
+    most = 20 * trainings if proposals is None else proposals
+    while len(seen) < trainings and n_batches < most // batch and max(quality, default=0.0) < until:
         proposal = sampler.ask(batch, np.random.default_rng(np.random.SeedSequence([seed, n_batches])))
         found, violation = _evaluated(space, fronts, proposal.genotypes)
         sampler.tell(proposal, Results.exact(found, violation))
@@ -184,7 +207,18 @@ def in_turn(
     networks = {search.archive.class_of(member).architecture for member in search.archive.front()}
     found = fronts.of(networks).points if networks else np.empty((0, 1 + len(definition.objectives)))
     share, regret = fronts.true.quality(found), fronts.true.regret(found)
-    return Trace((ledger.trained,), (share,), (share,), (regret,), ledger=ledger)
+    starting = fronts.true.quality(_on_one_design(fronts, space, networks))
+    return Trace((ledger.trained,), (share,), (share,), (regret,), ledger=ledger, starting=starting)
+
+
+def _on_one_design(fronts: Fronts, space: JointSpace, networks: set[tuple[int, ...]]) -> F64:
+    """Objectives (P, 1 + K) of networks on the only design of a space, as far as they keep the limits there."""
+    if not networks:
+        return np.empty((0, 1 + len(fronts.definition.objectives)))
+    pairs = np.array(sorted(networks), np.int64)
+    found, violation = _evaluated(space, fronts, pairs)
+    kept: F64 = found[(violation.sum(axis=1) == 0) & ~np.isnan(found[:, 0])]
+    return kept
 
 
 def _search(
@@ -230,8 +264,10 @@ def _strategy(
     """A registered strategy over pairs, or over networks alone."""
     costs = PairCostAccess(joint, COMPILED, objectives)
     problem = Problem(space, joint, objectives, costs, None, blobs, seed)
-    strategy: Strategy = STRATEGIES.parse(section, "strategy").make(problem)
-    return strategy
+    if isinstance(section, str | Mapping):
+        strategy: Strategy = STRATEGIES.parse(section, "strategy").make(problem)
+        return strategy
+    return section(problem)
 
 
 def _recall(fronts: Fronts, search: Search, store: RunStore) -> Recall:

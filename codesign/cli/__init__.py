@@ -15,6 +15,7 @@ from codesign.cli import (
     clusters,
     config,
     crossdevice,
+    design,
     devices,
     effects,
     ensemble,
@@ -34,8 +35,8 @@ from codesign.cli.printing import close_output, plain_warnings, print_error, pri
 from hwmodels.errors import SpecError
 
 __all__ = [
-    "accuracy", "app", "clusters", "config", "crossdevice", "devices", "effects", "ensemble", "estimate", "main",
-    "measuring", "networks", "pick", "plugins", "runs", "sensitivity", "sweep", "timeline", "trust",
+    "accuracy", "app", "clusters", "config", "crossdevice", "design", "devices", "effects", "ensemble", "estimate",
+    "main", "measuring", "networks", "pick", "plugins", "runs", "sensitivity", "sweep", "timeline", "trust",
 ]  # fmt: skip
 
 _INTERRUPTED = 130

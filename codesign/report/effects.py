@@ -19,7 +19,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
 from itertools import combinations
 from typing import Any, NamedTuple
 
@@ -329,7 +328,8 @@ def effects_html(effects: Effects) -> str:
         label = f"{title(split_unit(one.metric)[0])} (% of variance)"
         values[label] = [f"{100 * one.shares[name]:.0f}" if name in one.shares else "–" for name in names]
     pairs = ", ".join(f"{one.pairs:,} for {title(split_unit(one.metric)[0])}" for one in effects.measured)
-    text = build_table(values, caption=f"What each decision decides alone, over the pairs of this run: {pairs}.").html()
+    table = build_table(values, caption=f"What each decision decides alone, over the pairs of this run: {pairs}.")
+    text = f'<div class="scroll">{table.html()}</div>'
     if not effects.patterns:
         return text
     shown = effects.patterns[:_ON_PAGE]
@@ -344,4 +344,4 @@ def effects_html(effects: Effects) -> str:
         "most 5 % after a correction for all patterns looked at."
     )
     more = '<p class="note">Importance by a forest, errors and all patterns: <code>codesign effects RUN</code>.</p>'
-    return text + build_table(rows, caption=escape(caption)).html() + more
+    return text + f'<div class="scroll">{build_table(rows, caption=caption).html()}</div>' + more

@@ -20,13 +20,21 @@ from pydantic import Field
 from codesign.registry import Plugin, Settings
 from codesign.space.base import Gene, Genotypes
 from codesign.space.lowering import BatchGraph, Tensor
-from codesign.space.sharing import PlacedSpace
+from codesign.space.sharing import Mixture, PlacedSpace, Term
 from hwmodels.errors import SpecError
 from hwmodels.workload.graph import Builder
-from hwmodels.workload.ops import Pool2d, Precision
+from hwmodels.workload.ops import Concat, Elementwise, Pool2d, Precision, Split, Zeros
 from hwmodels.workload.rewrite import Semantics
 from hwmodels.workload.table import LayerTable
-from hwmodels.workload.zoo.nasbench201 import CELL_POOL, EDGES, HALVING_POOL, OPERATIONS, nasbench201
+from hwmodels.workload.zoo.nasbench201 import (
+    CELL_POOL,
+    EDGES,
+    HALVING_POOL,
+    OPERATIONS,
+    cell_operation,
+    nasbench201,
+    skeleton,
+)
 
 if TYPE_CHECKING:
     from codesign.data import Dataset
@@ -154,6 +162,55 @@ class CellSpace(PlacedSpace):
         return net, nasbench201(
             net, chosen, channels=self.channels, cells=self.cells, stages=self.stages, classes=self.classes
         )
+
+    def mixture(self, *, partial: int = 1) -> Mixture:
+        """Every edge with all its operations, `none` among them as zeros.
+
+        Raises
+        ------
+        SpecError : one operation alone, of which there is no mixture.
+        """
+        if len(self.genes[0].choices) < 2:
+            raise SpecError("operations", list(self.genes[0].choices), "two or more, for a mixture of them")
+        net = self.builder("cell-mixture")
+        sums: dict[str, tuple[Term, ...]] = {}
+        edges: dict[str, tuple[int, ...]] = {}
+
+        def cell(net: Builder, x: str) -> str:
+            nodes = [x]
+            for target in (1, 2, 3):
+                into = [gene for gene, (_, node) in enumerate(EDGES) if node == target]
+                ends = [self._mixed_edge(net, nodes[EDGES[gene][0]], gene, partial, sums) for gene in into]
+                if len(ends) > 1:
+                    nodes.append(net.add(Elementwise("add"), *ends))
+                    edges[nodes[-1]] = tuple(into)
+                else:
+                    nodes.append(ends[0])
+            return nodes[3]
+
+        output = skeleton(net, cell, channels=self.channels, cells=self.cells, stages=self.stages, classes=self.classes)
+        return Mixture(net.finish(output), sums, edges)
+
+    def _mixed_edge(self, net: Builder, x: str, gene: int, partial: int, sums: dict[str, tuple[Term, ...]]) -> str:
+        """All operations of one edge behind `x`, added up; the channels that they do not read are put behind."""
+        channels, entering = net.shape(x)[1], x
+        count = max(channels // partial, 1)
+        if count < channels:
+            x = net.add(Split(1, 0, count), entering)
+        operands, terms = [], []
+        for choice, operation in enumerate(self.genes[gene].choices):
+            if operation == "none":
+                operands.append(net.add(Zeros(net.shape(x))))
+                terms.append(Term(gene, choice))
+                continue
+            with net.within(self.genes[gene].name, operation):
+                operands.append(cell_operation(net, x, operation))
+            terms.append(Term(gene, choice))
+        total = net.add(Elementwise("add"), *operands)
+        sums[total] = tuple(terms)
+        if count == channels:
+            return total
+        return net.add(Concat(axis=1), net.add(Split(1, count, channels - count), entering), total)
 
     # Many networks as a table.
 

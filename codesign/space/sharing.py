@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +16,7 @@ import numpy.typing as npt
 from codesign.space.architecture import ArchitectureSpace
 from hwmodels.workload.graph import Builder, Workload
 
-__all__ = ["PlacedSpace", "SharesLayers", "Shrinks"]
+__all__ = ["Mixes", "Mixture", "PlacedSpace", "SharesLayers", "Shrinks", "Term"]
 
 
 @runtime_checkable
@@ -36,6 +36,37 @@ class Shrinks(SharesLayers, Protocol):
         """For each phase and each gene the positions of the choices that are open; in the last one all of them.
 
         What is open stays open. The first phase trains the largest network, which then teaches the others.
+        """
+        ...
+
+
+class Term(NamedTuple):
+    """One operand of a sum in a mixture: what there is if gene `gene` makes its `choice`."""
+
+    gene: int
+    choice: int
+
+
+class Mixture(NamedTuple):
+    """All networks of a space at once: a network whose sums have an operand for each choice of the genes into them.
+
+    sums : name of each such node -> its operands, in the order of its inputs. edges : nodes that add up the edges into
+    a node of the cell, where these are sums of their own -> the gene of each operand.
+    """
+
+    workload: Workload
+    sums: Mapping[str, tuple[Term, ...]]
+    edges: Mapping[str, tuple[int, ...]]
+
+
+@runtime_checkable
+class Mixes(SharesLayers, Protocol):
+    """A space whose genes choose between operations, so that a mixture of all of them is a network, too."""
+
+    def mixture(self, *, partial: int = 1) -> Mixture:
+        """All choices at once; with `partial` K the operations work on the first of every K channels alone.
+
+        The other channels pass an edge as they are [Xu et al., "PC-DARTS", ICLR 2020]; a share of a channel is one.
         """
         ...
 

@@ -5,6 +5,9 @@ A strategy of another package is held against it by three lines::
     class TestMine(StrategySuite):
         def strategy(self, problem):
             return Mine(problem.space)
+
+One that trains for itself overrides the fixture `problem` with `trained_problem`: cells of operations, a device, and
+a few images.
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ import pytest
 from codesign.space.base import Gene, Genotypes, Space
 from codesign.strategy.base import Problem, Proposal, Results, State, Strategy
 
-__all__ = ["MemoryBlobs", "StrategySuite", "toy_problem"]
+__all__ = ["MemoryBlobs", "StrategySuite", "toy_problem", "trained_problem"]
 
 F64 = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
@@ -62,6 +65,28 @@ def toy_problem() -> Problem:
     space = _Sloped([Gene(str(i), tuple(range(5))) for i in range(6)])
     joint: Any = space
     return Problem(space, joint, ("cost",), lambda genotypes: _distances(genotypes)[:, 1:], None, MemoryBlobs(), 0)
+
+
+def trained_problem() -> Problem:
+    """Small cells on two designs of an array, latencies by its model, and 96 images of two classes."""
+    from codesign.data.base import Dataset, Part
+    from codesign.space.cell import CellSpace
+    from codesign.space.hardware import HardwareSpace
+    from codesign.space.joint import JointSpace
+    from codesign.two_level.cost_access import PairCostAccess
+    from hwmodels.catalog import device
+    from hwmodels.workload.rewrite import COMPILED
+
+    operations = ("none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3")
+    networks = CellSpace(channels=4, cells=1, stages=1, input_shape=(1, 6, 6), classes=2, operations=operations)
+    chip = device("systolic_edge")
+    joint = JointSpace(networks, HardwareSpace(chip.model, chip.spec, {"array_rows": [16, 32]}))
+    rng = np.random.default_rng(0)
+    labels = np.arange(96) % 2
+    images = (rng.standard_normal((96, 1, 6, 6)) + labels[:, None, None, None]).astype(np.float32)
+    part = Part(images, labels)
+    costs = PairCostAccess(joint, COMPILED, ("latency_s",))
+    return Problem(joint, joint, ("latency_s",), costs, Dataset("toy", part, part, part, 2), MemoryBlobs(), 0)
 
 
 class StrategySuite:

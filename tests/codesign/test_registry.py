@@ -22,8 +22,9 @@ from hwmodels.errors import SpecError
 from tests.codesign.toys import FormulaEstimator
 
 SHIPPED = (
-    "bayesian", "bohb", "evolution", "fnas", "grid", "hyperband", "latin_hypercube", "local_search", "moga", "nsga2",
-    "nsga3", "random", "regularised_evolution", "reinforce", "successive_halving", "surrogate",
+    "bayesian", "bohb", "co_exploration", "darts", "edgenas", "enas", "evolution", "fbnet", "fnas", "grid", "hardcore",
+    "hyperband", "la_dnas", "latin_hypercube", "local_search", "moga", "netadapt", "nsga2", "nsga3", "pc_darts",
+    "proxyless", "random", "regularised_evolution", "reinforce", "successive_halving", "surrogate",
 )  # fmt: skip
 """Strategies of the package."""
 

@@ -9,7 +9,7 @@ The published MACs add the bias of the classifier: 10 more than here on CIFAR-10
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from hwmodels.errors import SpecError
@@ -18,7 +18,9 @@ from hwmodels.workload.ops import Activation, Conv2d, Norm, Pool2d, Zeros
 from hwmodels.workload.zoo.mobilenet import classify
 from hwmodels.workload.zoo.record import Entry
 
-__all__ = ["CELL_POOL", "EDGES", "ENTRIES", "HALVING_POOL", "OPERATIONS", "nasbench201"]
+__all__ = [
+    "CELL_POOL", "EDGES", "ENTRIES", "HALVING_POOL", "OPERATIONS", "cell_operation", "nasbench201", "skeleton",
+]  # fmt: skip
 
 EDGES = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
 """(source, target) node of each edge, in the order of the published tables."""
@@ -51,14 +53,22 @@ def nasbench201(
     for operation in operations:
         if operation not in OPERATIONS:
             raise SpecError.unknown(f"{net.name}: operation", operation, OPERATIONS)
+    written = partial(_cell, operations=operations)
+    return skeleton(net, written, channels=channels, cells=cells, stages=stages, classes=classes)
+
+
+def skeleton(
+    net: Builder, cell: Callable[[Builder, str], str], *, channels: int, cells: int, stages: int, classes: int
+) -> str:
+    """Write what stands around the cells; `cell` writes one of them behind a tensor."""
     x = net.conv_norm_act(net.input, channels, 3, activation=None)
     for stage in range(stages):
         if stage > 0:
             with net.within(f"stage {stage}"):
                 x = _reduction(net, x)
-        for cell in range(cells):
-            with net.within(f"stage {stage}", f"cell {cell}"):
-                x = _cell(net, x, operations)
+        for number in range(cells):
+            with net.within(f"stage {stage}", f"cell {number}"):
+                x = cell(net, x)
     return classify(net, net.add(Activation("relu"), net.add(Norm("batch"), x)), classes)
 
 
@@ -67,21 +77,23 @@ def _relu_conv_norm(net: Builder, x: str, out_channels: int, kernel: int, stride
     return net.conv_norm_act(x, out_channels, kernel, stride=stride, activation=None)
 
 
+def cell_operation(net: Builder, x: str, operation: str) -> str:
+    """Write one operation of an edge behind a tensor, which a skip connection is itself."""
+    if operation == "skip_connect":
+        return x
+    if operation == "avg_pool_3x3":
+        return net.add(CELL_POOL, x)
+    return _relu_conv_norm(net, x, net.shape(x)[1], 1 if "1x1" in operation else 3)
+
+
 def _cell(net: Builder, x: str, operations: Sequence[str]) -> str:
-    channels = net.shape(x)[1]
     nodes = [x]
     for target in (1, 2, 3):
         terms = []
         for operation, (source, node) in zip(operations, EDGES, strict=True):
-            if node != target or operation == "none":
-                continue
-            if operation == "skip_connect":
-                terms.append(nodes[source])
-            elif operation == "avg_pool_3x3":
-                terms.append(net.add(CELL_POOL, nodes[source]))
-            else:
+            if node == target and operation != "none":
                 with net.within(f"{source}>{node}", operation):
-                    terms.append(_relu_conv_norm(net, nodes[source], channels, 1 if "1x1" in operation else 3))
+                    terms.append(cell_operation(net, nodes[source], operation))
         total = terms[0] if terms else net.add(Zeros(net.shape(x)))
         for term in terms[1:]:
             total = net.residual(total, term)

@@ -12,7 +12,8 @@ from codesign.strategy.base import Problem, Proposal, Results, Strategy
 from codesign.strategy.evolution import RegularisedEvolution
 from codesign.strategy.nsga2 import NSGA2
 from codesign.strategy.random import RandomSearch
-from codesign.testing.strategy import StrategySuite, toy_problem
+from codesign.testing.strategy import StrategySuite, toy_problem, trained_problem
+from tests.codesign.strategy.trained import TRAINED
 
 
 class TestRandom(StrategySuite):
@@ -30,7 +31,7 @@ class TestNSGA2(StrategySuite):
         return NSGA2(problem.space, population=16)
 
 
-@pytest.mark.parametrize("name", STRATEGIES.names())
+@pytest.mark.parametrize("name", sorted(set(STRATEGIES.names()) - TRAINED))
 class TestRegistered(StrategySuite):
     """With the defaults of a run file."""
 
@@ -40,6 +41,22 @@ class TestRegistered(StrategySuite):
 
     def strategy(self, problem: Problem) -> Strategy:
         return STRATEGIES.parse(self.name, "strategy").make(problem)
+
+
+@pytest.mark.parametrize("name", sorted(TRAINED))
+class TestTrained(StrategySuite):
+    """With the defaults of a run file, but for the epochs; on cells with images."""
+
+    @pytest.fixture
+    def problem(self) -> Problem:
+        return trained_problem()
+
+    @pytest.fixture(autouse=True)
+    def _named(self, name: str) -> None:
+        self.section = {"name": name, "epochs": 4, "epochs_a_batch": 1, **({"steps": 2} if name == "enas" else {})}
+
+    def strategy(self, problem: Problem) -> Strategy:
+        return STRATEGIES.parse(self.section, "strategy").make(problem)
 
 
 VARIANTS: tuple[dict[str, Any], ...] = (
@@ -55,6 +72,9 @@ VARIANTS: tuple[dict[str, Any], ...] = (
     {"name": "fnas", "targets": {"cost": 5}, "hidden": 4},
     {"name": "surrogate", "model": "gaussian_process", "initial": 5, "candidates": 30},
     {"name": "bayesian", "initial": 4, "candidates": 20, "most": 12},
+    {"name": "co_exploration", "beta": 1.0, "steps": 1},
+    {"name": "netadapt", "step": 0.3, "best": "ratio"},
+    {"name": "hardcore", "most": 10},
 )
 
 

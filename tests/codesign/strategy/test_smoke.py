@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from codesign.app.config import parse_config
+from codesign.app.run import begin, reopen
 from codesign.registry import STRATEGIES
 from codesign.store import RunStore
-from codesign.two_level.loop import Search, run_search
+from codesign.two_level.loop import Event, Search, run_search
+from tests.codesign.strategy.trained import TRAINED
 from tests.codesign.toys import FormulaEstimator, toy_search
 
 
-@pytest.mark.parametrize("name", STRATEGIES.names())
+@pytest.mark.parametrize("name", sorted(set(STRATEGIES.names()) - TRAINED))
 def test_a_run_finds_a_front_and_a_resumed_one_the_same(name: str, tmp_path: Path) -> None:
     def search(estimator: FormulaEstimator) -> Search:
         return toy_search(
@@ -31,6 +35,45 @@ def test_a_run_finds_a_front_and_a_resumed_one_the_same(name: str, tmp_path: Pat
     again = run_search(search(FormulaEstimator()), RunStore.open(tmp_path / "cut"))
     assert [m.genotype for m in again.archive.members] == [m.genotype for m in whole.archive.members]
     assert [m.costs for m in again.archive.front()] == [m.costs for m in whole.archive.front()]
+
+
+def run_file(name: str) -> dict[str, Any]:
+    """Cells of the shipped table on a Pi: the strategy trains its mixture, nothing else is trained."""
+    operations = ["none", "skip_connect", "nor_conv_1x1", "nor_conv_3x3"]
+    return {
+        "generations": 3, "data": {"name": "noisy-digits"},
+        "architecture": {"space": "cell", "channels": 4, "cells": 1, "stages": 3, "operations": operations},
+        "hardware": {"device": "rpi4"}, "objectives": ["latency_s"],
+        "strategy": {"name": name, "epochs": 2, "epochs_a_batch": 1, "batch_size": 256},
+        "estimator": {"name": "table"}, "fast": {"pairs": 30}, "slow": {"trainings": 4, "classes": 1},
+        "executor": {"name": "serial", "portable": False},
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", sorted(TRAINED))
+def test_a_run_with_an_inner_trainer_finds_a_front_and_a_resumed_one_the_same(name: str, tmp_path: Path) -> None:
+    content = run_file(name)
+    if name == "enas":
+        content["strategy"]["steps"] = 2
+    else:
+        content["slow"]["selection"] = "strategy"
+    whole = begin(parse_config(content), tmp_path / "whole")
+    whole.go()
+    assert whole.parts.archive.front()
+    cut = begin(parse_config(content), tmp_path / "cut")
+
+    def stop(event: Event) -> None:
+        if event.generation == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        cut.go(stop)
+    cut.store.close()
+    again = reopen(tmp_path / "cut")
+    again.go()
+    first, second = (run.parts.archive.members for run in (whole, again))
+    assert [m.genotype for m in first] == [m.genotype for m in second]
+    assert "blob" in whole.parts.strategy.state()
 
 
 LOW_FIDELITY = frozenset({"bohb", "hyperband", "successive_halving"})
