@@ -29,6 +29,7 @@ from codesign.cli import (
     sweep,
     timeline,
     trust,
+    union,
 )
 from codesign.cli.app import app
 from codesign.cli.printing import close_output, plain_warnings, print_error, print_usage_error, printable_anywhere
@@ -36,7 +37,7 @@ from hwmodels.errors import SpecError
 
 __all__ = [
     "accuracy", "app", "clusters", "config", "crossdevice", "design", "devices", "effects", "ensemble", "estimate",
-    "main", "measuring", "networks", "pick", "plugins", "runs", "sensitivity", "sweep", "timeline", "trust",
+    "main", "measuring", "networks", "pick", "plugins", "runs", "sensitivity", "sweep", "timeline", "trust", "union",
 ]  # fmt: skip
 
 _INTERRUPTED = 130
