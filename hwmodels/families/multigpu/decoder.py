@@ -152,12 +152,17 @@ def _stream(read: float, written: float, operations: float, kind: Kind = Kind.EL
 
 
 def _attention(model: Decoder, share: Share) -> Row:
-    """Causal attention in one kernel; of a shared sequence, a GPU has its part of the queries and all keys."""
+    """Causal attention in one kernel.
+
+    Of a sequence that c GPUs share, each has an early and a late piece, so that all see as many keys [Llama Team,
+    arXiv:2407.21783, section 3.3.2]: s^2 / (2 c) pairs, those of s / c queries that end at key s (1 + 1/c) / 2.
+    """
     bits, code = coded(FLOATS["bf16"])
     keys = -(-model.keys // share.tensor)
     grouped = max(model.heads // model.keys, 1)
     groups, d = share.microbatch * keys, model.head
-    m, n = grouped * (share.tokens // share.context), share.tokens + share.past
+    m = grouped * (share.tokens // share.context)
+    n = -(-share.tokens * (share.context + 1) // (2 * share.context)) + share.past
     return Row(
         kind=Kind.ATTENTION, batch=share.microbatch, groups=groups, in_channels=d * groups, out_channels=d * groups,
         in_h=m, out_h=m, m=m, n=n, k=2 * d, macs=groups * m * n * 2 * d, vector_ops=5 * groups * m * n,
