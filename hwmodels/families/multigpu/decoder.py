@@ -152,12 +152,17 @@ def _stream(read: float, written: float, operations: float, kind: Kind = Kind.EL
 
 
 def _attention(model: Decoder, share: Share) -> Row:
-    """Causal attention in one kernel; of a shared sequence, a GPU has its part of the queries and all keys."""
+    """Causal attention in one kernel.
+
+    Of a sequence that c GPUs share, each has an early and a late piece, so that all see as many keys [Llama Team,
+    arXiv:2407.21783, section 3.3.2]: s^2 / (2 c) pairs, those of s / c queries that end at key s (1 + 1/c) / 2.
+    """
     bits, code = coded(FLOATS["bf16"])
     keys = -(-model.keys // share.tensor)
     grouped = max(model.heads // model.keys, 1)
     groups, d = share.microbatch * keys, model.head
-    m, n = grouped * (share.tokens // share.context), share.tokens + share.past
+    m = grouped * (share.tokens // share.context)
+    n = -(-share.tokens * (share.context + 1) // (2 * share.context)) + share.past
     return Row(
         kind=Kind.ATTENTION, batch=share.microbatch, groups=groups, in_channels=d * groups, out_channels=d * groups,
         in_h=m, out_h=m, m=m, n=n, k=2 * d, macs=groups * m * n * 2 * d, vector_ops=5 * groups * m * n,
@@ -235,10 +240,24 @@ def _beside(model: Decoder, share: Share, *, is_backward: bool) -> list[Row]:
     return found
 
 
+def _casts(model: Decoder, share: Share, *, is_backward: bool) -> list[Row]:
+    """Kernels that write 8 bits, and once more transposed, for products in fp8.
+
+    Forward, norms write them for the products behind them, and the other two inputs are cast; backward, every gradient
+    is. Weights are cast once a step. Source: NVIDIA, Transformer Engine, LayerNormLinear and Linear.
+    """
+    if FLOATS[model.product_format].bits > 8:
+        return []
+    sizes = [(groups * m * k, groups * m * n) for m, n, k, groups in _weighted(model, share)]
+    moved = [out for _, out in sizes] if is_backward else [into for into, _ in sizes[1::2]]
+    return [_stream(size, size, 2 * size) for size in moved]
+
+
 def forward_rows(model: Decoder, share: Share) -> list[Row]:
     """The kernels of one layer, forward."""
     products = [_product(m, n, k, model.product_format, groups) for m, n, k, groups in _weighted(model, share)]
-    return [*products, *_core(model, share), *_beside(model, share, is_backward=False)]
+    beside = _beside(model, share, is_backward=False)
+    return [*products, *_core(model, share), *beside, *_casts(model, share, is_backward=False)]
 
 
 def backward_rows(model: Decoder, share: Share) -> list[Row]:
@@ -261,7 +280,7 @@ def backward_rows(model: Decoder, share: Share) -> list[Row]:
         found.append(_stream(2 * scores, scores, 4 * scores, Kind.SOFTMAX))
         if model.dropout:
             found.append(_stream(1.5 * scores, scores, scores))
-    return [*found, *_beside(model, share, is_backward=True)]
+    return [*found, *_beside(model, share, is_backward=True), *_casts(model, share, is_backward=True)]
 
 
 def head_rows(model: Decoder, share: Share) -> tuple[list[Row], list[Row]]:

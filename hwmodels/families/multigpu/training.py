@@ -142,7 +142,10 @@ def _blocks(job: Job, plans: Plans, spec: MultiGpuSpec) -> BlockCost:
     keys = (plans.microbatch, plans.tensor, plans.sequence, plans.context, plans.expert)
     sizes = [int(key.max(initial=0)) + 1 for key in keys]
     _, first, place = np.unique(np.ravel_multi_index(keys, sizes), return_index=True, return_inverse=True)
-    shares = [Share(b, job.tokens, t, bool(s), c, e) for b, t, s, c, e in np.stack(keys)[:, first].T.tolist()]
+    shares = [
+        Share(b, job.tokens, t, sequence=bool(s), context=c, expert=e)
+        for b, t, s, c, e in np.stack(keys)[:, first].T.tolist()
+    ]
     costs = block_costs(job.model, shares, spec.gpu)
     table = np.array([costs[share] for share in shares])[place.reshape(-1)]
     found = BlockCost(*np.ascontiguousarray(table.T))

@@ -1,9 +1,9 @@
 """MPT training under FSDP, 125 M to 70 B parameters: llmfoundry_fsdp_training, fitted on A100 40 GB.
 
-A step is the sum of four parts of the model, each with a factor of the framework (torch in eager mode, Triton's
+A step is the sum of five parts of the model, each with a factor of the framework (torch in eager mode, Triton's
 attention, gathers that hide in part)::
 
-    step = a products + b attention + c other kernels + d collectives
+    step = a products + b attention + b' attention of narrow heads + c other kernels + d collectives
 
 products, attention and others are kernels of the `gpu` family with FlashAttention-2's rules; collectives are the
 gathers of every layer's weights before each pass and the scatter of its gradients, for each microbatch. The factors
@@ -46,7 +46,9 @@ _SIZES = {
 """Model -> layers, width, heads. Source: llm-foundry's training configurations mpt-*.yaml; parameter counts agree."""
 _VOCABULARY = 50_368
 _NODES = {"a100_40gb": "dgx_a100_40", "a100_80gb": "dgx_a100", "h100_80gb": "dgx_h100"}
-_LOW, _HIGH = np.array([1.0, 1.0, 1.0, 0.0]), np.array([1.5, 3.0, 4.0, 1.0])
+_NARROW = 64
+"""Features of a head up to which Triton's attention has tiles, and so a rate, of its own."""
+_LOW, _HIGH = np.array([1.0, 1.0, 1.0, 1.0, 0.0]), np.array([1.5, 3.0, 3.0, 4.0, 1.0])
 """ASSUMED ranges of the factors: kernels of an eager framework are no faster than the model's, and collectives are at
 most not hidden at all."""
 _SPREAD = 0.05  # ASSUMED: relative, of a run around the model; plausible 0.02 to 0.1
@@ -54,7 +56,7 @@ _SHOTS, _DRAWS = 6, 5
 
 
 class Runs(NamedTuple):
-    """Runs of one kind. parts : (N, 4) seconds. measured_s, utilisation : (N,), the latter in percent."""
+    """Runs of one kind. parts : (N, 5) seconds. measured_s, utilisation : (N,), the latter in percent."""
 
     parts: F64
     measured_s: F64
@@ -66,7 +68,7 @@ class Runs(NamedTuple):
 
 
 def parts_of(row: Mapping[str, str]) -> tuple[list[float], float, float]:
-    """(products, attention, others, collectives) in s, the measured step in s, and the measured utilisation."""
+    """(products, wide and narrow attention, others, collectives) in s, the measured step in s, the utilisation."""
     layers, hidden, heads = _SIZES[row["Model"]]
     tokens, gpus = int(row["SeqLen (T)"]), int(row["# GPUs"])
     is_fp8 = "fp8" in row["Precision"]
@@ -86,7 +88,9 @@ def parts_of(row: Mapping[str, str]) -> tuple[list[float], float, float]:
     gathers = 1.0 if row["Sharding Strategy"] == "SHARD_GRAD_OP" else 2.0
     wires = layers * (gathers * gathered + scattered)
     measured_s = batch * tokens / gpus / float(row["Throughput (T/s/GPU)"])
-    return [count * part for part in (*kernels, wires)], measured_s, float(row["MFU"])
+    products, attention, others = kernels
+    split = (0.0, attention) if model.head <= _NARROW else (attention, 0.0)
+    return [count * part for part in (products, *split, others, wires)], measured_s, float(row["MFU"])
 
 
 def _kernels(model: Decoder, share: Share, spec: GpuSpec, forwards: float) -> tuple[float, float, float]:
@@ -116,7 +120,7 @@ def steps_s(runs: Runs, factors: F64) -> F64:
 
 
 def fit_factors(runs: Runs, *, centre: F64 | None = None, weight: float = 0.0) -> F64:
-    """The four factors that suit some runs best; drawn to `centre` with `weight` where there are few."""
+    """The five factors that suit some runs best; drawn to `centre` with `weight` where there are few."""
     from scipy.optimize import least_squares
 
     middle = (_LOW + _HIGH) / 2.0 if centre is None else centre

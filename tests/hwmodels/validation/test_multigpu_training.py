@@ -14,7 +14,7 @@ from hwmodels.validation.multigpu.training import training_scores
 
 def test_a_fit_finds_the_factors_that_made_the_rows() -> None:
     rng = np.random.default_rng(0)
-    made, parts = np.array([1.2, 2.0, 1.7, 0.4]), rng.random((40, 4))
+    made, parts = np.array([1.2, 2.0, 1.5, 1.7, 0.4]), rng.random((40, 5))
     runs = Runs(parts, parts @ made, np.full(40, 50.0))
     assert fit_factors(runs) == pytest.approx(made, rel=1e-3)
     assert steps_s(runs, made) == pytest.approx(runs.measured_s)
@@ -61,6 +61,8 @@ def test_memory_is_the_formula_and_the_published_sum() -> None:
 
 
 def test_fully_sharded_runs_of_another_gpu() -> None:
-    """The bar is 2.5 points; frozen, both miss it, as the README says. Six runs suffice."""
-    assert value("llmfoundry_fsdp_training", "a100_80gb", "mean_absolute_error") <= 4.2
+    """The bar is 2.5 points: A100 80 GB meets it by a hundredth, so that another optimiser of the fit may miss it by as
+    much; H100 misses it frozen, as the README says, and six runs suffice."""
+    assert value("llmfoundry_fsdp_training", "a100_80gb", "mean_absolute_error") <= 2.6
+    assert value("llmfoundry_fsdp_training", "h100_80gb fp8", "mean_absolute_error") <= 5.5
     assert value("llmfoundry_fsdp_training", "h100_80gb", "mean_absolute_error", "few-shot-6") <= 2.5

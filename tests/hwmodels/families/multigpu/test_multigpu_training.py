@@ -247,6 +247,28 @@ def test_tokens_go_to_experts_and_keys_go_round() -> None:
     assert float(around.exchange_s[0]) == pytest.approx(2 * GPT.layers * 3 * gathered, rel=1e-9)
 
 
+def test_operands_in_8_bits_are_cast_once_each_way() -> None:
+    """Forward the inputs that no norm writes, of attention's output and the second product; backward every gradient."""
+    share, narrow = Share(1, 64), LLAMA._replace(product_format="fp8")
+    for rows, sizes in (
+        (forward_rows, [64 * 4096, 64 * 14_336]), (backward_rows, [64 * 6144, 64 * 4096, 64 * 28_672, 64 * 4096])
+    ):  # fmt: skip
+        wide = len(rows(LLAMA, share))
+        found = rows(narrow, share)[wide:]
+        assert [row.input_elements for row in found] == sizes
+        assert [row.output_elements for row in found] == sizes
+
+
+@pytest.mark.parametrize("context", [1, 2, 4, 8])
+def test_a_shared_sequence_has_its_share_of_the_causal_pairs(context: int) -> None:
+    """Queries that end at the last key see n, n - 1, ... keys: one in c of s (s + 1) / 2, but for half a row."""
+    row = next(row for row in forward_rows(LLAMA, Share(1, 1024, context=context)) if row.kind == Kind.ATTENTION)
+    queries, keys = row.m // row.query_heads, row.n
+    pairs = sum(keys - i for i in range(queries))
+    assert queries * context == 1024
+    assert pairs == pytest.approx(1024 * 1025 / 2 / context, abs=queries)
+
+
 @pytest.mark.parametrize("model", [GPT, LLAMA])
 def test_weights_of_the_products_are_the_stored_numbers(model: Decoder) -> None:
     """Without biases and norms, which are no products."""
