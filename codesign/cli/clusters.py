@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import product
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from codesign.cli.app import app
-from codesign.cli.options import Json, KnobValues, numbers
+from codesign.cli.options import Json, KnobValues
 from codesign.cli.outputs import Force
 from codesign.cli.printing import pretty, print_doubts, print_json, print_table
 from codesign.cli.sources import knob_values
@@ -20,7 +20,6 @@ from hwmodels.files import check_new_file
 
 if TYPE_CHECKING:
     from hwmodels.families.multigpu.decoder import Decoder
-    from hwmodels.families.multigpu.serving import Pool
     from hwmodels.families.multigpu.spec import MultiGpuSpec
 
 __all__: list[str] = []
@@ -117,91 +116,59 @@ def serve(
     device: Cluster = "dgx_h100",
     prompt: Annotated[int, typer.Option(help="Tokens of a prompt.", min=1)] = 1024,
     answer: Annotated[int, typer.Option(help="Tokens of an answer.", min=1)] = 256,
-    batch: Annotated[str, typer.Option(help="Requests under way in a pool.")] = "1,8,32,128",
     number_format: Format = "bf16",
     token: Annotated[str | None, typer.Option(help="Longest time from token to token, as '20 ms'.")] = None,
+    first_token: Annotated[str | None, typer.Option(help="Longest time to the first token, unloaded.")] = None,
     knobs: KnobValues = None,
-    count: Rows = 12,
+    count: Rows = 8,
     output: Table = None,
     force: Force = False,
     as_json: Json = False,
 ) -> None:
-    """Rank the pools that serve a decoder by answered tokens a second and GPU: shares of layers, stages, experts.
+    """Rank the pools that serve a decoder by answered tokens a second and GPU, each at its best batch.
 
     The first token is that of an empty pool: queues are not modelled. The last line has prompts and tokens on pools of
     their own.
     """
-    from hwmodels.families.multigpu.serving import Pool, Request
-    from hwmodels.units import parse_quantity
+    from hwmodels.families.multigpu.search import best_pools
+    from hwmodels.families.multigpu.serving import Pool, Request, disaggregated
 
     if output is not None:
         check_new_file(output, force=force, endings=TABLE_ENDINGS)
     model, spec = _decoder(network, hf_config, number_format), _cluster(device, knobs)
-    limit = None if token is None else parse_quantity(token, "s", where="--token")
-    batches, request = numbers("--batch", batch, least=1), Request(prompt, answer)
-    powers = [2**i for i in range(13)]
-    pools = [
-        Pool(t, p, t if model.experts and not model.experts % t else 1)
-        for t, p in product(powers, powers)
-        if t <= spec.gpus_per_node and t * p <= spec.nodes * spec.gpus_per_node and p <= model.layers
-        if not model.heads % t
-    ]
-    records = _served(model, pools, spec, request, batches)
-    fitting = [record for record in records if record["largest_batch"] > 0]
-    if not fitting:
-        raise SpecError("serve", "no pool of the cluster", "one whose GPUs hold the weights and a request")
-    met = [record for record in fitting if limit is None or record["token_s"] <= limit]
-    if not met:
-        least = min(record["token_s"] for record in fitting)
-        raise SpecError("--token", token, f">= {1e3 * least:.3g} ms, the least of all pools")
-    met.sort(key=lambda record: (-record["tokens_per_s_per_gpu"], record["token_s"]))
-    apart = _disaggregated(model, met[0], spec, request)
+    request = Request(prompt, answer)
+    token_s, first_s = _seconds(token, "--token"), _seconds(first_token, "--first-token")
+    pools = best_pools(model, spec, request, first_token_s=first_s, token_s=token_s, count=count)
+    best = pools[0]
+    pool = Pool(*(best[name] for name in Pool._fields))
+    apart = disaggregated(model, pool, pool, spec, request, batch=best["batch"])
     if output is not None:
-        write_table(output, {name: [record[name] for record in met] for name in met[0]})
+        write_table(output, {name: [record[name] for record in pools] for name in best})
     if as_json:
-        return print_json({"prompt": prompt, "answer": answer, "pools": met, "disaggregated": apart})
+        return print_json({"prompt": prompt, "answer": answer, "pools": pools, "disaggregated": apart._asdict()})
     print(f"{network or hf_config} on {device}: prompts of {prompt}, answers of {answer} tokens; first token unloaded")
     print_table(
         ("tensor", "pipe", "experts over", "batch", "largest", "first token", "token", "tokens/s/GPU", "memory"),
-        map(_pool_cells, met[:count]),
+        map(_pool_cells, pools),
     )
     print(
-        f"prompts and tokens apart, pools as in the first line: {apart['tokens_per_s_per_gpu']:,.0f} tokens/s/GPU with "
-        f"{100 * apart['prefill_share']:.0f} % of the GPUs reading prompts, {1e3 * apart['token_s']:.3g} ms a token"
+        f"prompts and tokens apart, pools as in the first line: {apart.tokens_per_s_per_gpu:,.0f} tokens/s/GPU with "
+        f"{100 * apart.prefill_share:.0f} % of the GPUs reading prompts, {1e3 * apart.token_s:.3g} ms a token"
     )
     if output is not None:
         print(f"table in {output}")
 
 
-def _served(
-    model: Decoder, pools: Sequence[Pool], spec: MultiGpuSpec, request: Any, batches: Sequence[int]
-) -> list[dict[str, Any]]:
-    """Every pool at every batch that it holds, once each."""
-    from hwmodels.families.multigpu.serving import serve as served
+def _seconds(text: str | None, where: str) -> float:
+    """A limit on a time; none is no limit."""
+    from hwmodels.units import parse_quantity
 
-    records: dict[tuple[Any, ...], dict[str, Any]] = {}
-    for pool in pools:
-        found = served(model, pool, spec, request, batches)
-        for i, batch in enumerate(found.batch.tolist()):
-            records[pool, batch] = {
-                "tensor": pool.tensor, "pipeline": pool.pipeline, "expert": pool.expert, "batch": batch,
-                "largest_batch": found.largest, "first_token_s": float(found.first_token_s[i]),
-                "token_s": float(found.token_s[i]), "tokens_per_s_per_gpu": float(found.tokens_per_s_per_gpu[i]),
-                "held_bytes": float(found.held_bytes[i]),
-            }  # fmt: skip
-    return list(records.values())
-
-
-def _disaggregated(model: Decoder, best: Mapping[str, Any], spec: MultiGpuSpec, request: Any) -> dict[str, float]:
-    from hwmodels.families.multigpu.serving import Pool, disaggregated
-
-    pool = Pool(best["tensor"], best["pipeline"], best["expert"])
-    return disaggregated(model, pool, pool, spec, request, batch=best["batch"])._asdict()
+    return inf if text is None else parse_quantity(text, "s", where=where)
 
 
 def _pool_cells(record: Mapping[str, Any]) -> Sequence[str]:
     return (
-        *(str(record[name]) for name in ("tensor", "pipeline", "expert", "batch", "largest_batch")),
+        *(str(record[name]) for name in ("tensor", "pipeline", "expert", "batch", "largest")),
         *pretty({name: record[name] for name in ("first_token_s", "token_s")}, ["first_token_s", "token_s"]),
         f"{record['tokens_per_s_per_gpu']:,.0f}",
         f"{record['held_bytes'] / 1e9:.3g} GB",
