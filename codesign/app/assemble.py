@@ -25,6 +25,7 @@ from codesign.two_level.cost_access import PairCostAccess
 from codesign.two_level.fast import FastLevel
 from codesign.two_level.loop import Search
 from codesign.two_level.slow import SlowLevel
+from codesign.two_level.tighten import starts_of
 from hwmodels.catalog import device
 from hwmodels.errors import SpecError
 from hwmodels.families.base import CostModel
@@ -33,6 +34,7 @@ from hwmodels.rate import at_rate
 from hwmodels.workload.rewrite import RUNTIMES
 
 __all__ = [
+    "archive_of",
     "check_metrics",
     "cost_constraints",
     "dataset_of",
@@ -164,6 +166,13 @@ def least_accuracy(limits: Sequence[Limit]) -> float:
     return max((limit.bound for limit in limits if limit.least and limit.metric == "accuracy"), default=0.0)
 
 
+def archive_of(config: RunConfig, space: JointSpace) -> Archive:
+    """The archive of a run, empty; where limits on costs close slowly, it holds pairs to the last ones."""
+    model = space.hardware.model
+    limits = limits_of(model, cost_constraints(config, model)) if config.tightening else ()
+    return Archive(space, tuple(config.objectives), limits=task_limits(config, model), cost_limits=limits)
+
+
 def search_of(
     config: RunConfig, space: JointSpace, data: Dataset, blobs: Blobs, *, executor: Executor | None = None
 ) -> Search:
@@ -202,7 +211,7 @@ def search_of(
             seed=config.seed,
             executor=executor or executor_of(config),
         ),
-        archive=Archive(space, problem.objectives, limits=limits),
+        archive=archive_of(config, space),
         budget=Budget(
             generations=config.generations,
             pairs=config.fast.pairs,
@@ -210,8 +219,10 @@ def search_of(
             classes=config.slow.classes,
             audits=config.fast.audits,
             selection=_selection(config, estimator),
+            enough=config.enough,
         ),
         seed=config.seed,
+        starts=starts_of({name: float(start) for name, start in config.tightening.items()}, fast.limits),
     )
 
 

@@ -144,6 +144,11 @@ class RunConfig(Settings):
         description="cost -> largest value, or smallest where more is better or it says >=; metric of the task -> "
         "value with >= or <= before it",
     )
+    tightening: dict[str, float | str] = Field(
+        default_factory=dict,
+        description="cost -> where its constraint begins, looser: it closes over the generations, evenly in logarithms",
+    )
+    enough: int = Field(0, ge=0, le=1_000_000, description="pairs on the front after which the run ends; 0 goes on")
     least_accuracy: float = Field(0.0, ge=0, le=1, description="short for a constraint, accuracy: '>= ...'")
     strategy: PluginSection
     estimator: PluginSection
@@ -233,6 +238,11 @@ def parse_config(content: Any, *, where: str = "configuration", objects: Mapping
         _check_names(limits, content.get("hardware"), where, rate_hz=content.get("rate_hz"))
         checked = {str(k): parse_limit(v, str(k), f"{where}: constraints") for k, v in limits.items()}
         content = {**content, "constraints": checked}
+    begins = content.get("tightening")
+    if isinstance(begins, dict):
+        _check_names(begins, content.get("hardware"), where, rate_hz=content.get("rate_hz"))
+        starts = {str(k): parse_quantity(v, str(k), f"{where}: tightening") for k, v in begins.items()}
+        content = {**content, "tightening": starts}
     try:
         return RunConfig(**content)
     except ValidationError as error:

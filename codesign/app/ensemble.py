@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from codesign.app.assemble import task_limits
+from codesign.app.assemble import archive_of
 from codesign.app.config import RunConfig, parse_config
 from codesign.app.trained import pin, trained_run
 from codesign.estimate.ensemble import Ensemble, Outputs, Scores, best_of, nested
@@ -113,7 +113,7 @@ def ensemble_of(run: Path, *, most: int) -> Found:
 
 def _archive(store: RunStore, config: RunConfig, space: JointSpace) -> Archive:
     """What the run has evaluated."""
-    archive = Archive(space, tuple(config.objectives), limits=task_limits(config, space.hardware.model))
+    archive = archive_of(config, space)
     for generation, pair, estimate in store.pairs():
         if (wrong := archive.misfit(pair, estimate)) is not None:
             store.lose(f"a row of it: {wrong}")

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from codesign.app.assemble import cost_constraints, dataset_of, joint_space, least_accuracy, task_limits
+from codesign.app.assemble import archive_of, cost_constraints, dataset_of, joint_space, least_accuracy
 from codesign.app.config import RunConfig, parse_config
 from codesign.estimate.base import Estimate
 from codesign.estimate.interval import wilson
@@ -183,8 +183,7 @@ def summarise(source: RunStore | Path, *, space: JointSpace | None = None) -> Su
     config = config_of(store)
     space = space or space_of(config)
     _check_space(store, space)
-    limits = task_limits(config, space.hardware.model)
-    archive = Archive(space, tuple(config.objectives), limits=limits)
+    archive = archive_of(config, space)
     for generation, pair, estimate in store.pairs():
         if (wrong := archive.misfit(pair, estimate)) is not None:
             store.lose(f"a row of it: {wrong}")
@@ -201,7 +200,7 @@ def summarise(source: RunStore | Path, *, space: JointSpace | None = None) -> Su
         ledger=Ledger.total(ledgers),
         generations=ledgers,
         objectives=archive.objectives,
-        least_accuracy=least_accuracy(limits),
+        least_accuracy=least_accuracy(archive.limits),
         evaluated=tuple(
             _pair(member, archive, on_front=(member.genotype, member.fidelity) in on_front)
             for member in archive.members

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite, nan
 
@@ -48,11 +48,15 @@ class Archive:
     Parameters
     ----------
     objectives : names of the minimised cost metrics; the error of the estimates is always an objective too.
-    limits : on the task's metrics; pairs that break one are kept, but never on the front.
+    limits : on the task's metrics; pairs that break one are kept, but never on the front. cost_limits : where FAST lets
+        pairs through that break a limit on a cost, these; such pairs are kept likewise, and prove nothing.
     """
 
-    def __init__(self, space: JointSpace, objectives: Sequence[str], *, limits: Sequence[Limit] = ()) -> None:
-        self.space, self.limits = space, tuple(limits)
+    def __init__(
+        self, space: JointSpace, objectives: Sequence[str], *, limits: Sequence[Limit] = (),
+        cost_limits: Sequence[Limit] = (),
+    ) -> None:  # fmt: skip
+        self.space, self.limits, self.cost_limits = space, tuple(limits), tuple(cost_limits)
         self.goals = objectives_of(space.hardware.model, objectives)
         self.objectives = tuple(goal.metric for goal in self.goals)
         self._members: dict[tuple[tuple[int, ...], float], Member] = {}
@@ -81,6 +85,9 @@ class Archive:
         for limit in self.limits:
             if limit.metric not in estimate.metrics:
                 return f"an estimate without {limit.metric}"
+        for limit in self.cost_limits:
+            if not isfinite(pair.costs.get(limit.metric, nan)):
+                return f"a pair without a finite {limit.metric}"
         return None
 
     def class_of(self, member: Member) -> AccuracyClass:
@@ -101,10 +108,15 @@ class Archive:
         return np.array(columns, np.float64).reshape(len(self.limits), len(members)).T
 
     def feasible(self) -> list[Member]:
-        """Members of full fidelity that keep every limit on the task's metrics, in the order told."""
-        full = [member for member in self.members if member.fidelity == 1.0]
+        """Members of full fidelity that keep every limit, in the order told."""
+        full = self._within(member for member in self.members if member.fidelity == 1.0)
         kept: npt.NDArray[np.bool_] = np.all(self.excess(full) <= 0, axis=1)
         return [member for member, keeps in zip(full, kept, strict=True) if keeps]
+
+    def _within(self, members: Iterable[Member]) -> list[Member]:
+        """Those that keep the limits on costs."""
+        limits = self.cost_limits
+        return [m for m in members if all(one.keeps(np.array([m.costs[one.metric]]))[0] for one in limits)]
 
     def front(self) -> list[Member]:
         """Feasible members that no other one dominates, by rising error."""
@@ -117,7 +129,7 @@ class Archive:
 
     def known(self) -> Known:
         """What the FAST level may use in its proofs: pairs of full fidelity, and the exact error of each class."""
-        points = self.points([member for member in self.members if member.fidelity == 1.0])
+        points = self.points(self._within(member for member in self.members if member.fidelity == 1.0))
         architectures, numerics, fidelity = class_arrays(list(self.classes), self.space.architecture.n_genes)
         return Known(
             costs=points[:, 1:],

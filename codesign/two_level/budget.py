@@ -14,7 +14,7 @@ class Budget:
     generations : batches. pairs : pairs a batch. trainings : networks trained a batch.
     classes : numerics evaluated a network and batch. audits : pairs a batch that are evaluated though aggressive
     pruning guessed them away. selection : `surrogate`, `stratified` or `random` choice, that of the `strategy`, or
-    `all`, where an estimate costs nothing.
+    `all`, where an estimate costs nothing. enough : pairs on the front after which no further batch begins; 0 goes on.
     """
 
     generations: int
@@ -23,3 +23,4 @@ class Budget:
     classes: int
     audits: int = 0
     selection: str = "stratified"
+    enough: int = 0
