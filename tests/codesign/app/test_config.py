@@ -44,13 +44,13 @@ def told(change: dict) -> str:
         ({"runtime": "compild"}, ["runtime", "compiled, eager", "did you mean compiled?"]),
         (
             {"strategy": {"name": "nsga2", "sample": 5}},
-            ["strategy", "sample", "crossover, immigrants, name, population"],
+            ["strategy", "sample", "crossover, immigrants, name, operators, population"],
         ),
         ({"strategy": {"name": "evolution", "sample": 0}}, ["strategy.sample", "0", ">= 1"]),
         ({"strategy": {"name": "random", "population": 9}}, ["strategy", "population"]),
         (
             {"strategy": {"name": "nsga22"}},
-            ["strategy.name", "evolution, ", "nsga2, ", "random, ", "did you mean nsga2?"],
+            ["strategy.name", "evolution, ", "(did you mean nsga2?)", "random, ", "did you mean nsga2?"],
         ),
         ({"architecture": {"space": "sell"}}, ["architecture.space", "cell, chain", "did you mean cell?"]),
         ({"architecture": {"space": "cell", "chanels": 3}}, ["architecture", "did you mean channels?"]),
