@@ -114,22 +114,30 @@ class HardConstrained:
 
     def ask(self, n: int, rng: np.random.Generator) -> Proposal:
         exploring = n if not len(self._errors) else round(_EXPLORING * n)
-        drawn = self._new(self._by(self._climbed(), _DRAWN * (n - exploring), rng))
+        drawn = self._new(self._by(self._climbed(), _DRAWN * (n - exploring), rng), n - exploring)
         if len(drawn):
             worth = one_hot(drawn, self.space.cardinalities) @ self._gains()
             drawn = drawn[np.argsort(-worth, kind="stable")[: n - exploring]]
-        anywhere = self.space.sample(_DRAWN * (n - len(drawn)), rng)
-        within = np.concatenate([drawn, self._new(anywhere)[: n - len(drawn)]])
+        wanted = n - len(drawn)
+        within = np.concatenate([drawn, self._new(self.space.sample(_DRAWN * wanted, rng), wanted)[:wanted]])
         again = self._safe[rng.integers(len(self._safe), size=n - len(within))]
         return Proposal.full(np.concatenate([within, again]))
 
-    def _new(self, pairs: Genotypes) -> Genotypes:
-        """Pairs within the limits that were not told, each network and design once; the nearest others led there."""
+    def _new(self, pairs: Genotypes, wanted: int) -> Genotypes:
+        """Pairs within the limits that were not told, each once; where fewer than wanted, the nearest others led there.
+
+        What a descent leaves over a limit is dropped.
+        """
         excess = self._excess(pairs)
+        found = self._untold(pairs[excess <= 0])
+        if len(found) >= wanted:
+            return found
         over = np.flatnonzero(excess > 0)
-        led = over[np.argsort(excess[over], kind="stable")[:_DESCENTS]]
-        pairs = np.concatenate([pairs[excess <= 0], self._descended(pairs[led])])
-        pairs = pairs[self._excess(pairs) <= 0]
+        led = self._descended(pairs[over[np.argsort(excess[over], kind="stable")[:_DESCENTS]]])
+        return self._untold(np.concatenate([found, led[self._excess(led) <= 0]]))
+
+    def _untold(self, pairs: Genotypes) -> Genotypes:
+        """Pairs that mean nothing that was told, each meaning once."""
         told = self.space.canonical(np.concatenate([self._genotypes, pairs]))
         _, first = np.unique(told, axis=0, return_index=True)
         return pairs[np.sort(first[first >= len(self._genotypes)]) - len(self._genotypes)]

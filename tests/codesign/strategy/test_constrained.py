@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from codesign.registry import STRATEGIES
-from codesign.strategy.base import Problem, Results
+from codesign.strategy.base import Problem, Proposal, Results
 from codesign.strategy.hardcore import HardConstrained
 from codesign.strategy.netadapt import NetAdapt
 from codesign.testing.strategy import toy_problem, trained_problem
@@ -28,6 +28,18 @@ def test_no_proposed_pair_breaks_a_limit(limit: float) -> None:
         proposal = strategy.ask(20, rng)
         assert problem.space.valid(proposal.genotypes).all()
         assert (problem.costs(proposal.genotypes)[:, 0] <= limit).all()
+        strategy.tell(proposal, Results.exact(objectives(proposal.genotypes)))
+
+
+def test_where_descents_end_over_the_limit_nothing_of_them_is_proposed() -> None:
+    """Costs without any order: single decisions lead nowhere, and what is left over the limit is dropped."""
+    rough = np.random.default_rng(0).random(5**6) + 0.01
+    weights = 5 ** np.arange(6)
+    problem = replace(toy_problem(), costs=lambda points: rough[points @ weights][:, None])
+    strategy, rng = HardConstrained(problem, np.array([0.03])), np.random.default_rng(1)
+    for _ in range(6):
+        proposal = strategy.ask(30, rng)
+        assert (problem.costs(proposal.genotypes)[:, 0] <= 0.03).all()
         strategy.tell(proposal, Results.exact(objectives(proposal.genotypes)))
 
 
@@ -107,12 +119,17 @@ def test_every_step_down_saves_and_its_candidates_are_the_least_savings() -> Non
     assert all(later <= 0.8 * earlier + 1e-9 for earlier, later in itertools.pairwise(ways) if later < earlier)
 
 
-def test_the_best_ratio_is_error_gained_over_cost_saved() -> None:
+@pytest.mark.parametrize(("best", "takes"), [("ratio", "large"), ("accuracy", "small")])
+def test_the_best_change_is_of_least_error_or_of_least_error_a_saving(best: str, takes: str) -> None:
+    """Of two changes one saves far more for somewhat more error: the ratio takes it, the accuracy does not."""
     problem: Problem = toy_problem()
-    strategy = NetAdapt(problem, step=0.01, best="ratio")
-    proposal = strategy.ask(40, np.random.default_rng(1))
-    centre, candidates = strategy._centre, strategy._candidates
-    saved = 1 - problem.costs(candidates)[:, 0] / problem.costs(centre)[0, 0]
-    ratio = (objectives(candidates)[:, 0] - 1.0) / saved
-    strategy.tell(proposal, Results.exact(objectives(proposal.genotypes)))
-    assert np.array_equal(strategy._centre[0], candidates[ratio.argmin()])
+    strategy = NetAdapt(problem, step=0.01, best=best)  # type: ignore[arg-type]
+    strategy.ask(40, np.random.default_rng(1))
+    candidates = strategy._candidates
+    saved = 1 - problem.costs(candidates)[:, 0] / problem.costs(strategy._centre)[0, 0]
+    small, large = candidates[saved.argmin()], candidates[saved.argmax()]
+    assert saved.max() > 1.5 * saved.min()
+    errors = strategy._centre_error + np.array([0.05, 0.05 * 1.4])
+    told = np.column_stack([errors, problem.costs(np.stack([small, large]))])
+    strategy.tell(Proposal.full(np.stack([small, large])), Results.exact(told))
+    assert np.array_equal(strategy._centre[0], large if takes == "large" else small)
