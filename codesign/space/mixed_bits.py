@@ -19,7 +19,7 @@ from pydantic import Field
 from codesign.registry import Settings
 from codesign.space.architecture import ArchitectureSpace
 from codesign.space.base import Gene, Genotypes
-from codesign.space.wrapped import WrappedSpace, repeated
+from codesign.space.wrapped import WrappedSpace, carried, repeated
 from hwmodels.errors import SpecError
 from hwmodels.workload.graph import Workload
 from hwmodels.workload.ops import Precision
@@ -95,7 +95,8 @@ class MixedBitsSpace(WrappedSpace):
             activation_format=np.where(choice > 0, 0, layers.activation_format),
         )
         names = tuple(map(str, range(len(genotypes))))
-        return LayerTable(layers, networks._replace(sequence=index.reshape(-1).astype(np.int64)), names)
+        sequence = index.reshape(-1).astype(np.int64)
+        return LayerTable(layers, networks._replace(sequence=sequence), names, carried(table, network))
 
 
 def _with_bits(precision: Precision, bits: int) -> Precision:

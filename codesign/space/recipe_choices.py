@@ -17,7 +17,7 @@ from codesign.estimate.recipe import Augmentation, NoiseRecipe, Recipe
 from codesign.registry import Settings
 from codesign.space.architecture import ArchitectureSpace
 from codesign.space.base import Gene, Genotypes
-from codesign.space.wrapped import WrappedSpace, repeated
+from codesign.space.wrapped import WrappedSpace, carried, repeated
 from hwmodels.errors import SpecError
 from hwmodels.workload.graph import Workload
 from hwmodels.workload.rewrite import Semantics
@@ -121,4 +121,5 @@ class RecipeChoicesSpace(WrappedSpace):
 
     def lower_distinct(self, genotypes: Genotypes, semantics: Semantics) -> LayerTable:
         table, network = self.inner.lower(self.networks(genotypes), semantics)
-        return LayerTable(table.layers, repeated(table, network)[1], tuple(map(str, range(len(genotypes)))))
+        names = tuple(map(str, range(len(genotypes))))
+        return LayerTable(table.layers, repeated(table, network)[1], names, carried(table, network))

@@ -14,7 +14,7 @@ from codesign.space.base import Gene, Genotypes
 from hwmodels.families.spec import Spec
 from hwmodels.workload.table import LayerTable, Networks
 
-__all__ = ["WrappedSpace", "repeated"]
+__all__ = ["WrappedSpace", "carried", "repeated"]
 
 I64 = npt.NDArray[np.int64]
 
@@ -78,6 +78,11 @@ def repeated(table: LayerTable, network: I64) -> tuple[I64, Networks]:
         edge_start=edge_starts,
     )
     return listed.sequence, listed
+
+
+def carried(table: LayerTable, network: I64) -> dict[str, npt.NDArray[np.float64]]:
+    """What a table says of listed networks beside their layers."""
+    return {name: values[network] for name, values in table.columns.items()}
 
 
 def _gathered(starts: I64, which: I64) -> tuple[I64, I64]:

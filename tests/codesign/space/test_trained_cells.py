@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from codesign.space.cell import CellSpace
+from codesign.space.mixed_bits import MixedBitsSpace
 from codesign.space.trained_cells import NOISE_AWARE, PLAIN, TRAINING_MACS, TrainedCells
 from codesign.testing.space import SpaceSuite
 from hwmodels.errors import SpecError
@@ -59,6 +60,14 @@ def test_both_ways_are_one_network_whose_training_takes_three_passes_an_image_an
         macs = metrics["macs"][network] / batch
         assert macs[0] == macs[1] != macs[2]
         assert metrics[TRAINING_MACS][network].tolist() == (3 * 100 * np.array([5, 12, 12]) * macs).tolist()
+
+
+def test_bits_by_group_keep_the_work_of_the_training() -> None:
+    space = MixedBitsSpace(some(), choices=(4, 8), groups=2)
+    points = space.sample(20, np.random.default_rng(2))
+    table, network = space.lower(points, RUNTIMES["compiled"])
+    inner, of = some().lower(points[:, :7], RUNTIMES["compiled"])
+    assert table.columns[TRAINING_MACS][network].tolist() == inner.columns[TRAINING_MACS][of].tolist()
 
 
 def test_what_decides_a_point_is_in_its_fingerprint() -> None:
