@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -120,7 +120,6 @@ def design(
     seed: int = 0,
     workers: int = 1,
     hardware: Hardware = "fixed",
-    report: Callable[[Event], None] = lambda event: None,
 ) -> Designed:
     """Find the most accurate networks for some data that keep limits on a device, within a budget of time.
 
@@ -154,7 +153,7 @@ def design(
     planned = plan(asked.budget_s, epoch_s, content["estimator"]["recipe"]["epochs"], asked.workers)
     content = _planned(content, planned, fitting)
     with _folder(output) as folder:
-        run_file, best, done = _search(content, folder, asked, start, report)
+        run_file, best, done = _search(content, folder, asked, start)
         seconds = time.perf_counter() - start
         lines = _explained(asked, rule, space, fitting, epoch_s, planned, best, done, seconds)
         _write(folder, run_file, lines)
@@ -332,7 +331,7 @@ class _OutOfTime(Exception):
 
 
 def _search(
-    content: Mapping[str, Any], folder: Path, asked: _Asked, start: float, report: Callable[[Event], None]
+    content: Mapping[str, Any], folder: Path, asked: _Asked, start: float
 ) -> tuple[dict[str, Any], tuple[Pair, ...], int]:
     """Run, report and export; the run file, the best pairs, and the networks that were trained."""
     from codesign.app.config import parse_config
@@ -348,7 +347,6 @@ def _search(
             now = time.perf_counter()
             if now + (now - began) / event.generation > until:
                 raise _OutOfTime
-        report(event)
 
     with suppress(_OutOfTime):
         run.go(watch)

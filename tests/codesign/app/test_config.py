@@ -50,7 +50,7 @@ def told(change: dict) -> str:
         ({"strategy": {"name": "random", "population": 9}}, ["strategy", "population"]),
         (
             {"strategy": {"name": "nsga22"}},
-            ["strategy.name", "evolution, ", "did you mean nsga2?"],
+            ["strategy.name", "evolution, ", "grid, ", "did you mean nsga2?"],
         ),
         ({"architecture": {"space": "sell"}}, ["architecture.space", "cell, chain", "did you mean cell?"]),
         ({"architecture": {"space": "cell", "chanels": 3}}, ["architecture", "did you mean channels?"]),
