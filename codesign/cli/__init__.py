@@ -16,7 +16,6 @@ from codesign.cli import (
     crossdevice,
     design,
     devices,
-    effects,
     ensemble,
     estimate,
     measuring,
@@ -33,8 +32,8 @@ from codesign.cli.printing import close_output, plain_warnings, print_error, pri
 from hwmodels.errors import SpecError
 
 __all__ = [
-    "accuracy", "app", "config", "crossdevice", "design", "devices", "effects", "ensemble", "estimate", "main",
-    "measuring", "networks", "pick", "plugins", "runs", "sensitivity", "sweep", "trust",
+    "accuracy", "app", "config", "crossdevice", "design", "devices", "ensemble", "estimate", "main", "measuring",
+    "networks", "pick", "plugins", "runs", "sensitivity", "sweep", "trust",
 ]  # fmt: skip
 
 _INTERRUPTED = 130

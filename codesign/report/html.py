@@ -20,7 +20,6 @@ from codesign.app.provenance import changed_keys
 from codesign.report.assumptions import assumptions_html
 from codesign.report.cloud import Cloud, cloud_of
 from codesign.report.design import Design, design_of, roofline_of
-from codesign.report.effects import Effects, choices_table, effects_of, importance_table
 from codesign.report.scale import digits3, spoken, title
 from codesign.report.summary import REFERENCE_MARGIN, Summary, config_of, open_store, space_of, summarise
 from codesign.report.tables import IN_FILES, build_table, ledger_table, pareto_table, reading_table
@@ -42,7 +41,7 @@ class Report:
     """Content of the page and the figures.
 
     design : the knee layer by layer, None without a front. notes : damaged parts, and what the run was made with and
-    this report is not, a line each. effects : what each decision did, None before the first generation.
+    this report is not, a line each.
     """
 
     manifest: dict[str, Any]
@@ -52,7 +51,6 @@ class Report:
     cloud: Cloud
     design: Design | None
     notes: tuple[str, ...] = ()
-    effects: Effects | None = None
 
 
 class _Section(NamedTuple):
@@ -76,8 +74,7 @@ def read_report(source: RunStore | Path, *, space: JointSpace | None = None) -> 
     design = design_of(summary.knee_pair, config, space) if summary.knee_pair is not None else None
     began, now = store.manifest, manifest(config, dataset_of(config.data), space)
     notes = (*store.damage, *changed_keys(began, now))
-    effects = effects_of(store, summary, space) if summary.ledger.considered else None
-    return Report(began, config, space, summary, cloud, design, notes, effects)
+    return Report(began, config, space, summary, cloud, design, notes)
 
 
 def write_report(report: Report, folder: Path) -> list[Path]:
@@ -117,7 +114,6 @@ def page(report: Report) -> str:
         _Section("front", "Pareto front", _front(summary)),
         _Section("ledger", "What became of all pairs", _ledger(report)),
         _Section("knee", "The knee, layer by layer", _knee(report.design)),
-        _Section("effects", "What the decisions did", _effects(report.effects)),
         _Section("progress", "Progress", _progress(summary)),
         _Section("assumptions", "What the assumptions decide", assumptions_html(summary, config, report.space)),
         _Section("configuration", "Configuration and versions", _configuration(report)),
@@ -268,18 +264,6 @@ def _knee(design: Design | None) -> str:
         + "</div>"
         + _figure("plot-roofline", roofline_figure(design), roof)
     )
-
-
-def _effects(effects: Effects | None) -> str:
-    if effects is None or not effects.choices:
-        return "<p>There is no decision, or no generation has finished yet.</p>"
-    importance = (
-        f'<div class="scroll sortable">{importance_table(effects).html()}</div>'
-        if effects.importance
-        else "<p>Too few pairs are known for the importance of decisions.</p>"
-    )
-    note = "A search looks where it expects much: effects are of its pairs, which are no sample of the space."
-    return f'{importance}<p class="note">{note}</p><div class="scroll sortable">{choices_table(effects).html()}</div>'
 
 
 def _progress(summary: Summary) -> str:
