@@ -17,6 +17,7 @@ from codesign.cli import (
     crossdevice,
     design,
     devices,
+    effects,
     ensemble,
     estimate,
     measuring,
@@ -35,8 +36,8 @@ from codesign.cli.printing import close_output, plain_warnings, print_error, pri
 from hwmodels.errors import SpecError
 
 __all__ = [
-    "accuracy", "app", "clusters", "config", "crossdevice", "design", "devices", "ensemble", "estimate", "main",
-    "measuring", "networks", "pick", "plugins", "runs", "sensitivity", "sweep", "timeline", "trust", "union",
+    "accuracy", "app", "clusters", "config", "crossdevice", "design", "devices", "effects", "ensemble", "estimate",
+    "main", "measuring", "networks", "pick", "plugins", "runs", "sensitivity", "sweep", "timeline", "trust", "union",
 ]  # fmt: skip
 
 _INTERRUPTED = 130
