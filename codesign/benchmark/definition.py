@@ -2,7 +2,9 @@
 
 A definition is fixed: whatever would change its front gets a new version, and results name the version. Accuracies are
 the mean over the seeds of the table; objectives are the error and the costs below, minimised, under the constraints.
-CPUs and GPUs are the catalogue and its variations, and compute in float. FPGAs are one board each, and what is held
+CPUs and GPUs are the catalogue and its variations, and compute in float. Several GPUs share out a batch of 64, layers
+and stages in every way; branches of cells lie on up to four with links of every kind. Their pairs are no sums over
+layers, which is why there are hundreds of designs and not thousands. FPGAs are one board each, and what is held
 against the energy is the share of the board that the design takes; 4 bits pack twice as many products into a block.
 A crossbar of pairs-201 reads without loss at 8 bits, since published accuracies know nothing of ADC bits; those of
 pairs-digits read with 4 to 7 bits or without loss, and the table knows what that does to each network.
@@ -24,6 +26,7 @@ from codesign.benchmark.deployment import SERVED, Deployment
 from codesign.estimate.analog_cells import PUBLISHED_TIMES_S, read_analog_cells
 from codesign.estimate.digits_analog import digits_analog
 from codesign.estimate.table import AccuracyTable, digits_cells, read_nasbench201
+from codesign.space.architecture import ArchitectureSpace
 from codesign.space.hardware import DEVICE, HardwareSpace
 from codesign.space.joint import JointSpace
 from hwmodels.catalog import device
@@ -43,6 +46,7 @@ class PairsBenchmark:
     and those that are searched. precision : bits of the networks, 8 unless given. objectives, constraints : costs,
     minimised beside the error, and their limits. starting : the design that searches of the network alone take for
     granted, its device by the name "device". deployment : where chips serve, for tables that know ways of training.
+    batch : items that a network reads at once.
     """
 
     name: str
@@ -57,6 +61,7 @@ class PairsBenchmark:
     published: bool = field(default=False)
     precision: Precision = field(default=Precision())
     deployment: Deployment | None = None
+    batch: int = 1
 
     def table(self, path: Path | None = None) -> AccuracyTable:
         """Its accuracies: shipped, or read from the published table at `path`, a folder of two for the analogue one."""
@@ -76,18 +81,22 @@ class PairsBenchmark:
     def space(self, table: AccuracyTable) -> JointSpace:
         if isinstance(self.device, str):
             model, spec = self._device(self.device, self.fixed)
-            return JointSpace(table.space.at(self.precision), HardwareSpace(model, spec, dict(self.knobs)))
+            return JointSpace(self._networks(table), HardwareSpace(model, spec, dict(self.knobs)))
         found = {name: self._device(name, self.fixed) for name in self.device}
         model = found[self.device[0]][0]
         bases = {name: spec for name, (_, spec) in found.items()}
-        return JointSpace(table.space.at(self.precision), HardwareSpace(model, bases, dict(self.knobs)))
+        return JointSpace(self._networks(table), HardwareSpace(model, bases, dict(self.knobs)))
 
     def software_space(self, table: AccuracyTable) -> JointSpace:
         """The networks on the starting design alone."""
         starting = dict(self.starting)
         name = starting.pop(DEVICE, self.device if isinstance(self.device, str) else self.device[0])
         model, spec = self._device(name, {**self.fixed, **starting})
-        return JointSpace(table.space.at(self.precision), HardwareSpace(model, spec, {}))
+        return JointSpace(self._networks(table), HardwareSpace(model, spec, {}))
+
+    def _networks(self, table: AccuracyTable) -> ArchitectureSpace:
+        found: ArchitectureSpace = table.space.at(self.precision)
+        return found if self.batch == found.batch else found.at_batch(self.batch)
 
     def _device(self, name: str, fixed: Mapping[str, Any]) -> tuple[CostModel, Spec]:
         chip = device(name)
@@ -191,6 +200,15 @@ _GPU_VARIATIONS: dict[str, Sequence[Any]] = {
     "tdp_w": [150.0, 250.0, 400.0],
     "allow_tf32": [False, True],
 }
+
+_SHARES: dict[str, Sequence[Any]] = {name: [1, 2, 4, 8] for name in ("gpus_per_node", "data", "tensor", "pipeline")}
+_LINKS: dict[str, Sequence[Any]] = {
+    "gpus": [1, 2, 3, 4],
+    "link_bytes_per_s": [13e9, 25e9, 50e9, 300e9],
+    "link_latency_s": [1e-6, 10e-6],
+    "wait_s": [2e-6, 5e-6, 20e-6],
+}
+_CLUSTERS = ("dgx_a100", "dgx_h100", "l40s_node")
 
 BENCHMARKS = (
     PairsBenchmark(
@@ -362,6 +380,27 @@ BENCHMARKS = (
         objectives=("energy_j", "latency_s"),
         published=True,
         precision=_FLOAT,
+    ),
+    *(
+        PairsBenchmark(
+            name=name,
+            family=family,
+            version=1,
+            device=device_,
+            fixed={},
+            knobs=knobs,
+            constraints={},
+            starting=starting,
+            objectives=("energy_j", "latency_s"),
+            published=name == "pairs-201",
+            precision=_FLOAT,
+            batch=batch,
+        )
+        for name in ("pairs-digits", "pairs-201")
+        for family, device_, knobs, starting, batch in (
+            ("multigpu", _CLUSTERS, _SHARES, {DEVICE: "dgx_a100", "gpus_per_node": 1, "tensor": 1}, 64),
+            ("gpu_branches", "a100_pair", _LINKS, {"gpus": 1}, 1),
+        )
     ),
 )  # fmt: skip
 

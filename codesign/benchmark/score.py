@@ -25,7 +25,7 @@ from codesign.exact.listing import (
 from codesign.pareto import hypervolume, non_dominated
 from codesign.space.base import Genotypes
 from codesign.space.joint import JointSpace
-from hwmodels.families.spec import numerics_of
+from hwmodels.families.spec import numerics_of, take
 from hwmodels.workload.rewrite import RUNTIMES, Semantics
 
 __all__ = ["COMPILED", "Fronts", "TrueFront"]
@@ -132,6 +132,6 @@ def _some_networks(networks: ListedNetworks, which: I64) -> ListedNetworks:
 
 
 def _some_designs(designs: ListedDesigns, which: I64) -> ListedDesigns:
-    configs = type(designs.configs)(*(np.ascontiguousarray(column[which]) for column in designs.configs))
+    configs = take(designs.configs, which)
     columns = {name: values[which] for name, values in designs.columns.items()}
     return ListedDesigns(designs.space, designs.genotypes[which], configs, columns)
