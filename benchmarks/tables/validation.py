@@ -3,7 +3,7 @@
 With a file name the script takes its records from there and keeps the part that the table needs in `validation.json`
 beside it; without one it reads that file. Either way it writes the table between the markers of the README. One line
 of the table is one set of published or measured figures; where a set has several groups (devices, dataflows, columns),
-an entry is the range over the groups.
+an entry is the range over the groups. A set that is scored by a mean error shows that, with the word.
 """
 
 from __future__ import annotations
@@ -51,10 +51,16 @@ def _row(family: str, name: str, protocol: str, records: Records) -> tuple[str, 
         ships,
         counted,
         _range(records, ("exact_fraction",), 100, " %"),
-        _range(records, ("median_error",), 1, " %"),
+        _error(records),
         _range(records, ("spearman",), 1, ""),
         protocol,
     )
+
+
+def _error(records: Records) -> str:
+    """The median error; of sets that are scored otherwise the mean, relative or in the unit of the set, said so."""
+    ways = (("median_error", " %"), ("mape", " % (mean)"), ("mean_absolute_error", " (mean absolute)"))
+    return next(filter(None, (_range(records, (name,), 1, unit) for name, unit in ways)), "")
 
 
 def _range(records: Records, metrics: tuple[str, ...], scale: float, unit: str) -> str:

@@ -263,6 +263,8 @@ def _print_resources(report: CostReport) -> None:
 def _print_groups(report: CostReport) -> None:
     from hwmodels.units import format_quantity
 
+    if not report.layers:  # pairs of this family are no sums over layers
+        return
     latency = report.totals["latency_s"] or 1.0
     print_table(
         ("layer group", "binding limit", "layers", "MACs", "latency", "share", "energy"),
