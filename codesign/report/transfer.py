@@ -44,7 +44,7 @@ def transfer(contexts: Sequence[str], errors: F64, costs: F64) -> Transfer:
     errors, costs : (N, D), minimised; infinite where a network does not run there.
 
     >>> transfer(["a", "b"], np.array([[0.1, 0.1], [0.2, 0.2]]), np.array([[1.0, 2.0], [2.0, 1.0]])).kept.round(2)
-    array([[1.  , 0.24],
+    array([[1.  , 0.55],
            [1.  , 1.  ]])
 
     Raises

@@ -21,7 +21,7 @@ def limits_at(
 ) -> tuple[Limit, ...]:
     """The limits of one generation.
 
-    >>> [limits_at([Limit("latency_s", 0.01)], {"latency_s": 0.04}, g, 3)[0].bound for g in range(3)]
+    >>> [round(limits_at([Limit("latency_s", 0.01)], {"latency_s": 0.04}, g, 3)[0].bound, 9) for g in range(3)]
     [0.04, 0.02, 0.01]
     """
     share = generation / (generations - 1) if generations > 1 else 1.0

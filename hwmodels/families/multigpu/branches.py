@@ -45,7 +45,7 @@ class GpuBranchesSpec(Spec):
     """Equal GPUs, each linked with each.
 
     >>> GpuBranchesSpec(gpus=4).numerics().weight_bits
-    64
+    32
     """
 
     gpu: GpuSpec = GpuSpec()
