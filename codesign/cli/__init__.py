@@ -27,7 +27,6 @@ from codesign.cli import (
     runs,
     sensitivity,
     sweep,
-    timeline,
     trust,
     union,
 )
@@ -37,7 +36,7 @@ from hwmodels.errors import SpecError
 
 __all__ = [
     "accuracy", "app", "clusters", "config", "crossdevice", "design", "devices", "effects", "ensemble", "estimate",
-    "main", "measuring", "networks", "pick", "plugins", "runs", "sensitivity", "sweep", "timeline", "trust", "union",
+    "main", "measuring", "networks", "pick", "plugins", "runs", "sensitivity", "sweep", "trust", "union",
 ]  # fmt: skip
 
 _INTERRUPTED = 130

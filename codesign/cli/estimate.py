@@ -30,8 +30,11 @@ from codesign.cli.options import (
     Train,
     rate_of,
 )
+from codesign.cli.outputs import Force
 from codesign.cli.printing import pretty, print_doubts, print_json, print_table, print_unknown
 from codesign.cli.sources import Source, executed, knob_values, trained
+from codesign.cli.timeline import ENDINGS, check_has_timeline, print_timeline, timeline_record
+from hwmodels.files import check_new_file
 
 if TYPE_CHECKING:
     from hwmodels.cost import CostReport
@@ -70,6 +73,10 @@ def estimate(
         str | None,
         typer.Option(help="Explain one layer too: its number in order, or a group as 'conv 3x3', its first layer."),
     ] = None,
+    timeline: Annotated[
+        Path | None, typer.Option(help="Draw when each part of the hardware runs which layer: .png, .svg or .pdf.")
+    ] = None,
+    force: Force = False,
     as_json: Json = False,
 ) -> None:
     """Estimate latency, energy, memory and binding limits of a network, published or your own, on a device.
@@ -85,7 +92,11 @@ def estimate(
     from hwmodels.rate import at_rate
     from hwmodels.workload.coverage import unknown_operators
 
+    if timeline is not None:
+        check_new_file(timeline, force=force, endings=ENDINGS, where="--timeline")
     chosen = load(device)
+    if timeline is not None:
+        check_has_timeline(chosen.model, device)
     spec = chosen.spec.revised(knob_values(knobs), where="--set")
     model = at_rate(chosen.model, rate_of(rate), where="--rate")
     source = Source(network, torch, onnx, hf_config, layers, tuple(inputs or ()), past)
@@ -101,13 +112,20 @@ def estimate(
         is_trained=train is not None,
     )
     step = trained(as_stored(workload, spec), train, recompute)
-    report = evaluate(as_stored(workload, spec) if step is None else step.workload, model, spec)
+    run = as_stored(workload, spec) if step is None else step.workload
+    report = evaluate(run, model, spec)
+    parts = None if model.timeline is None else model.timeline(run, spec)
     unknown = [item._asdict() for item in unknown_operators(workload)]
     outside = _extrapolated(device, workload)
     formats = executed_formats(workload, spec)
     explained = _explained(report, model, spec, explain)
     if knobs or device not in device_names():
         print_doubts(chosen.name, spec)
+    if timeline is not None and parts is not None:
+        from codesign.report.timeline import save_timeline
+
+        title = f"{report.network} on {chosen.name}, batch {report.batch}, {asked.words} by default"
+        save_timeline(parts, title, timeline)
     if as_json:
         told = {
             "default_bits": asked.precision.weight_bits,
@@ -118,6 +136,7 @@ def estimate(
             "extrapolated": outside,
         } | ({"explained": explained} if explained else {})
         told |= {} if step is None else {"training": step.memory._asdict()}
+        told |= {} if parts is None else {"timeline": timeline_record(parts)}
         print_json(_record(report, model, spec, chosen.name) | told)
     else:
         header = f"{report.network} on {chosen.name} ({report.family}), batch {report.batch}, {asked.words} by default"
@@ -125,6 +144,8 @@ def estimate(
         for item in outside:
             print(f"EXTRAPOLATED: {item}")
         _print(report, model, spec, formats=formats, unknown=unknown)
+        if parts is not None:
+            print_timeline(parts)
         if step is not None:
             _print_training(step)
         if explained:

@@ -1,4 +1,4 @@
-"""`codesign timeline`: a table, a record and a picture of branches on several GPUs; everything else in one line."""
+"""`codesign estimate --timeline`: table, record and picture of branches on several GPUs; the rest in one line."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-GOOGLENET = ("timeline", "googlenet", "--device", "a100_pair")
+GOOGLENET = ("estimate", "googlenet", "--device", "a100_pair")
 
 
 def test_layers_are_listed_with_their_parts_and_times(run) -> None:
     code, out, _ = run(*GOOGLENET, "--json")
     assert code == 0
-    found = json.loads(out)
+    found = json.loads(out)["timeline"]
     assert found["latency_s"] < found["one_gpu_s"]
     assert {layer["on"] for layer in found["layers"]} == {"GPU 0", "GPU 1"}
     assert max(layer["end_s"] for layer in found["layers"]) == pytest.approx(found["latency_s"])
@@ -21,12 +21,12 @@ def test_layers_are_listed_with_their_parts_and_times(run) -> None:
 
 def test_a_picture_is_drawn_and_not_written_over(run, tmp_path: Path) -> None:
     picture = tmp_path / "timeline.svg"
-    code, out, _ = run(*GOOGLENET, "-o", str(picture))
+    code, out, _ = run(*GOOGLENET, "--timeline", str(picture))
     assert code == 0
     assert "GPU 1" in out
     drawn = picture.read_text(encoding="utf-8")
     assert drawn.lstrip().startswith("<?xml")
-    assert run(*GOOGLENET, "-o", str(picture))[0] == 2
+    assert run(*GOOGLENET, "--timeline", str(picture))[0] == 2
     assert picture.read_text(encoding="utf-8") == drawn
 
 
@@ -40,8 +40,8 @@ def test_one_gpu_has_one_line(run) -> None:
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (("timeline", "googlenet", "--device", "isaac"), "that has a timeline: gpu_branches"),
-        ((*GOOGLENET, "-o", "timeline.jpg"), "ends in .png, .svg, .pdf"),
+        (("estimate", "googlenet", "--device", "isaac", "--timeline", "a.png"), "that has a timeline: gpu_branches"),
+        ((*GOOGLENET, "--timeline", "timeline.jpg"), "ends in .png, .svg, .pdf"),
         ((*GOOGLENET, "--set", "gpus=99"), "gpus"),
     ],
 )
