@@ -111,11 +111,12 @@ class Spec(BaseModel):
 
     Subclasses set `table_type`, a NamedTuple with one field a knob in the same order, and define `numerics_table`.
     A field whose type is another family's Spec is a part: its knobs appear as ``part.knob``, and its field of the
-    table is the table of that family.
+    table is the table of that family. `computed_by` names the part whose arithmetic, formats included, is the whole's.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     table_type: ClassVar[type[Any]]
+    computed_by: ClassVar[str] = ""
 
     @field_validator("*", mode="before")
     @classmethod
@@ -279,18 +280,29 @@ class Spec(BaseModel):
     @classmethod
     def numerics_table(cls, table: Any) -> F64:
         """The `Numerics` of each configuration as (C, len(Numerics._fields))."""
-        raise NotImplementedError
+        if not cls.computed_by:
+            raise NotImplementedError
+        return cls.parts()[cls.computed_by].numerics_table(getattr(table, cls.computed_by))
+
+    def _computing(self) -> Spec | None:
+        """The part whose arithmetic is the whole's; None where it is the Spec's own."""
+        part: Spec | None = getattr(self, self.computed_by) if self.computed_by else None
+        return part
 
     def numerics(self) -> Numerics:
         return numerics_of(type(self).numerics_table(type(self).to_table([self]))[0])
 
     def computed(self, weight: Format, activation: Format) -> tuple[Format, Format]:
         """The formats in which a product of such operands is computed: here, what the numerics leave of them."""
+        if (part := self._computing()) is not None:
+            return part.computed(weight, activation)
         numerics = self.numerics()
         return held(weight, numerics.weight_format), held(activation, numerics.activation_format)
 
     def stored(self, weight: Format, activation: Format) -> tuple[Format, Format]:
         """The formats in which such operands lie in memory: as asked where the device can widen them on their way."""
+        if (part := self._computing()) is not None:
+            return part.stored(weight, activation)
         computed = self.computed(weight, activation)
         kept, held_ = (
             asked if made.holds(asked) else made for asked, made in zip((weight, activation), computed, strict=True)

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections import namedtuple
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -55,6 +55,8 @@ class FpgaBoardsSpec(Spec):
     16
     """
 
+    computed_by: ClassVar[str] = "engine"
+
     engine: FpgaSpec = FpgaSpec()
     boards: int = knob(2, "boards", source=_DESIGN, ge=1, le=64)
     schedule: Literal["pipeline", "tiles", "sharded"] = knob(
@@ -68,19 +70,6 @@ class FpgaBoardsSpec(Spec):
     link_bytes_per_s: float = knob(
         2.5 * GB, "a link between two boards, each way", source="two 10 Gb/s serial lanes", unit="B/s", gt=0
     )
-
-    def computed(self, weight: Any, activation: Any) -> Any:
-        """As one engine."""
-        return self.engine.computed(weight, activation)
-
-    def stored(self, weight: Any, activation: Any) -> Any:
-        """As one engine."""
-        return self.engine.stored(weight, activation)
-
-    @classmethod
-    def numerics_table(cls, table: FpgaBoardsTable) -> F64:
-        """Those of the engines, (C, len(Numerics))."""
-        return FpgaSpec.numerics_table(table.engine)
 
 
 if TYPE_CHECKING:

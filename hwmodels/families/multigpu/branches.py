@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections import namedtuple
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -48,6 +48,8 @@ class GpuBranchesSpec(Spec):
     32
     """
 
+    computed_by: ClassVar[str] = "gpu"
+
     gpu: GpuSpec = GpuSpec()
     gpus: int = knob(2, "GPUs", source="a free design choice", ge=1, le=16)
     link_bytes_per_s: float = knob(
@@ -66,19 +68,6 @@ class GpuBranchesSpec(Spec):
         10e-12, "energy of a byte on a link", source="ASSUMED: 1.3 pJ a bit of NVLink; PCIe takes four times as much",
         unit="J/B", ge=0, plausible=(5e-12, 60e-12),
     )  # fmt: skip
-
-    def computed(self, weight: Any, activation: Any) -> Any:
-        """As one GPU."""
-        return self.gpu.computed(weight, activation)
-
-    def stored(self, weight: Any, activation: Any) -> Any:
-        """As one GPU."""
-        return self.gpu.stored(weight, activation)
-
-    @classmethod
-    def numerics_table(cls, table: GpuBranchesTable) -> F64:
-        """Those of the GPUs, (C, len(Numerics))."""
-        return GpuSpec.numerics_table(table.gpu)
 
 
 if TYPE_CHECKING:

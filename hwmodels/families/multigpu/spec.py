@@ -8,15 +8,12 @@ are worth on a system that gave no row is in the README. [DGX] NVIDIA's data she
 from __future__ import annotations
 
 from collections import namedtuple
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-import numpy as np
-import numpy.typing as npt
 
 from hwmodels.families.gpu.spec import GpuSpec
 from hwmodels.families.spec import Spec, knob
 from hwmodels.units import GB, PJ, TB, US
-from hwmodels.workload.formats import Format
 
 __all__ = ["MultiGpuSpec", "MultiGpuTable"]
 
@@ -31,6 +28,8 @@ class MultiGpuSpec(Spec):
     >>> MultiGpuSpec().tensor
     8
     """
+
+    computed_by: ClassVar[str] = "gpu"
 
     gpu: GpuSpec = GpuSpec()
     nodes: int = knob(1, "nodes", source=_DESIGN, ge=1, le=4096)
@@ -105,19 +104,6 @@ class MultiGpuSpec(Spec):
         1000.0, "a node beside its GPUs: processors, memory, switches, fans", source="ASSUMED: of the 6.5 kW of a DGX "
         "A100, 3.3 kW are not its GPUs at full load", unit="W", ge=0, plausible=(100.0, 4000.0),
     )  # fmt: skip
-
-    def computed(self, weight: Format, activation: Format) -> tuple[Format, Format]:
-        """As one GPU."""
-        return self.gpu.computed(weight, activation)
-
-    def stored(self, weight: Format, activation: Format) -> tuple[Format, Format]:
-        """As one GPU."""
-        return self.gpu.stored(weight, activation)
-
-    @classmethod
-    def numerics_table(cls, table: MultiGpuTable) -> npt.NDArray[np.float64]:
-        """Those of the GPUs, (C, len(Numerics))."""
-        return GpuSpec.numerics_table(table.gpu)
 
 
 if TYPE_CHECKING:
