@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections import namedtuple
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-
 from hwmodels.families.gpu.spec import GpuSpec
 from hwmodels.families.spec import Spec, knob
 from hwmodels.units import GB, PJ, TB, US
