@@ -25,7 +25,6 @@ from codesign.two_level.cost_access import PairCostAccess
 from codesign.two_level.fast import FastLevel
 from codesign.two_level.loop import Search
 from codesign.two_level.slow import SlowLevel
-from codesign.two_level.tighten import starts_of
 from hwmodels.catalog import device
 from hwmodels.errors import SpecError
 from hwmodels.families.base import CostModel
@@ -190,6 +189,7 @@ def search_of(
         RUNTIMES[config.runtime],
         objectives=tuple(config.objectives),
         constraints=cost_constraints(config, model),
+        tightening={name: float(start) for name, start in config.tightening.items()},
         hardware=_search(config),
         aggressive=config.fast.pruning == "aggressive",
         cost_alone=not estimator.metrics,
@@ -222,7 +222,6 @@ def search_of(
             enough=config.enough,
         ),
         seed=config.seed,
-        starts=starts_of({name: float(start) for name, start in config.tightening.items()}, fast.limits),
     )
 
 

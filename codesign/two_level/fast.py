@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Literal
 
 import numpy as np
@@ -35,6 +36,7 @@ from codesign.two_level.prune import (
     dominated_by_known,
     dominated_in_class,
 )
+from codesign.two_level.tighten import limits_at, starts_of
 from codesign.two_level.verdicts import CostColumns, Known, Verdicts
 from hwmodels.compose import Gathered, LayerCounts, PairColumns, leaves, reduce_pairs
 from hwmodels.evaluate import evaluate_pairs, network_metrics
@@ -81,7 +83,8 @@ class FastLevel:
     Parameters
     ----------
     objectives : cost metrics, each optimised in the direction that is better. constraints : metric -> its largest
-        value, or smallest where more is better or the value says ">= 30".
+        value, or smallest where more is better or the value says ">= 30". tightening : metric -> where its constraint
+        begins, see `codesign.two_level.tighten`.
     hardware : `joint` where pairs are proposed; `inner` and `front` list pairs of proposed networks, see
         `codesign.hardware_search`.
     cost_alone : nothing judges the networks, so that all pairs of a fidelity are one accuracy class.
@@ -96,6 +99,7 @@ class FastLevel:
         *,
         objectives: tuple[str, ...],
         constraints: Constraints,
+        tightening: Mapping[str, float] = MappingProxyType({}),
         hardware: Literal["joint", "inner", "front"] = "joint",
         aggressive: bool = False,
         cost_alone: bool = False,
@@ -105,6 +109,7 @@ class FastLevel:
         self.cost_alone = cost_alone
         self.model = space.hardware.model
         self.goals, self.limits = objectives_of(self.model, objectives), limits_of(self.model, constraints)
+        self._last_limits, self._starts = self.limits, starts_of(tightening, self.limits)
         self.objectives = tuple(one.metric for one in self.goals)
         self.reasons = Reasons(
             constraints=[limit.metric for limit in self.limits], infeasible=self.model.infeasible_reasons
@@ -131,6 +136,10 @@ class FastLevel:
         needed = leaves(frozenset(self.metrics) | self.model.infeasible.reads, self.model.rules)
         metrics = [name for name in layerwise.metrics if name in needed]
         return GridCosts(self.space.hardware, layerwise, metrics, evaluations=evaluations)
+
+    def begin(self, generation: int, *, of: int) -> None:
+        """Take the limits of one of so many generations."""
+        self.limits = limits_at(self._last_limits, self._starts, generation, of)
 
     @property
     def proposal_space(self) -> Space:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -31,7 +31,6 @@ from codesign.two_level.ledger import Ledger
 from codesign.two_level.lineage import parents_of
 from codesign.two_level.prune import GUESS, KEPT
 from codesign.two_level.slow import AccuracyClass, SlowLevel
-from codesign.two_level.tighten import limits_at
 
 __all__ = ["Event", "Outcome", "Search", "run_search"]
 
@@ -41,10 +40,7 @@ I64 = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Search:
-    """The parts of one run, put together by `codesign.app.assemble`.
-
-    starts : metric -> where its limit begins, see `codesign.two_level.tighten`.
-    """
+    """The parts of one run, put together by `codesign.app.assemble`."""
 
     space: JointSpace
     strategy: Strategy
@@ -53,7 +49,6 @@ class Search:
     archive: Archive
     budget: Budget
     seed: int
-    starts: Mapping[str, float] = field(default_factory=dict)
 
 
 class Event(NamedTuple):
@@ -79,11 +74,10 @@ _Network = tuple[tuple[int, ...], float]
 def run_search(search: Search, store: RunStore, *, report: Report = lambda event: None) -> Outcome:
     """Run all generations that the store does not hold yet."""
     ledgers = _restore(search, store)
-    limits = search.fast.limits
     for generation in range(len(ledgers), search.budget.generations):
         if search.budget.enough and len(search.archive.front()) >= search.budget.enough:
             break
-        search.fast.limits = limits_at(limits, search.starts, generation, search.budget.generations)
+        search.fast.begin(generation, of=search.budget.generations)
         clock = time.perf_counter()
         report(Event(generation, "fast", 0, search.budget.pairs))
         rng = _generator(search.seed, generation, 0)
@@ -120,7 +114,6 @@ def run_search(search: Search, store: RunStore, *, report: Report = lambda event
         )
         store.commit(generation, [member.stored for member in members], search.strategy.state(), ledger)
         ledgers.append(ledger)
-    search.fast.limits = limits
     report(Event(search.budget.generations, "done", 0, 0))
     return Outcome(search.archive, Ledger.total(ledgers))
 

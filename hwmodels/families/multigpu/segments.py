@@ -34,8 +34,7 @@ class Segments(NamedTuple):
     rows : layers of the segments, one after the other; segment s owns rows[start[s]:start[s + 1]].
     source, elements : (E,) producers of each layer, places in the own segment or -1 for the joint that enters, and the
         elements read of them; the j-th layer of `rows` owns source[edge_start[j]:edge_start[j + 1]].
-    counts : which kinds a network has, and how often. first, which : per network the place in all sequences where each
-        of its segments begins, and its kind.
+    counts : which kinds a network has, and how often. which : per network the kind of each of its segments, in order.
     """
 
     rows: I64
@@ -44,7 +43,6 @@ class Segments(NamedTuple):
     elements: F64
     edge_start: I64
     counts: LayerCounts
-    first: tuple[tuple[int, ...], ...]
     which: tuple[tuple[int, ...], ...]
 
     @property
@@ -104,7 +102,6 @@ def _segments(table: LayerTable) -> Segments:
     networks = table.networks
     ends = _is_joint(networks)
     kinds: dict[tuple[Any, ...], int] = {}
-    first: list[tuple[int, ...]] = []
     which: list[tuple[int, ...]] = []
     for n in range(table.n_networks):
         begin, stop = networks.sequence_start[n : n + 2].tolist()
@@ -121,9 +118,8 @@ def _segments(table: LayerTable) -> Segments:
                 for i in range(low, high)
             )
             found.append(kinds.setdefault((tuple(rows[low:high]), own), len(kinds)))
-        first.append(tuple(begin + low for low in bounds[:-1]))
         which.append(tuple(found))
-    return _joined(kinds, first, which)
+    return _joined(kinds, which)
 
 
 def _edges(networks: Networks, inside: slice, size: int) -> list[list[tuple[int, int]]]:
@@ -136,7 +132,7 @@ def _edges(networks: Networks, inside: slice, size: int) -> list[list[tuple[int,
     return made
 
 
-def _joined(kinds: dict[tuple[Any, ...], int], first: list[tuple[int, ...]], which: list[tuple[int, ...]]) -> Segments:
+def _joined(kinds: dict[tuple[Any, ...], int], which: list[tuple[int, ...]]) -> Segments:
     rows: list[int] = []
     source: list[int] = []
     elements: list[int] = []
@@ -157,7 +153,7 @@ def _joined(kinds: dict[tuple[Any, ...], int], first: list[tuple[int, ...]], whi
     )
     return Segments(
         np.array(rows, np.int64), _starts(sizes), np.array(source, np.int64), np.array(elements, np.float64),
-        _starts(degrees), counts, tuple(first), tuple(which),
+        _starts(degrees), counts, tuple(which),
     )  # fmt: skip
 
 
