@@ -48,5 +48,5 @@ def starts_of(tightening: Mapping[str, float], limits: Sequence[Limit]) -> dict[
             raise SpecError.unknown("tightening", metric, by_metric)
         limit = by_metric[metric]
         if start < limit.bound if not limit.least else start > limit.bound:
-            raise SpecError(f"tightening: {metric}", f"{start:g}", f"no tighter than its constraint, {limit}")
+            raise SpecError(f"tightening: {metric}", f"{start:g}", f"as loose as its constraint, {limit}, or looser")
     return dict(tightening)
