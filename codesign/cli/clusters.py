@@ -32,6 +32,8 @@ Rows = Annotated[int, typer.Option("--count", help="Rows that are shown.", min=1
 Table = Annotated[Path | None, typer.Option("-o", "--output", help="Write the table: .csv, .parquet, .md or .tex.")]
 
 _SHARES = ("data", "tensor", "pipeline", "context", "expert", "microbatch", "interleave", "sequence", "zero")
+_ENUMERATED = ("data", "tensor", "pipeline")
+"""Knobs of the family that plans and pools take every value of."""
 _RECOMPUTES = ("none", "selective", "full")
 _SECONDS = ("step_s", "compute_s", "recompute_s", "exchange_s", "bubble_s", "transfer_s", "gradient_s", "optimiser_s")
 
@@ -44,7 +46,7 @@ def plans(
     batch: Annotated[int, typer.Option(help="Sequences a step, of all GPUs together.", min=1)] = 512,
     tokens: Annotated[int, typer.Option(help="Tokens a sequence.", min=1)] = 2048,
     number_format: Format = "bf16",
-    by: Annotated[str, typer.Option(help="What the best plan has least of: time, memory or energy.")] = "time",
+    by: Annotated[str, typer.Option(help="What the best plan has least of: time, memory, energy or cost.")] = "time",
     knobs: KnobValues = None,
     count: Rows = 8,
     output: Table = None,
@@ -95,14 +97,14 @@ def _plan_cells(plan: Mapping[str, Any]) -> Sequence[str]:
     others = {"context": "CP", "expert": "EP", "interleave": "pieces"}
     told = [f"{word} {plan[name]}" for name, word in others.items() if plan[name] > 1]
     told += ["sequence"] * bool(plan["sequence"]) + ["zero bubble"] * plan["zero_bubble"]
-    waits = {"exchange_s": plan["exchange_s"] + plan["transfer_s"] + plan["gradient_s"]}
+    exchanged_s = plan["exchange_s"] + plan["transfer_s"] + plan["gradient_s"]
     return (
         *(str(plan[name]) for name in ("data", "tensor", "pipeline", "microbatch", "zero")),
         plan["recompute"],
         ", ".join(told) or "-",
         *pretty({"step_s": plan["step_s"]}, ["step_s"]),
         f"{100 * plan['bubble_s'] / plan['step_s']:.0f} %",
-        f"{100 * waits['exchange_s'] / plan['step_s']:.0f} %",
+        f"{100 * exchanged_s / plan['step_s']:.0f} %",
         f"{plan['held_bytes'] / 1e9:.3g} GB",
         f"{plan['tokens_per_s_per_gpu']:,.0f}",
         f"{plan['model_flops_per_s_per_gpu'] / 1e12:.0f}",
@@ -189,9 +191,13 @@ def _cluster(device: str, knobs: list[str] | None) -> MultiGpuSpec:
     from hwmodels.families.multigpu.spec import MultiGpuSpec
 
     chosen = load(device)
-    spec = chosen.spec.revised(knob_values(knobs), where="--set")
+    asked = knob_values(knobs)
+    spec = chosen.spec.revised(asked, where="--set")
     if not isinstance(spec, MultiGpuSpec):
         raise SpecError("--device", f"{device} ({chosen.model.name})", "of the family multigpu, as dgx_a100")
+    for name in _ENUMERATED:
+        if name in asked:
+            raise SpecError("--set", f"{name}={asked[name]}", "a knob of the cluster; plans and pools have every share")
     if knobs or device not in device_names():
         print_doubts(chosen.name, spec)
     return spec

@@ -260,7 +260,8 @@ MODEL = CostModel(
         *GPU.assumptions,
         Assumption("links", "every GPU with each, no contention", "-", "as behind a switch"),
         Assumption("input", "on every GPU from the start", "-", "the host sends it to all"),
-        Assumption("placement", f"exact up to {MOST_EXACT} layers between two joints", "-", "beyond: list scheduling "
+        Assumption("placement", f"exact search begun up to {MOST_EXACT} layers between two joints, cut short after "
+                   "2 million branches", "-", "beyond: list scheduling "
                    "and moves of single layers, `unproven_layers` counts them"),
     ),
     references=(

@@ -27,6 +27,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from hwmodels.compose import tensor_of
 from hwmodels.families.gpu.model import MODEL as GPU
 from hwmodels.families.gpu.spec import GpuSpec
 from hwmodels.families.spec import Spec
@@ -350,11 +351,8 @@ def kernels_s(spec: Spec, lists: Sequence[Sequence[Row]]) -> list[float]:
     assert GPU.layerwise is not None
     bank: dict[Row, int] = {}
     places = [[bank.setdefault(row, len(bank)) for row in rows] for rows in lists]
-    layers = Layers.of(list(bank))
-    values = np.zeros((1, len(bank), len(GPU.layerwise.metrics)))
-    choice = np.zeros((1, len(bank)), np.int16)
-    GPU.layerwise.cost(layers, type(spec).to_table([spec]), np.zeros(1), values, choice)
-    seconds = values[0, :, GPU.layerwise.metrics.index("kernels_s")]
+    costs, _ = tensor_of(GPU.layerwise, Layers.of(list(bank)), type(spec).to_table([spec]))
+    seconds = costs[0, :, GPU.layerwise.metrics.index("kernels_s")]
     return [float(seconds[place].sum()) for place in places]
 
 

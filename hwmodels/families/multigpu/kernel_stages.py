@@ -26,50 +26,53 @@ _HALVINGS = 60
 
 
 @inner
-def _filled(times: F64, held: F64, links: F64, limit: float) -> tuple[int, float, float, float]:
-    """(stages, slowest, time on links, most bytes held) where each stage takes layers until the limit is met."""
-    count, slowest, on_links, most, now, bytes_now = 1, 0.0, 0.0, 0.0, 0.0, 0.0
+def _filled(times: F64, held: F64, links: F64, sent: F64, limit: float) -> tuple[int, float, float, float, float]:
+    """(stages, slowest, time on links, most bytes held, bytes sent); each stage takes layers until the limit is met."""
+    count, slowest, on_links, most, moved, now, bytes_now = 1, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
     for i in range(times.size):
         if now > 0.0 and now + times[i] > limit:
             slowest, most = max(slowest, now, links[i]), max(most, bytes_now)
             on_links += links[i]
+            moved += sent[i]
             count += 1
             now, bytes_now = 0.0, 0.0
         now += times[i]
         bytes_now += held[i]
-    return count, max(slowest, now), on_links, max(most, bytes_now)
+    return count, max(slowest, now), on_links, max(most, bytes_now), moved
 
 
 @inner
-def _best(times: F64, held: F64, links: F64, stages: int) -> tuple[int, float, float, float]:
+def _best(times: F64, held: F64, links: F64, sent: F64, stages: int) -> tuple[int, float, float, float, float]:
     low, high = 0.0, 0.0
     for i in range(times.size):
         low = max(low, times[i])
         high += times[i]
     if stages == 1:
-        return _filled(times, held, links, np.inf)
+        return _filled(times, held, links, sent, np.inf)
     for _ in range(_HALVINGS):
         middle = 0.5 * (low + high)
-        if _filled(times, held, links, middle)[0] <= stages:
+        if _filled(times, held, links, sent, middle)[0] <= stages:
             high = middle
         else:
             low = middle
-    if _filled(times, held, links, low)[0] <= stages:  # the longest layer alone may be the limit
+    if _filled(times, held, links, sent, low)[0] <= stages:  # the longest layer alone may be the limit
         high = low
-    return _filled(times, held, links, high)
+    return _filled(times, held, links, sent, high)
 
 
 def _compiled(stamp: int) -> tuple[Any, Any]:
     """The loops over networks; `stamp` of their sources enters the key of numba's cache."""
 
     @entry
-    def every_network(times: F64, held: F64, links: F64, start: I64, network: I64, most: int, out: F64) -> None:
+    def every_network(
+        times: F64, held: F64, links: F64, sent: F64, start: I64, network: I64, most: int, out: F64
+    ) -> None:
         if stamp == 0:  # never, but it makes the stamp a free variable
             return
         for p in range(network.size):
             part = slice(start[network[p]], start[network[p] + 1])
-            found = _best(times[part], held[part], links[part], most)
-            out[p, 0], out[p, 1], out[p, 2], out[p, 3] = found
+            found = _best(times[part], held[part], links[part], sent[part], most)
+            out[p, 0], out[p, 1], out[p, 2], out[p, 3], out[p, 4] = found
 
     @entry
     def every_cut(sources: I64, destinations: I64, edges: I64, starts: I64, made: F64, out: F64) -> None:
@@ -101,12 +104,12 @@ def crossing_bytes(networks: Any, made: F64) -> F64:
     return out
 
 
-def stages(times: F64, held: F64, links: F64, *, start: I64, network: I64, most: int) -> F64:
-    """(stages, slowest stage in s, time on links in s, most bytes held) of P networks on one design, (P, 4).
+def stages(times: F64, held: F64, links: F64, sent: F64, *, start: I64, network: I64, most: int) -> F64:
+    """(stages, slowest stage in s, time on links in s, most bytes held, bytes sent) of P networks, (P, 5).
 
-    times, links : (S,) seconds of each place of all networks, and of a transfer in front of it. held : (S,) bytes.
-    most : stages at most.
+    times, links : (S,) seconds of each place of all networks, and of a transfer in front of it. held, sent : (S,)
+    bytes of each place, and of that transfer. most : stages at most.
     """
-    out = np.zeros((network.size, 4))
-    _every_network(times, held, links, start, network, most, out)
+    out = np.zeros((network.size, 5))
+    _every_network(times, held, links, sent, start, network, most, out)
     return out

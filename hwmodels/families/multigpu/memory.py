@@ -127,7 +127,7 @@ def held_bytes(
         model, microbatch=microbatch, tokens=tokens, tensor=tensor, sequence=sequence, recompute=recompute,
         context=context,
     )  # fmt: skip
-    activations = layers * kept * np.minimum(flying, np.maximum(m, 1.0) * np.where(v > 1, 2.0, 1.0))
+    activations = layers * kept * np.minimum(flying, np.maximum(m, 1.0))
     # One layer is whole while it is made again.
     again = layer_activation_bytes(
         model, microbatch=microbatch, tokens=tokens, tensor=tensor, sequence=sequence, recompute=0, context=context

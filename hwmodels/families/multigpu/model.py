@@ -100,7 +100,8 @@ def _of_shares(mine: Sharded, configs: MultiGpuTable, network: I64, config: I64,
     shares = np.ceil(batch / np.maximum(np.ceil(batch / configs.data[config]), 1.0))
     busy = configs.tensor[config] * shares
     moved = np.array([np.bincount(owner, line, table.n_networks) for line in event_bytes])[config, network] * busy
-    link_j = moved * _byte_j(configs)[config]
+    reach = configs.tensor * configs.data * configs.pipeline  # of a chain of stages
+    link_j = moved * _byte_j(configs, configs.tensor)[config] + staged[:, 4] * busy * _byte_j(configs, reach)[config]
     dynamic_j = of_gpu["dynamic_j"] * busy
     gpus = configs.nodes * configs.gpus_per_node
     static_j = (gpus * configs.gpu.idle_w + configs.nodes * configs.node_idle_w)[config] * interval_s
@@ -141,19 +142,18 @@ def _events(mine: Sharded, configs: MultiGpuTable) -> tuple[F64, F64]:
     return seconds[:, place.reshape(-1)], moved[:, place.reshape(-1)]
 
 
-def _byte_j(configs: MultiGpuTable) -> F64:
-    """Energy of a byte that a layer's collective sends: of the network where its group leaves the node, (C,)."""
-    leaves = configs.tensor > configs.gpus_per_node
-    found: F64 = np.where(leaves, configs.network_j_per_byte, configs.link_j_per_byte)
+def _byte_j(configs: MultiGpuTable, reach: npt.NDArray[Any]) -> F64:
+    """Energy of a byte between GPUs of which `reach` lie side by side: of the network beyond a node, (C,)."""
+    found: F64 = np.where(reach > configs.gpus_per_node, configs.network_j_per_byte, configs.link_j_per_byte)
     return found
 
 
 def _stages(mine: Sharded, configs: MultiGpuTable, network: I64, config: I64, event_s: F64) -> F64:
-    """(stages, slowest in s, transfers in s, most bytes of weights, keys and values on a GPU) of pairs, (P, 4)."""
+    """(stages, slowest in s, transfers in s, most bytes of weights, keys and values on a GPU, bytes sent) of pairs."""
     networks = mine.table.networks
-    held = _held_bytes(mine)
     whole = np.stack([np.ones(network.size), np.zeros(network.size), np.zeros(network.size),
-                      (weight_bytes(mine.table) + kv_cache_bytes(mine.table))[network]], axis=1)  # fmt: skip
+                      (weight_bytes(mine.table) + kv_cache_bytes(mine.table))[network],
+                      np.zeros(network.size)], axis=1)  # fmt: skip
     cut = np.flatnonzero(configs.pipeline[config] > 1)
     if not cut.size:
         return whole
@@ -161,6 +161,7 @@ def _stages(mine: Sharded, configs: MultiGpuTable, network: I64, config: I64, ev
     costs, _ = tensor_of(GPU.layerwise, mine.table.layers, configs.gpu)
     times = costs[:, networks.sequence, GPU.layerwise.metrics.index("kernels_s")]
     times[:, mine.position] += event_s
+    held = _held_bytes(mine)
     made = mine.kept.output_elements * mine.kept.activation_bits / 8.0
     crossing = crossing_bytes(networks, made[networks.sequence])
     cut = cut[np.diff(networks.sequence_start)[network[cut]] > 0]
@@ -169,7 +170,7 @@ def _stages(mine: Sharded, configs: MultiGpuTable, network: I64, config: I64, ev
         # All shares of the batch and of the layers send at once: neighbours lie that far apart.
         stride = int(configs.tensor[c] * configs.data[c])
         links = group_s(fabric_at(configs, c), "send", crossing, int(configs.pipeline[c]), stride=stride)
-        whole[which] = stages(times[c], held, links, start=networks.sequence_start, network=network[which],
+        whole[which] = stages(times[c], held, links, crossing, start=networks.sequence_start, network=network[which],
                               most=int(configs.pipeline[c]))  # fmt: skip
     return whole
 
@@ -247,6 +248,10 @@ MODEL = CostModel(
     ),
     infeasible_reasons=("memory of one GPU does not hold its share", "shares and stages need more GPUs than there are"),
     assumptions=(
+        Assumption("stolen share", "0.1", "0.02 to 0.2", "`data_parallel`: multiprocessors that collectives take"),
+        Assumption("gradient bucket", "1e8 B", "25e6 to 1e9 B", "`training`: what the last backward pass leaves"),
+        Assumption("keys of shared sequences", "0.5", "0 to 1", "`training`: part of their gather that shows"),
+        Assumption("step of an engine", "300 us", "0.1 to 3 ms", "`serving`: scheduling and sampling by the host"),
         *GPU.assumptions,
         Assumption("collectives", "behind their layer", "-", "nothing is computed while devices exchange"),
         Assumption("GPUs of a PCIe switch", "2", "1 to 4", "half of a node's GPUs below each socket"),

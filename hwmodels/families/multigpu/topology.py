@@ -29,12 +29,10 @@ import numpy.typing as npt
 __all__ = [
     "WIRINGS",
     "Wiring",
-    "exchange_bytes_per_s",
     "island_bytes_per_s",
     "network_share",
     "node_graph",
     "pattern_bytes_per_s",
-    "ring_bytes_per_s",
 ]
 
 F64 = npt.NDArray[np.float64]
@@ -123,24 +121,6 @@ def pattern_bytes_per_s(graph: nx.DiGraph, messages: Sequence[tuple[int, int]]) 
     return min((float(graph.edges[edge]["bytes_per_s"]) / count for edge, count in flows.items()), default=np.inf)
 
 
-def ring_bytes_per_s(graph: nx.DiGraph, ring: Sequence[int]) -> float:
-    """What a ring's slowest hop gets while all members send to the next one.
-
-    >>> graph = node_graph("pairs", 4, link_bytes_per_s=300e9, host_bytes_per_s=25e9)
-    >>> ring_bytes_per_s(graph, [0, 1]), ring_bytes_per_s(graph, [0, 1, 2, 3])
-    (300000000000.0, 25000000000.0)
-    """
-    if len(ring) < 2:
-        return np.inf
-    return pattern_bytes_per_s(graph, list(zip(ring, [*ring[1:], ring[0]], strict=True)))
-
-
-def exchange_bytes_per_s(graph: nx.DiGraph, members: Sequence[int]) -> float:
-    """What a member sends to all others together while every member sends to every other."""
-    messages = [(one, other) for one in members for other in members if one != other]
-    return pattern_bytes_per_s(graph, messages) * max(len(members) - 1, 1)
-
-
 @lru_cache(maxsize=4096)
 def island_bytes_per_s(
     wiring: Wiring, gpus: int, ranks: int, stride: int, link_bytes_per_s: float, host_bytes_per_s: float
@@ -148,6 +128,9 @@ def island_bytes_per_s(
     """(rate of a ring, rate of an exchange) of one of the groups of `ranks` GPUs, each `stride` from the next.
 
     All groups that the node holds whole are under way together.
+
+    >>> [island_bytes_per_s("pairs", 4, ranks, 1, 300e9, 25e9)[0] for ranks in (2, 4)]
+    [300000000000.0, 25000000000.0]
     """
     if ranks < 2:
         return np.inf, np.inf

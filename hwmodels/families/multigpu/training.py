@@ -45,7 +45,7 @@ _OPTIMISER_BYTES = 38.0
 """Bytes a parameter and step: gradients are read for their norm, read again and set to zero (4 each), copy and moments
 read and written (24), and 2 of weights written. Source: Kingma and Ba, ICLR 2015, algorithm 1, in mixed precision."""
 _BUCKET_BYTES = 25e6 * 4
-"""ASSUMED: of one bucket of gradients, 25 MB of 16 bits in torch's DistributedDataParallel; plausible 25e6 to 1e9."""
+"""ASSUMED: of one bucket of gradients, 100 MB: four of torch's DistributedDataParallel; plausible 25e6 to 1e9."""
 
 
 class Plans(NamedTuple):
@@ -150,7 +150,9 @@ def _blocks(job: Job, plans: Plans, spec: MultiGpuSpec) -> BlockCost:
     table = np.array([costs[share] for share in shares])[place.reshape(-1)]
     found = BlockCost(*np.ascontiguousarray(table.T))
     # Weights that rest: the half of backward that makes their gradients is not run.
-    return found._replace(backward_s=found.backward_s - found.weights_s) if job.frozen else found
+    if job.frozen:
+        return found._replace(backward_s=found.backward_s - found.weights_s, weights_s=0.0 * found.weights_s)
+    return found
 
 
 def _tokens(job: Job, plans: Plans) -> F64:
@@ -209,13 +211,13 @@ def _gradients(job: Job, plans: Plans, fabric: Fabric, dense: F64, experts: F64,
 
 
 def _fully_shared(job: Job, plans: Plans, fabric: Fabric, dense: F64, layers: F64) -> tuple[F64, F64]:
-    """ZeRO 3: (gather of a layer, scatter of its gradients) in s, (P,) each; 0 elsewhere."""
+    """ZeRO 3: (gather of a layer, scatter of its gradients) in s, (P,) each; 0 elsewhere, and of weights that rest."""
     ranks = plans.data * plans.context
     each = dense / layers
     gathered = group_s(fabric, "all_gather", 2.0 * each, ranks, stride=plans.tensor)
     scattered = group_s(fabric, "reduce_scatter", job.gradient_bytes * each, ranks, stride=plans.tensor)
     on = plans.zero == 3
-    return np.where(on, gathered, 0.0), np.where(on, scattered, 0.0)
+    return np.where(on, gathered, 0.0), np.where(on & (not job.frozen), scattered, 0.0)
 
 
 def _beside(kernels_s: F64, wires_s: F64, plans: Plans) -> F64:

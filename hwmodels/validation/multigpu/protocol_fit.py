@@ -2,8 +2,8 @@
 
 Constants move in logarithms within their plausible ranges::
 
-    minimise  sum over curves, sizes of rho((log predicted - log measured) / 0.1) w / sizes of the curve
-              + sum over constants of ((log constant - log centre) / width)^2
+    minimise  sum over curves, sizes of 10 rho((log predicted - log measured) / 0.1) w / sizes of the curve
+              + weight x sum over constants of ((log constant - log centre) / width)^2
     rho(r) = 2 (sqrt(1 + r^2) - 1)        w: 1 from 1 MB on, a quarter below
 
 A fit starts at the geometric middle of the ranges, not at the constants that ship.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
 from math import ceil, log2, sqrt
 
 import numpy as np
@@ -25,11 +24,8 @@ from hwmodels.families.multigpu.collectives import (
 from hwmodels.families.multigpu.fabric import fabric_of, group_s, group_shape
 from hwmodels.families.multigpu.spec import MultiGpuSpec
 from hwmodels.families.multigpu.topology import (
-    exchange_bytes_per_s,
     island_bytes_per_s,
     network_share,
-    node_graph,
-    ring_bytes_per_s,
 )
 from hwmodels.units import GB, GHZ, US
 
@@ -171,8 +167,6 @@ def test_constants_of_the_knobs_are_those_of_the_protocol() -> None:
 
 @pytest.mark.parametrize("wiring", ["switch", "pairs", "tree", "torus"])
 def test_wires_are_shared_as_counted_by_hand(wiring: str) -> None:
-    graph = node_graph(wiring, 8, link_bytes_per_s=100.0, host_bytes_per_s=20.0)  # type: ignore[arg-type]
-    ring = [*range(8), 0]
     expected = {
         "switch": 100.0,  # a wire in and a wire out each
         "pairs": 20.0,  # the way over the host
@@ -180,14 +174,12 @@ def test_wires_are_shared_as_counted_by_hand(wiring: str) -> None:
         # Two by four, to and fro: every hop is one link; two rows are neighbours on one side alone.
         "torus": 100.0 / 3,
     }[wiring]
-    assert ring_bytes_per_s(graph, ring[:-1]) == pytest.approx(expected)
-    assert len(list(pairwise(ring))) == 8
+    assert island_bytes_per_s(wiring, 8, 8, 1, 100.0, 20.0)[0] == pytest.approx(expected)  # type: ignore[arg-type]
 
 
 def test_an_exchange_is_bound_by_the_link_between_sockets() -> None:
-    graph = node_graph("tree", 8, link_bytes_per_s=100.0, host_bytes_per_s=20.0)
     # 16 messages cross each way: 20 / 16 each, seven of them a GPU.
-    assert exchange_bytes_per_s(graph, range(8)) == pytest.approx(20.0 / 16 * 7)
+    assert island_bytes_per_s("tree", 8, 8, 1, 100.0, 20.0)[1] == pytest.approx(20.0 / 16 * 7)
 
 
 def test_groups_side_by_side_share_the_host() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from hwmodels.errors import SpecError
@@ -38,12 +39,14 @@ def test_a_chain_equals_its_twin() -> None:
     found = data_parallel_step(step, SPEC, 8)
     assert found.sent_bytes == sum(sizes)
     assert found.alone_s == pytest.approx(alone, rel=1e-12)
-    assert found.step_s <= alone - update + max(whole, STOLEN * whole) + update + 1e-12
-    assert found.step_s > alone
-    # A bucket a layer: they queue behind each other, and the last begins when it is made at the earliest.
+    assert found.step_s == pytest.approx(alone + whole, rel=1e-12)
+    # A bucket a layer: each begins when its last gradient is made and the one before it is done.
+    names, ends = [name for name, _ in rows], np.cumsum(seconds)
+    done = 0.0
+    for layer, one in zip((3, 2, 1), each, strict=True):
+        done = max(ends[names.index(f"linear{layer}.bias")], done) + one
     small = data_parallel_step(step, SPEC, 8, bucket_bytes=1.0)
-    assert small.step_s >= alone - update + each[2] + update - 1e-12
-    assert small.step_s <= alone + sum(each) + 1e-12
+    assert small.step_s == pytest.approx(max(alone - update + STOLEN * sum(each), done) + update, rel=1e-12)
 
 
 def test_what_runs_beside_the_kernels_takes_its_share_of_them() -> None:

@@ -69,6 +69,8 @@ def test_stages_shorten_the_interval_and_not_the_latency() -> None:
     assert intervals[2] < 0.4 * intervals[0]
     assert found[2].total("latency_s") > found[0].total("latency_s")
     assert found[2].total("memory_bytes_used") < found[0].total("memory_bytes_used")
+    sent = [one.total("link_j") for one in found]  # bytes between stages take energy
+    assert sent[0] == 0.0 < sent[1] < sent[2]
 
 
 @settings(deadline=None, max_examples=60)
@@ -79,7 +81,7 @@ def test_stages_shorten_the_interval_and_not_the_latency() -> None:
 def test_the_slowest_stage_is_as_fast_as_any_cut_allows(times: list[int], bytes_: list[int], most: int) -> None:
     n = len(times)
     found = stages(
-        np.array(times, np.float64), np.array(bytes_[:n], np.float64), np.zeros(n), start=np.array([0, n]),
+        np.array(times, np.float64), np.array(bytes_[:n], np.float64), np.zeros(n), np.zeros(n), start=np.array([0, n]),
         network=np.zeros(1, np.int64), most=most,
     )[0]  # fmt: skip
     best = min(

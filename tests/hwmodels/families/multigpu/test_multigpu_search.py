@@ -44,10 +44,13 @@ def test_the_first_is_the_best_of_all(by: str) -> None:
     order = ranked(JOB, steps, SPEC, by=by)  # type: ignore[arg-type]
     assert set(order.tolist()) == set(np.flatnonzero(steps.why == 0).tolist())
     best = best_plans(JOB, SPEC, by=by, count=1)[0]  # type: ignore[arg-type]
-    if by == "time":
-        assert best["step_s"] == steps.step_s[steps.why == 0].min()
-    if by == "memory":
-        assert best["held_bytes"] == steps.held.total[steps.why == 0].min()
+    gpus, busy_s = 16, np.minimum(steps.compute_s + steps.recompute_s, steps.step_s)
+    busy_w, idle_w = SPEC.gpu.tdp_w - SPEC.gpu.idle_w, SPEC.gpu.idle_w + SPEC.node_idle_w / 8
+    expected = {
+        "time": steps.step_s, "memory": steps.held.total, "cost": gpus * steps.step_s / 64,
+        "energy": gpus * (busy_s * busy_w + steps.step_s * idle_w),
+    }[by]  # fmt: skip
+    assert best[by] == pytest.approx(expected[steps.why == 0].min(), rel=1e-12)
     again = train(JOB, Plans(*(np.array([best[name]]) for name in Plans._fields)), SPEC)
     assert float(again.step_s[0]) == best["step_s"]
 

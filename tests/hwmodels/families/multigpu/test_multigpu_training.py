@@ -105,13 +105,14 @@ def test_stages_of_unequal_size_count_by_the_fullest() -> None:
 def test_the_first_of_interleaved_stages_holds_more_layers() -> None:
     """L (1 + (p - 1) / (p v)) layers of a microbatch [Korthikanti et al., section 4.2.3]; 1F1B holds L."""
 
-    def activations(interleave: int) -> float:
-        return float(held_bytes(GPT, tokens=1024, microbatch=1, microbatches=16, data=1, tensor=1, pipeline=4,
+    def activations(interleave: int, microbatches: int = 16) -> float:
+        return float(held_bytes(GPT, tokens=1024, microbatch=1, microbatches=microbatches, data=1, tensor=1, pipeline=4,
                                 interleave=interleave, sequence=0, recompute=0, zero=0).activations)  # fmt: skip
 
     each = float(layer_activation_bytes(GPT, microbatch=1, tokens=1024, tensor=1, sequence=0, recompute=0))
     assert activations(1) == GPT.layers * each
     assert activations(3) == pytest.approx(GPT.layers * each * (1 + 3 / 12), rel=1e-12)
+    assert activations(3, microbatches=4) == GPT.layers * each  # four are all there are
 
 
 def test_zero_shares_out_states_then_gradients_then_parameters() -> None:
@@ -322,6 +323,11 @@ def test_weights_that_rest_have_neither_gradients_nor_states() -> None:
     assert float(rest.held.states[0]) == float(rest.held.gradients[0]) == 0.0
     assert float(rest.gradient_s[0]) == float(rest.optimiser_s[0]) == 0.0
     assert 0.55 < float(rest.compute_s[0] / whole.compute_s[0]) < 0.75
+    both = (job, job._replace(frozen=True))
+    scattered, nothing = (train(one, plans_of(data=8, zero=3), spec).exchange_s[0] for one in both)
+    assert nothing < scattered  # weights are gathered, no gradients are scattered
+    eager = train(both[1], plans_of(data=1, pipeline=8, zero_bubble=[0, 1]), spec).bubble_s
+    assert eager[0] == eager[1] > 0.0  # nothing is left to fill a bubble with
 
 
 def test_operations_of_a_step_are_the_paper_s() -> None:
