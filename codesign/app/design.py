@@ -153,10 +153,10 @@ def design(
     planned = plan(asked.budget_s, epoch_s, content["estimator"]["recipe"]["epochs"], asked.workers)
     content = _planned(content, planned, fitting)
     with _folder(output) as folder:
-        run_file, best, done = _search(content, folder, asked, start)
+        best, done = _search(content, folder, asked, start)
         seconds = time.perf_counter() - start
         lines = _explained(asked, rule, space, fitting, epoch_s, planned, best, done, seconds)
-        _write(folder, run_file, lines)
+        _write(folder, content, lines)
     return Designed(best, lines, content, seconds, None if output is None else Path(output))
 
 
@@ -330,10 +330,8 @@ class _OutOfTime(Exception):
     """The next generation would end after the budget."""
 
 
-def _search(
-    content: Mapping[str, Any], folder: Path, asked: _Asked, start: float
-) -> tuple[dict[str, Any], tuple[Pair, ...], int]:
-    """Run, report and export; the run file, the best pairs, and the networks that were trained."""
+def _search(content: Mapping[str, Any], folder: Path, asked: _Asked, start: float) -> tuple[tuple[Pair, ...], int]:
+    """Run, report and export; the best pairs, and the networks that were trained."""
     from codesign.app.config import parse_config
     from codesign.app.export import export_pair
     from codesign.app.run import begin
@@ -357,7 +355,7 @@ def _search(
     for row in range(1, len(best) + 1):
         export_pair(run.store.folder, row, folder / f"best-{row}")
     run.store.close()
-    return dict(content), best, summary.ledger.trained
+    return best, summary.ledger.trained
 
 
 @contextmanager
@@ -403,7 +401,7 @@ def _explained(
     ]
     for place, pair in enumerate(best, start=1):
         values = {name: value for name, value in pair.objectives.items() if name in pair.costs}
-        judged = next(iter(name for name in pair.objectives if name not in pair.costs))
+        judged = next(name for name in pair.objectives if name not in pair.costs)
         shown = ", ".join(spoken(name, value) for name, value in ({judged: pair.objectives[judged]} | values).items())
         on = "".join(f", {name} = {value}" for name, value in pair.hardware.items())
         lines.append(f"best {place}: {shown}: {pair.architecture}{on}")

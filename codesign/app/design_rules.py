@@ -31,7 +31,7 @@ __all__ = ["FEWEST_TRAININGS", "Plan", "Rule", "data_section", "duration", "plan
 _ITEMS = 20_000
 _FEWEST, _MOST = 4, 30
 _MARGIN = 0.7
-FEWEST_TRAININGS, _MOST_TRAININGS = 6, 240
+FEWEST_TRAININGS, _AMPLE_TRAININGS, _MOST_TRAININGS = 6, 18, 240  # fewer than the ample ones: of fewer epochs
 _CHAIN_PIXELS = 16
 _BITS = 8
 _CLOCK = {"min": 60.0, "h": 3600.0}
@@ -158,10 +158,7 @@ def plan(budget_s: float, epoch_s: float, epochs: int, workers: int) -> Plan:
     SpecError : not even the fewest trainings of half the epochs fit.
     """
     affordable = _MARGIN * budget_s * workers / epoch_s  # epochs of trainings
-    used = epochs
-    if affordable < 3 * FEWEST_TRAININGS * epochs:
-        used = max(-(-epochs // 2), int(affordable // (3 * FEWEST_TRAININGS)), 1)
-        used = min(used, epochs)
+    used = min(epochs, max(-(-epochs // 2), int(affordable // _AMPLE_TRAININGS)))
     total = min(int(affordable // used), _MOST_TRAININGS)
     if total < FEWEST_TRAININGS:
         least = ceil(FEWEST_TRAININGS * used * epoch_s / (_MARGIN * workers))

@@ -297,9 +297,9 @@ def _evaluated(space: JointSpace, fronts: Fronts, genotypes: Genotypes) -> tuple
     for k, (name, limit) in enumerate(definition.constraints.items()):
         violation[valid, k] = np.maximum(costs.columns[name] / limit - 1.0, 0.0)
     violation[valid, -1] = costs.infeasible > 0
-    for position, numerics in zip(valid, space.hardware.numerics(devices[valid]), strict=True):
-        column = table.column(numerics_of(numerics))
-        objectives[position, 0] = 1.0 - table.validation[rows[position], :, 0, column].mean()
+    kinds, kind = np.unique(space.hardware.numerics(devices[valid]), axis=0, return_inverse=True)
+    columns = np.array([table.column(numerics_of(numerics)) for numerics in kinds])[kind.reshape(-1)]
+    objectives[valid, 0] = 1.0 - table.validation[rows[valid], :, 0, columns].mean(axis=1)
     for k, name in enumerate(definition.objectives):
         objectives[valid, 1 + k] = costs.columns[name]
     return objectives, violation

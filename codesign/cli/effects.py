@@ -19,7 +19,7 @@ from hwmodels.files import check_new_file
 
 if TYPE_CHECKING:
     from codesign.report.effects import Effects, Measured, Pattern
-    from codesign.report.summary import Summary
+    from codesign.store import RunStore
 
 __all__: list[str] = []
 
@@ -157,7 +157,7 @@ def transfer(
     import numpy as np
 
     from codesign.cli.sources import devices_named
-    from codesign.report.summary import config_of, open_store, space_of, summarise
+    from codesign.report.summary import config_of, open_store, space_of
     from codesign.report.transfer import transfer as carried
     from hwmodels.crossdevice import cross_devices
     from hwmodels.workload.rewrite import RUNTIMES, rewrite
@@ -166,8 +166,7 @@ def transfer(
     store = open_store(folder)
     config = config_of(store)
     space = space_of(config)
-    summary = summarise(store, space=space)
-    errors = _errors(summary, space.architecture.n_genes)
+    errors = _errors(store, space.architecture.n_genes)
     workloads = [
         rewrite(space.architecture.workload(np.array(genes, np.int64)), RUNTIMES[config.runtime]) for genes in errors
     ]
@@ -196,21 +195,18 @@ def transfer(
     )
 
 
-def _errors(summary: Summary, genes: int) -> dict[tuple[int, ...], float]:
-    """What the judge says of each network of a run, minimised, the best over its hardware; by its genotype.
+def _errors(store: RunStore, genes: int) -> dict[tuple[int, ...], float]:
+    """The error of each network of a run, in [0, 1], the least over its hardware; by its genotype.
 
     Raises
     ------
     SpecError : no network with an error.
     """
-    name = summary.judged_by or ""
-    sign = 1.0 if summary.better == "lower" else -1.0
     found: dict[tuple[int, ...], float] = {}
-    for pair in summary.evaluated:
-        value = pair.objectives.get(name, float("nan"))
-        if value == value:
-            error = 1.0 - value if name.startswith("accuracy") else sign * value
-            found[pair.genotype[:genes]] = min(error, found.get(pair.genotype[:genes], float("inf")))
+    for _, pair, estimate in store.pairs():
+        if estimate.metrics:  # else costs alone are compared, and the error says nothing
+            network = pair.genotype[:genes]
+            found[network] = min(estimate.error, found.get(network, float("inf")))
     if not found:
         raise SpecError("transfer", "no network with an accuracy", "at least one")
     return found

@@ -157,15 +157,15 @@ class MixtureTraining:
         return float(loss.detach())
 
     def accuracy_of(self, genotype: I64, rng: np.random.Generator) -> float:
-        """Share of a batch of the second half that one path tells right, with the statistics of that batch."""
-        images, labels = self._dataset.train
+        """Goodness of one path on a batch of the second half by the task (accuracy, where there are classes), with the
+        statistics of that batch."""
+        task, (images, labels) = self._dataset.task, self._dataset.train
         half = len(labels) // 2
-        chosen = half + rng.choice(
-            len(labels) - half, min(4 * self.recipe.batch_size, len(labels) - half), replace=False
-        )
+        size = min(4 * self.recipe.batch_size, len(labels) - half)
+        chosen = np.sort(half + rng.choice(len(labels) - half, size, replace=False))
         with deterministic(), torch.no_grad():
-            answers = self._answers(torch.from_numpy(images[np.sort(chosen)]), self._path(genotype))
-            return float((answers.argmax(1).numpy() == labels[np.sort(chosen)]).mean())
+            answers = self._answers(torch.from_numpy(images[chosen]), self._path(genotype)).numpy()
+        return task.goodness(task.values(task.tally(answers, labels[chosen]))[next(iter(task.metrics))])
 
     # The mixture.
 

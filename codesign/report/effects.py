@@ -27,6 +27,7 @@ import numpy.typing as npt
 
 from codesign.app.assemble import cost_constraints
 from codesign.app.config import RunConfig
+from codesign.objectives import Limit, limits_of
 from codesign.report.scale import title
 from codesign.report.summary import Summary
 from codesign.report.tables import build_table
@@ -177,22 +178,30 @@ def _word(choice: Any) -> str:
 
 
 class _Met(NamedTuple):
-    """Pairs that FAST met, (P,): their genotypes, the place of their reason in `names`, and their objectives."""
+    """Pairs that FAST met, (P,): their genotypes, the place of their reason in `names`, their objectives, and which of
+    them keep the limits where earlier, looser ones let more through."""
 
     genotypes: Genotypes
     code: npt.NDArray[np.int64]
     names: tuple[str, ...]
     costs: Mapping[str, F64]
+    keeps: npt.NDArray[np.bool_]
 
 
 def _met(store: RunStore, config: RunConfig, space: JointSpace, summary: Summary) -> _Met:
     model = space.hardware.model
-    names = Reasons(constraints=cost_constraints(config, model), infeasible=model.infeasible_reasons).names
+    constraints = cost_constraints(config, model)
+    names = Reasons(constraints=constraints, infeasible=model.infeasible_reasons).names
+    limits: tuple[Limit, ...] = limits_of(model, constraints) if config.tightening else ()
+    read = dict.fromkeys(("reason", *summary.objectives, *(limit.metric for limit in limits)))
     genes = {f"gene_{i}": int(count) for i, count in enumerate(space.cardinalities)}
-    columns = store.read_fast(["reason", *summary.objectives, *genes], choices={"reason": len(names), **genes})
+    columns = store.read_fast([*read, *genes], choices={"reason": len(names), **genes})
     genotypes = np.stack([columns[name] for name in genes], axis=1).astype(np.int64)
     costs = {name: columns[name].astype(np.float64) for name in summary.objectives}
-    return _Met(genotypes, columns["reason"].astype(np.int64), names, costs)
+    keeps = np.ones(len(genotypes), np.bool_)
+    for limit in limits:
+        keeps &= limit.keeps(columns[limit.metric].astype(np.float64))
+    return _Met(genotypes, columns["reason"].astype(np.int64), names, costs, keeps)
 
 
 def _costed(met: _Met) -> tuple[Genotypes, dict[str, F64]]:
@@ -200,7 +209,7 @@ def _costed(met: _Met) -> tuple[Genotypes, dict[str, F64]]:
     refused = [
         i for i, name in enumerate(met.names) if name.startswith(("invalid", "infeasible", "constraint", "bound"))
     ]
-    kept = ~np.isin(met.code, refused)
+    kept = met.keeps & ~np.isin(met.code, refused)
     for values in met.costs.values():
         kept &= np.isfinite(values)
     rows = np.flatnonzero(kept)

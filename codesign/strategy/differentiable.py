@@ -42,7 +42,10 @@ if TYPE_CHECKING:
 
     from codesign.estimate.mixture import Cost, MixtureTraining
 
-__all__ = ["DARTS", "EDGENAS", "FBNET", "LA_DNAS", "PC_DARTS", "PROXYLESS", "Differentiable", "GradientSettings"]
+__all__ = [
+    "DARTS", "EDGENAS", "FBNET", "LA_DNAS", "PC_DARTS", "PROXYLESS", "Differentiable", "GradientSettings",
+    "mixed_networks",
+]  # fmt: skip
 
 F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
@@ -73,11 +76,7 @@ class Differentiable:
     """
 
     def __init__(self, problem: Problem, kind: Kind, settings: GradientSettings) -> None:
-        networks = problem.joint.architecture if hasattr(problem.joint, "architecture") else problem.joint
-        if problem.data is None:
-            raise SpecError(f"strategy: {kind}", "without images", "for a search with images to train on")
-        if not isinstance(networks, Mixes):
-            raise SpecError(f"strategy: {kind}", type(networks).__name__, "for networks of chosen operations: cell")
+        networks = mixed_networks(problem, kind)
         self.space, self.networks, self.kind, self.settings = problem.space, networks, kind, settings
         self._problem, self._blob = problem, ""
         self._training: MixtureTraining | None = None
@@ -217,6 +216,21 @@ class Differentiable:
     def restore(self, state: State) -> None:
         self._blob, self._training = str(state["blob"]), None
         self.probabilities, self.diagnosis = state["probabilities"], state["diagnosis"]
+
+
+def mixed_networks(problem: Problem, name: str) -> Any:
+    """The networks of a problem whose operations a mixture can weigh.
+
+    Raises
+    ------
+    SpecError : there are no images, or no such networks.
+    """
+    networks = problem.joint.architecture if hasattr(problem.joint, "architecture") else problem.joint
+    if problem.data is None:
+        raise SpecError(f"strategy: {name}", "without images", "for a search with images to train on")
+    if not isinstance(networks, Mixes):
+        raise SpecError(f"strategy: {name}", type(networks).__name__, "for networks of chosen operations: cell")
+    return networks
 
 
 def _around(point: I64, cardinalities: I64) -> Genotypes:

@@ -20,12 +20,11 @@ from pydantic import Field
 
 from codesign.registry import Plugin, Settings
 from codesign.space.base import Genotypes
-from codesign.space.sharing import Mixes
 from codesign.strategy.base import Problem, Proposal, Results, State
+from codesign.strategy.differentiable import mixed_networks
 from codesign.strategy.expected_cost import choice_costs
 from codesign.strategy.reinforce import Reinforce
 from codesign.strategy.reward import Reward
-from hwmodels.errors import SpecError
 
 if TYPE_CHECKING:
     from codesign.estimate.mixture import MixtureTraining
@@ -51,11 +50,7 @@ class ENAS:
     """The controller over networks, and the key of the shared weights."""
 
     def __init__(self, problem: Problem, settings: ENASSettings) -> None:
-        networks = problem.joint.architecture if hasattr(problem.joint, "architecture") else problem.joint
-        if problem.data is None:
-            raise SpecError("strategy: enas", "without images", "for a search with images to train on")
-        if not isinstance(networks, Mixes):
-            raise SpecError("strategy: enas", type(networks).__name__, "for networks of chosen operations: cell")
+        networks = mixed_networks(problem, "enas")
         self.space, self.networks, self.settings = problem.space, networks, settings
         self._problem, self._blob, self._done = problem, "", 0
         self._controller = Reinforce(networks, Reward("accuracy", np.empty(0), 1.0), seed=problem.seed)

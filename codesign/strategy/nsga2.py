@@ -49,9 +49,11 @@ class NSGA2:
         if n_random == n:
             return Proposal.full(fresh)
         children = n - n_random
-        left, right = self._tournaments(children, rng), self._tournaments(children, rng)
-        mutants = self._children(self._genotypes[left], self._genotypes[right], rng)
-        parents = self._nearer(mutants, self._genotypes[left], self._genotypes[right])
+        left, right = (self._genotypes[self._tournaments(children, rng)] for _ in range(2))
+        if self.operators == "ordered":  # whose crossover makes two children of the same parents
+            left, right = (np.repeat(one[: -(-children // 2)], 2, axis=0)[:children] for one in (left, right))
+        mutants = self._children(left, right, rng)
+        parents = self._nearer(mutants, left, right)
         return Proposal(
             np.concatenate([mutants, fresh]), np.ones(n), np.concatenate([parents, np.full_like(fresh, -1)])
         )
@@ -87,10 +89,9 @@ class NSGA2:
         if not len(told) and not evaluated:
             self._keep_least_violating(proposal.genotypes, objectives, total)
             return
-        older = evaluated and len(self._genotypes) > 0
         genotypes = proposal.genotypes[told]
         new_objectives, new_violation = objectives[told], total[told]
-        if older:
+        if evaluated:
             genotypes = np.concatenate([self._genotypes, genotypes])
             new_objectives = np.concatenate([self._objectives, new_objectives])
             new_violation = np.concatenate([self._violation, new_violation])
@@ -190,13 +191,7 @@ class NSGA2Settings(Settings):
 
 
 def _make(settings: NSGA2Settings, problem: Problem) -> NSGA2:
-    return NSGA2(
-        problem.space,
-        population=settings.population,
-        crossover=settings.crossover,
-        immigrants=settings.immigrants,
-        operators=settings.operators,
-    )
+    return NSGA2(problem.space, **settings.model_dump())
 
 
 PLUGIN = Plugin(NSGA2Settings, _make, "NSGA-II: non-dominated ranking and crowding, integer operators")

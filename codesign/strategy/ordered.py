@@ -20,7 +20,10 @@ _CROSSED, _MUTATED = 15.0, 20.0
 def ordered_children(
     space: Space, left: Genotypes, right: Genotypes, rng: np.random.Generator, *, crossover: float
 ) -> Genotypes:
-    """A child of each pair of parents, (P, G); `crossover` is the share that has two parents."""
+    """Children of parents (P, G) that stand twice each, one after the other: both children of a pair, in its two rows.
+
+    crossover : share of pairs whose children have two parents.
+    """
     from pymoo.core.population import Population
     from pymoo.core.problem import Problem
     from pymoo.operators.crossover.sbx import SBX
@@ -31,9 +34,9 @@ def ordered_children(
     if not count:
         return left.copy()
     problem = Problem(n_var=space.n_genes, xl=0.0, xu=(space.cardinalities - 1).astype(np.float64), vtype=float)
-    # Of two parents pymoo makes two children: half of the pairs are enough.
+    # Of two parents pymoo makes two children.
     pairs = -(-count // 2)
-    parents = Population.new(X=np.concatenate([left[:pairs], right[:pairs]]).astype(np.float64))
+    parents = Population.new(X=np.concatenate([left[::2], right[::2]]).astype(np.float64))
     mated = np.stack([np.arange(pairs), np.arange(pairs) + pairs], axis=1)
     crossing = SBX(prob=crossover, eta=_CROSSED, vtype=float, repair=RoundingRepair())
     crossed = crossing.do(problem, parents, mated, random_state=rng)
@@ -42,5 +45,5 @@ def ordered_children(
     order = np.arange(2 * pairs).reshape(2, pairs).T.reshape(-1)[:count]
     children: Genotypes = np.rint(mutated.get("X")).astype(np.int64)[order]
     outside = ~space.valid(children)
-    children[outside] = space.mutate(left[order[outside] % pairs], rng)
+    children[outside] = space.mutate(left[outside], rng)
     return children

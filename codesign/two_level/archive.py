@@ -76,7 +76,7 @@ class Archive:
 
     def misfit(self, pair: EvaluatedPair, estimate: Estimate) -> str | None:
         """Why a stored pair is none of this space, or lacks what its objectives and limits need; None where it fits."""
-        sizes = [*self.space.architecture.cardinalities.tolist(), *self.space.hardware.cardinalities.tolist()]
+        sizes = self.space.cardinalities.tolist()
         if len(pair.genotype) != len(sizes) or not all(0 <= g < n for g, n in zip(pair.genotype, sizes, strict=True)):
             return "a genotype outside the space"
         for name in self.objectives:
@@ -115,8 +115,11 @@ class Archive:
 
     def _within(self, members: Iterable[Member]) -> list[Member]:
         """Those that keep the limits on costs."""
-        limits = self.cost_limits
-        return [m for m in members if all(one.keeps(np.array([m.costs[one.metric]]))[0] for one in limits)]
+        kept = list(members)
+        for limit in self.cost_limits:
+            keeps = limit.keeps(np.array([m.costs[limit.metric] for m in kept], np.float64))
+            kept = [m for m, one in zip(kept, keeps, strict=True) if one]
+        return kept
 
     def front(self) -> list[Member]:
         """Feasible members that no other one dominates, by rising error."""

@@ -60,7 +60,7 @@ def test_a_plan_fits_its_budget_or_says_what_would(budget_s: float, epoch_s: flo
         return  # on the edge rounding decides
     planned = plan(budget_s, epoch_s, epochs, workers)
     assert 1 <= planned.epochs <= epochs
-    assert planned.total >= FEWEST_TRAININGS - planned.trainings + 1
+    assert planned.total >= FEWEST_TRAININGS
     assert planned.total * planned.epochs * epoch_s <= 0.7 * budget_s * workers * (1 + 1e-9)
 
 
@@ -74,10 +74,9 @@ def test_an_ample_budget_trains_to_the_end_and_a_short_one_half_as_long() -> Non
 
 def test_times_and_data() -> None:
     assert [duration(text) for text in ("2 h", "1.5 min", "500 ms", 3)] == [7200, 90, 0.5, 3]
-    for wrong in ("10", "min", "-3 s", "0 min", "3 MB"):
-        if wrong != "10":
-            with pytest.raises(SpecError, match="as 90 s"):
-                duration(wrong)
+    for wrong in ("min", "-3 s", "0 min", "3 MB"):
+        with pytest.raises(SpecError, match="as 90 s"):
+            duration(wrong)
     assert data_section("a/b.csv") == {"name": "table", "root": "a/b.csv"}
     assert data_section(Path(__file__).parent) == {"name": "folder", "root": str(Path(__file__).parent)}
 

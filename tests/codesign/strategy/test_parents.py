@@ -42,3 +42,16 @@ def test_of_two_parents_the_nearer_one_is_told() -> None:
 
 def test_what_nobody_made_has_no_parent() -> None:
     assert RandomSearch(toy_problem().space).ask(3, np.random.default_rng(0)).parents is None
+
+
+@pytest.mark.parametrize("operators", ["space", "ordered"])
+def test_the_parent_that_is_told_is_the_one_that_the_child_is_made_of(operators: str) -> None:
+    """Without crossover a child is its parent but for a mutation: nearly all genes are the parent's."""
+    problem, rng = toy_problem(), np.random.default_rng(0)
+    strategy = NSGA2(problem.space, crossover=0.0, immigrants=0.0, operators=operators)  # type: ignore[arg-type]
+    first = strategy.ask(30, rng)
+    objectives = [((first.genotypes - choice).astype(float) ** 2).sum(axis=1) for choice in (1, 3)]
+    strategy.tell(first, Results.exact(np.stack(objectives, axis=1)))
+    proposal = strategy.ask(31, rng)
+    assert proposal.parents is not None
+    assert (proposal.genotypes == proposal.parents).mean() > 0.75
