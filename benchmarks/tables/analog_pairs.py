@@ -59,7 +59,8 @@ def main() -> None:
     chosen = [np.unique(true.genotypes[:, gene], return_counts=True)[1] for gene in (ways, times)]
     lines = [
         f"# {definition.name}, version {definition.version}: what FAST saves\n",
-        f"Written by `python benchmarks/tables/analog_pairs.py {definition.name}`, whose opening says how: "
+        f"Written by `python benchmarks/tables/analog_pairs.py {definition.name} --seeds {options.seeds} --alone "
+        f"{options.alone} --strategies {' '.join(options.strategies)}`, whose opening says how: "
         f"{true.pairs:,} pairs of {len(fronts.table.cells):,} trained cells; the exact front has {len(true.points):,} "
         f"points ({chosen[0].tolist()} plain and noise-aware, {chosen[1].tolist()} by rising time since programming) "
         f"and took {took:.1f} s on a loaded host, compilation included. Means over {options.seeds} seeds.\n",

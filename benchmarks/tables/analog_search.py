@@ -158,7 +158,8 @@ def main() -> None:
     base = missed["AnalogNAS in shape"]
     lines = [
         "# AnalogNAS's search against ours at equal evaluations\n",
-        f"Written by `python benchmarks/tables/analog_search.py`, whose opening says how: {len(known):,} cells, the "
+        f"Written by `python benchmarks/tables/analog_search.py --seeds {options.seeds} --budgets "
+        f"{' '.join(map(str, options.budgets))}`, whose opening says how: {len(known):,} cells, the "
         f"best of at most {found.most:,.0f} parameters reaches {100 * best:.2f} % after a day. Points missed, mean and "
         f"95 % interval over {options.seeds} seeds; in brackets how much less than AnalogNAS in shape, seed by seed.\n",
         "| search | " + " | ".join(f"{n} evaluations" for n in options.budgets) + " |",

@@ -87,7 +87,7 @@ def _macro_device(columns: list[str]) -> Device:
     """A macro by the columns of its row."""
     from hwmodels.catalog import Device
     from hwmodels.families.base import family
-    from hwmodels.families.crossbar.macro import COLUMNS, macro_from, macro_sources
+    from hwmodels.families.crossbar.macro import COLUMNS, macro, macro_from, macro_sources
 
     row = {}
     for item in columns:
@@ -98,7 +98,7 @@ def _macro_device(columns: list[str]) -> Device:
             raise SpecError.unknown("--macro", name, COLUMNS)
         row[name] = text
     spec = macro_from(row)
-    return Device("macro", ", ".join(columns), family("crossbar"), spec, macro_sources(spec), {})
+    return Device("macro", ", ".join(columns), family("crossbar"), spec, macro_sources(macro(row), spec), {})
 
 
 @_devices_app.command()

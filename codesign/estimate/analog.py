@@ -144,15 +144,13 @@ class AnalogPredictor:
         space, place = self.source.space, _between(self.source.table, request.numerics)
         cell, way = divmod(self._number(request), space.ways)
         measured = bool(np.isin(cell, self.fitted_on)) and place.before == place.after
-        ends = [self._predicted(request, cell, way, column) for column in (place.before, place.after)]
-        weights = (1.0 - place.share, place.share)
-        error, deviation = (
-            sum(w * float(values[0]) for w, values in zip(weights, part, strict=True))
-            for part in zip(*ends, strict=True)
-        )
         if measured:
             row = int(np.searchsorted(self.source.table.cells, self._number(request)))
             error, deviation = 1.0 - float(self.source.table.validation[row, :, 0, place.before].mean()), 0.0
+        else:
+            shares = {place.before: 1.0 - place.share} | ({place.after: place.share} if place.share else {})
+            ends = [(share, self._predicted(request, cell, way, column)) for column, share in shares.items()]
+            error, deviation = (sum(share * float(end[part][0]) for share, end in ends) for part in (0, 1))
         told = dict(zip(self.metrics, (1.0 - error, deviation, float(measured)), strict=True))
         return Estimate(error, deviation, told, 1.0, self.key(request), draws=(1.0 - error,))
 

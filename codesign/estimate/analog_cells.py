@@ -18,7 +18,6 @@ import numpy.typing as npt
 
 from codesign.estimate.published_cells import read_published_cells
 from codesign.estimate.table import AccuracyTable
-from codesign.space.cell import CellSpace
 from codesign.space.trained_cells import NOISE_AWARE, PLAIN, TrainedCells
 from hwmodels.numerics import VARIATIONS, Numerics
 
@@ -51,13 +50,9 @@ def read_analog_cells(folder: Path | None) -> AccuracyTable:
     SpecError : a file or a column that is missing.
     """
     names = {way: [f"{stem}_{time:.0f}" for time in PUBLISHED_TIMES_S] for way, stem in _COLUMNS.items()}
-    scores: F64 = np.stack(
-        [
-            [read_published_cells(folder, "nasbench201-analog", name).scores for name in found]
-            for found in names.values()
-        ]
-    )  # (ways, times, cells)
-    cells = CellSpace()
+    read = [[read_published_cells(folder, "nasbench201-analog", name) for name in found] for found in names.values()]
+    scores: F64 = np.array([[column.scores for column in columns] for columns in read])  # (ways, times, cells)
+    cells = read[0][0].space
     known = cells.representatives[np.isfinite(scores[:, :, cells.representatives]).all(axis=(0, 1))]
     space = TrainedCells(cells, epochs=_EPOCHS, images=_IMAGES, known=known)
     shares = scores[:, :, known].transpose(2, 0, 1).reshape(-1, 1, 1, len(PUBLISHED_TIMES_S))

@@ -36,6 +36,8 @@ CELLS_FILE = "nas/nb201_arch.npz"
 SourceName = Literal["nasbench201-analog", "nasbench201-darcy"]
 
 
+_CELLS = CellSpace()
+"""The published cells; which of them are one network is found out once."""
 _NAMED = f"--reference FOLDER, ${REFERENCE_VARIABLE} or estimator.path"
 
 
@@ -123,7 +125,7 @@ def read_published_cells(path: Path | None, source: SourceName, column: str | No
     if path is not None and not path.is_dir():
         raise SpecError("estimator.path", path, f"the reference folder, of which {source} needs two files")
     cells, columns = (read_arrays(reference_file(path, relative)) for relative in (CELLS_FILE, file))
-    name, space = column or usual, CellSpace()
+    name, space = column or usual, _CELLS
     if name not in columns:
         raise SpecError.unknown(f"{file}: column", name, list(columns))
     if "ops" not in cells or cells["ops"].shape != (space.size, 6) or columns[name].shape != (space.size,):

@@ -334,7 +334,24 @@ class TransformerSettings(Settings):
     class_token: bool = Field(False, description="vision answers from a token of its own")
 
 
+_READ_BY: dict[str, tuple[Kind, ...]] = {
+    "kv_heads": ("gpt", "llama"),
+    "patch": ("vision",),
+    "class_token": ("vision",),
+    "past": ("gpt", "llama"),
+    "tokens": ("bert", "gpt", "llama"),
+    "vocabulary": ("bert", "gpt", "llama"),
+}
+"""Settings that some kinds alone read; a decoder's words are those of its data."""
+
+
 def _make(settings: TransformerSettings, data: Dataset) -> TransformerSpace:
+    for name, kinds in _READ_BY.items():
+        given = getattr(settings, name)
+        if settings.kind not in kinds and given != TransformerSettings.model_fields[name].default:
+            raise SpecError(
+                f"architecture.{name}", given, f"left out for {settings.kind}", f"{', '.join(kinds)} read it"
+            )
     names = ("features", "depth", "heads", "ratio", "kv_heads", "patch", "experts")
     chosen = {name: tuple(getattr(settings, name)) for name in names}
     choices = Choices(**chosen, shared=settings.shared, chosen=settings.chosen)

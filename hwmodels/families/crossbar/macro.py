@@ -162,9 +162,9 @@ def _processor(row: Mapping[str, Any]) -> Macro:
         raise SpecError("B_x", bits, f"at most {_WIDEST_INPUT} bits")
     return Macro(
         kind="processor", node_nm=node, supply_v=supply if 0 < supply <= _HIGHEST_READ_V else _nominal_v(node),
-        summed=_PROCESSOR_SUMMED, rows=32, converters=1, cells=32 * ceil(weight_bits), input_bits=bits // input_reads,
-        input_reads=input_reads, weight_bits=weight_bits, adc_bits=0, read_s=None, reads=1, capacitors=1.0,
-        resistive=False, floating_gate=False, transistors=6,
+        summed=_PROCESSOR_SUMMED, rows=32, converters=1, cells=32 * ceil(weight_bits),
+        input_bits=-(-bits // input_reads), input_reads=input_reads, weight_bits=weight_bits, adc_bits=0, read_s=None,
+        reads=1, capacitors=1.0, resistive=False, floating_gate=False, transistors=6,
     )  # fmt: skip
 
 
@@ -258,15 +258,17 @@ def _overhead(of: Macro, constants: Constants) -> float:
     return gate_overhead(constants.energy, of.node_nm) if of.kind == "digital" else constants.energy.gate_overhead
 
 
-def macro_sources(spec: CrossbarSpec) -> dict[str, str]:
+def macro_sources(of: Macro, spec: CrossbarSpec) -> dict[str, str]:
     """Where the knobs of a macro come from that differ from the family's defaults."""
-    found = {}
+    found, fitted = {}, _FITTED if of.read_s else _FITTED | {"read_time_s", "adc_samples_per_s"}
     for name, knob in CrossbarSpec.knobs().items():
         if getattr(spec, name) == knob.default:
             continue
         found[name] = "the row of the macro"
-        if name in _FITTED:
+        if name in fitted:
             found[name] = "[SURVEY] fit, shared by all macros: hwmodels.families.crossbar.macro_constants"
+        elif name in ("cell_write_j", "row_write_s", "endurance_writes"):
+            found[name] = "ASSUMED: order of magnitude, hwmodels.families.crossbar.devices"
         elif name in _CHIP:
             found[name] = "ASSUMED: a small chip of 64 macros that takes weights from DRAM"
     return found

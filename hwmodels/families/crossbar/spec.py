@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from hwmodels.families.crossbar.macro_constants import AREA, ENERGY
 from hwmodels.families.spec import Spec, knob
 from hwmodels.numerics import DRIFT_START_S, Numerics, lossless_adc_bits
 from hwmodels.units import FJ, GB, GHZ, MW, NS, PJ
@@ -278,11 +279,12 @@ class CrossbarSpec(Spec):
         source="fitted to the five analogue macros of the README's section Silicon, leave-one-out there",
     )  # fmt: skip
     adc_step_f: float = knob(
-        3.98 * _FF, "adc_model capacitive: capacitance a step at 28 nm", unit="F", gt=0,
+        ENERGY.adc_step_f, "adc_model capacitive: capacitance a step at 28 nm", unit="F", gt=0,
         source="[SURVEY] fit: hwmodels.families.crossbar.macro_constants",
     )  # fmt: skip
     adc_fixed_f: float = knob(
-        106 * _FF, "adc_model capacitive: capacitance of a decision whatever the bits, at 28 nm", unit="F", ge=0,
+        ENERGY.adc_fixed_f, "adc_model capacitive: capacitance of a decision whatever the bits, at 28 nm", unit="F",
+        ge=0,
         source="[SURVEY] fit: hwmodels.families.crossbar.macro_constants",
     )  # fmt: skip
     multiplier: Literal["selected", "adders"] = knob(
@@ -302,7 +304,8 @@ class CrossbarSpec(Spec):
         source="[NEUROSIM] runs at 22 nm: 12.2 µm² a level at 4 and 5 bits, scaled to 32 nm",
     )  # fmt: skip
     adc_area_f2: float = knob(
-        1.25e5, "adc_model capacitive: area of a converter in squared feature sizes, a bit and one more", unit="F²",
+        AREA.converter_f2, "adc_model capacitive: area of a converter in squared feature sizes, a bit and one more",
+        unit="F²",
         source="[SURVEY] fit: hwmodels.families.crossbar.macro_constants", gt=0,
     )  # fmt: skip
     gate_area: float = knob(

@@ -99,6 +99,16 @@ def test_definitions_are_large_enough_and_joint_networks_run_somewhere() -> None
             alone = definition.software_space(table)
             assert alone.hardware.size == 1
             assert alone.architecture.precision == definition.precision
+            space = definition.space(table)
+            networks, designs = space.split(space.sample(200, np.random.default_rng(0)))
+            lowered, place = space.architecture.lower(networks, COMPILED)
+            costs = evaluate_pairs(
+                space.hardware.model, lowered, space.hardware.table(designs), network=place, config=np.arange(200)
+            )
+            runs = costs.infeasible == 0
+            for name, limit in definition.constraints.items():
+                runs = runs & (costs.columns[name] <= limit)
+            assert runs.any()
     with pytest.raises(SpecError, match="benchmark"):
         benchmark("pairs-digit", "crossbar")
     with pytest.raises(SpecError, match="npz"):

@@ -59,9 +59,9 @@ def test_a_row_of_the_table_is_what_training_gives_again() -> None:
     """Here and now: equal where torch is the same, some images apart elsewhere (three draws scatter by 0.03 a mean)."""
     table = digits_analog()
     small = replace(DIGITS_ANALOG, numerics=DIGITS_ANALOG.numerics[1:2])
-    (line,) = Tabulate(small)(CellTraining(int(table.cells[41])))
-    assert line["parameters"] == table.parameters[41]
-    assert abs(np.mean(line["validation"]) / 599 - table.validation[41, :, 0, 1].mean()) < 0.1
+    (line,) = Tabulate(small)(CellTraining(int(table.cells[1])))  # its plain training is 0.066 less accurate
+    assert line["parameters"] == table.parameters[1]
+    assert abs(np.mean(line["validation"]) / 599 - table.validation[1, :, 0, 1].mean()) <= 0.03
 
 
 def test_what_is_written_is_read_again(tmp_path: Path) -> None:
