@@ -46,10 +46,7 @@ _EXPLORING = 0.25  # ASSUMED, .05 to .5: share of a proposal that is drawn anywh
 
 
 class HardConstrained:
-    """Pairs within the limits alone; `limits` (K,) of the cost objectives, infinite where there is none.
-
-    known : genotypes (P, G) and errors (P,) of what was told.
-    """
+    """Pairs within the limits alone; `limits` (K,) of the cost objectives, infinite where there is none."""
 
     def __init__(self, problem: Problem, limits: F64, *, most: int = 1000) -> None:
         if problem.space is not problem.joint:

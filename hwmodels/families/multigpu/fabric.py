@@ -91,7 +91,9 @@ def links(fabric: Fabric, inside: I64, across: I64, stride: Any) -> tuple[Link, 
     rates = _island_rates(fabric, inside, stride)
     share = network_share(across, leaf_nodes=fabric.leaf_nodes, oversubscription=fabric.oversubscription)
     network = fabric.network_bytes_per_s * share / fabric.gpus_per_node
-    of_network = fabric.protocol._replace(efficiency=fabric.network_efficiency, pair_efficiency=1.0)
+    of_network = fabric.protocol._replace(
+        efficiency=fabric.network_efficiency, pair_efficiency=1.0, send_efficiency=fabric.network_efficiency
+    )
     return (
         Link(rates[..., 0], rates[..., 1], fabric.clock_hz, 0.0, fabric.in_switch, fabric.protocol),
         Link(network, network, fabric.clock_hz, fabric.network_step_s, False, of_network),
