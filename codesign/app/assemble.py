@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from codesign.app.config import DataConfig, HardwareConfig, RunConfig
 from codesign.app.provenance import host
+from codesign.app.warm_start import checked_points
 from codesign.data import Dataset
 from codesign.estimate.base import Estimator, effort_of
 from codesign.executor.base import Executor
@@ -222,6 +223,7 @@ def search_of(
             enough=config.enough,
         ),
         seed=config.seed,
+        first=checked_points(config, space),
     )
 
 

@@ -40,6 +40,7 @@ __all__ = [
     "HardwareConfig",
     "RunConfig",
     "SlowConfig",
+    "WarmStart",
     "load_config",
     "parse_config",
     "parse_limit",
@@ -111,6 +112,17 @@ class SlowConfig(Settings):
     fidelity: float = Field(1.0, gt=0, le=1, description="share of the full training")
 
 
+class WarmStart(Settings):
+    """What the first generation proposes in place of the strategy."""
+
+    run: Path | None = Field(None, description="an earlier run, whose front is carried over")
+    most: int = Field(64, ge=1, le=10_000, description="pairs of its front that are, evenly along it")
+    points: list[list[int]] = Field(
+        default_factory=list,
+        description="genotypes of this run's space, -1 for a knob to draw; found in the earlier run unless given",
+    )
+
+
 PluginSection = Annotated[InstanceOf[Chosen] | InstanceOf[Given], PlainSerializer(lambda plugin: plugin.section())]
 """A plug-in or an object in its place; in a manifest, the section that says it."""
 
@@ -151,6 +163,10 @@ class RunConfig(Settings):
     enough: int = Field(0, ge=0, le=1_000_000, description="pairs on the front after which the run ends; 0 goes on")
     least_accuracy: float = Field(0.0, ge=0, le=1, description="short for a constraint, accuracy: '>= ...'")
     strategy: PluginSection
+    warm_start: WarmStart | None = Field(
+        None,
+        description="pairs that the first generation proposes, such as the front of a run on other data or devices",
+    )
     estimator: PluginSection
     fast: FastConfig = FastConfig()
     slow: SlowConfig = SlowConfig()

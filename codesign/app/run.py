@@ -59,6 +59,7 @@ def begin(config: RunConfig, folder: Path) -> Run:
     SpecError : bad input or an occupied folder; nothing is written then.
     """
     from codesign.app.assemble import cost_constraints, dataset_of, executor_of, joint_space, manifest, search_of
+    from codesign.app.warm_start import with_points
     from codesign.objectives import limits_of
     from codesign.store import RunBlobs, RunStore, check_run_folder
     from codesign.two_level.shortfall import idle_limits
@@ -68,6 +69,7 @@ def begin(config: RunConfig, folder: Path) -> Run:
     executor = executor_of(config)  # before the data: it may pin this process, which must not have loaded torch
     data, blobs = dataset_of(config.data), RunBlobs()
     space = joint_space(config, data)
+    config = with_points(config, space)
     parts = search_of(config, space, data, blobs, executor=executor)
     limits = limits_of(space.hardware.model, cost_constraints(config, space.hardware.model))
     notes = idle_limits(space, RUNTIMES[config.runtime], limits)

@@ -20,9 +20,10 @@ import numpy as np
 import numpy.typing as npt
 
 from codesign.run_rows import TrainedNetwork
+from codesign.space.base import Genotypes
 from codesign.space.joint import JointSpace
 from codesign.store import RunStore
-from codesign.strategy.base import Results, Strategy
+from codesign.strategy.base import Proposal, Results, Strategy
 from codesign.two_level.archive import Archive, Member, class_arrays
 from codesign.two_level.budget import Budget
 from codesign.two_level.choose import chosen_classes, unknown_classes
@@ -31,6 +32,7 @@ from codesign.two_level.ledger import Ledger
 from codesign.two_level.lineage import parents_of
 from codesign.two_level.prune import GUESS, KEPT
 from codesign.two_level.slow import AccuracyClass, SlowLevel
+from codesign.two_level.warm_start import first_proposal
 
 __all__ = ["Event", "Outcome", "Search", "run_search"]
 
@@ -40,7 +42,10 @@ I64 = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Search:
-    """The parts of one run, put together by `codesign.app.assemble`."""
+    """The parts of one run, put together by `codesign.app.assemble`.
+
+    first : pairs that the first generation proposes in place of the strategy, see `codesign.two_level.warm_start`.
+    """
 
     space: JointSpace
     strategy: Strategy
@@ -49,6 +54,7 @@ class Search:
     archive: Archive
     budget: Budget
     seed: int
+    first: Genotypes | None = None
 
 
 class Event(NamedTuple):
@@ -81,7 +87,7 @@ def run_search(search: Search, store: RunStore, *, report: Report = lambda event
         clock = time.perf_counter()
         report(Event(generation, "fast", 0, search.budget.pairs))
         rng = _generator(search.seed, generation, 0)
-        proposal = search.strategy.ask(search.fast.proposals(search.budget.pairs), rng)
+        proposal = _proposal(search, generation, rng)
         verdicts = search.fast.evaluate(proposal, search.archive.known(), rng)
         audited = _audit(search, verdicts, _generator(search.seed, generation, 2))
         store.write_fast(generation, verdicts.genotypes, verdicts.reason, verdicts.costs)
@@ -134,6 +140,14 @@ def _restore(search: Search, store: RunStore) -> list[Ledger]:
 
 def _generator(seed: int, generation: int, purpose: int) -> np.random.Generator:
     return np.random.default_rng(np.random.SeedSequence([seed, generation, purpose]))
+
+
+def _proposal(search: Search, generation: int, rng: np.random.Generator) -> Proposal:
+    """The pairs of a generation: those of the strategy, or those that the first one was given."""
+    count = search.fast.proposals(search.budget.pairs)
+    if generation == 0 and search.first is not None:
+        return first_proposal(search.fast.proposal_space, search.space, search.first, count, rng)
+    return search.strategy.ask(count, rng)
 
 
 def _audit(search: Search, verdicts: Verdicts, rng: np.random.Generator) -> I64:
