@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from codesign.app.design import design
     from codesign.app.exact_front import enumerate_front as enumerate
+    from codesign.app.families import search_families
     from codesign.app.run import load, resume, search
 
-__all__ = ["__version__", "design", "enumerate", "load", "resume", "search"]
+__all__ = ["__version__", "design", "enumerate", "load", "resume", "search", "search_families"]
 
 _HOME = {
     "design": ("codesign.app.design", "design"),
@@ -23,6 +24,7 @@ _HOME = {
     "load": ("codesign.app.run", "load"),
     "resume": ("codesign.app.run", "resume"),
     "search": ("codesign.app.run", "search"),
+    "search_families": ("codesign.app.families", "search_families"),
 }
 
 

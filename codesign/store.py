@@ -90,6 +90,7 @@ class RunStore:
         self.folder, self.tolerant = folder, tolerant
         self.damage: list[str] = []
         self._dropped: list[str] = []
+        self._lenders: tuple[RunStore, ...] = ()
         self._db = self._connected()
 
     def _connected(self) -> sqlite3.Connection:
@@ -147,7 +148,9 @@ class RunStore:
         SpecError : no run there, or a damaged manifest.
         """
         if not (folder / "manifest.json").is_file():
-            raise SpecError("run", folder, "a folder with a manifest.json")
+            holds = sorted(path.parent.name for path in folder.glob("*/manifest.json"))
+            hint = f"it holds the runs {', '.join(holds)}" if holds else None
+            raise SpecError("run", folder, "a folder with a manifest.json", hint)
         store = cls(folder, tolerant=tolerant)
         _ = store.manifest
         return store
@@ -187,9 +190,18 @@ class RunStore:
 
     # Weights and estimates: durable at once.
 
+    def borrow(self, *lenders: RunStore) -> None:
+        """Look in other runs for trainings that are missing here; what is found there is kept here."""
+        self._lenders = lenders
+
     def get(self, key: str) -> bytes | None:
         found = self._execute("SELECT payload FROM weights WHERE key = ?", (key,)).fetchone()
-        return None if found is None else bytes(found[0])
+        if found is not None:
+            return bytes(found[0])
+        lent = next((payload for lender in self._lenders if (payload := lender.get(key)) is not None), None)
+        if lent is not None:
+            self.put(key, lent, 0.0)
+        return lent
 
     def put(self, key: str, payload: bytes, seconds: float) -> None:
         self._execute("INSERT OR REPLACE INTO weights VALUES (?, ?, ?)", (key, payload, seconds))

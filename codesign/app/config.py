@@ -41,10 +41,12 @@ __all__ = [
     "RunConfig",
     "SlowConfig",
     "WarmStart",
+    "default_objectives",
     "load_config",
     "parse_config",
     "parse_limit",
     "parse_quantity",
+    "read_run_file",
 ]
 
 
@@ -213,12 +215,12 @@ def parse_limit(value: Any, name: str, where: str) -> float | str:
     return parse_quantity(value, name, where)
 
 
-def load_config(path: Path, overrides: Sequence[str] = (), *, objects: Mapping[str, Any] | None = None) -> RunConfig:
-    """Read a YAML file; `overrides` are dotted assignments as ``slow.trainings=8``; `objects` as of `parse_config`.
+def read_run_file(path: Path, overrides: Sequence[str] = ()) -> Any:
+    """What a YAML file holds, unchecked; `overrides` are dotted assignments as ``slow.trainings=8``.
 
     Raises
     ------
-    SpecError : missing file, YAML that does not parse, unknown key, wrong type, unit or bound.
+    SpecError : missing file, YAML that does not parse, an assignment that is none.
     """
     if not path.is_file():
         siblings = [other.name for other in path.parent.glob("*.y*ml")] if path.parent.is_dir() else []
@@ -227,7 +229,17 @@ def load_config(path: Path, overrides: Sequence[str] = (), *, objects: Mapping[s
     content = read_yaml(path)
     for override in overrides:
         _assign(content, override, where=str(path))
-    return parse_config(content, where=str(path), objects=objects)
+    return content
+
+
+def load_config(path: Path, overrides: Sequence[str] = (), *, objects: Mapping[str, Any] | None = None) -> RunConfig:
+    """Read and check a YAML file; `overrides` as of `read_run_file`, `objects` as of `parse_config`.
+
+    Raises
+    ------
+    SpecError : missing file, YAML that does not parse, unknown key, wrong type, unit or bound.
+    """
+    return parse_config(read_run_file(path, overrides), where=str(path), objects=objects)
 
 
 def parse_config(content: Any, *, where: str = "configuration", objects: Mapping[str, Any] | None = None) -> RunConfig:
@@ -243,10 +255,13 @@ def parse_config(content: Any, *, where: str = "configuration", objects: Mapping
     """
     if not isinstance(content, dict):
         raise SpecError(where, content, "a mapping of keys to values")
+    if isinstance(content.get("hardware"), list):
+        what = "a list of sections, which `codesign search` and `config --check` take"
+        raise SpecError(f"{where}: hardware", what, "one section")
     content = _with_estimator(content, where)
     content |= _parsed_plugins(content, where, objects or {})
     if "objectives" not in content:
-        content["objectives"] = _objectives_of_family(content.get("hardware"))
+        content["objectives"] = default_objectives(content.get("hardware"))
     if isinstance(content.get("rate_hz"), str):
         content["rate_hz"] = units.parse_quantity(content["rate_hz"], "Hz", where=f"{where}: rate_hz")
     limits = content.get("constraints")
@@ -280,7 +295,7 @@ def _parsed_plugins(content: Mapping[str, Any], where: str, objects: Mapping[str
     return found
 
 
-def _objectives_of_family(hardware: Any) -> list[str]:
+def default_objectives(hardware: Any) -> list[str]:
     """What the family of a run's hardware optimises where the run names nothing.
 
     Raises

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hwmodels.errors import SpecError, shown
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from codesign.report.summary import Summary
     from codesign.space.architecture import ArchitectureSpace
     from codesign.space.joint import JointSpace
-    from codesign.store import RunStore
+    from codesign.store import RunBlobs, RunStore
     from codesign.strategy.base import Strategy
     from codesign.two_level.loop import Event, Search
 
-__all__ = ["Run", "begin", "load", "reopen", "resume", "search"]
+__all__ = ["Prepared", "Run", "begin", "load", "prepare", "reopen", "resume", "search"]
 
 
 class Run:
@@ -51,21 +51,43 @@ class Run:
             run_search(self.parts, self.store, report=report)
 
 
-def begin(config: RunConfig, folder: Path) -> Run:
-    """Check everything, then make the folder of a new run.
+class Prepared(NamedTuple):
+    """A run that is checked and has no folder yet."""
+
+    config: RunConfig
+    space: JointSpace
+    parts: Search
+    blobs: RunBlobs
+    manifest: Mapping[str, Any]
+    notes: tuple[str, ...]
+
+    def made(self, folder: Path) -> Run:
+        """The run in a new folder.
+
+        Raises
+        ------
+        SpecError : an occupied folder.
+        """
+        from codesign.store import RunStore
+
+        self.blobs.store = RunStore.create(folder, self.manifest)
+        return Run(self.config, self.space, self.parts, self.blobs.store, notes=self.notes)
+
+
+def prepare(config: RunConfig) -> Prepared:
+    """Check everything; nothing is written.
 
     Raises
     ------
-    SpecError : bad input or an occupied folder; nothing is written then.
+    SpecError : bad input.
     """
     from codesign.app.assemble import cost_constraints, dataset_of, executor_of, joint_space, manifest, search_of
     from codesign.app.warm_start import with_points
     from codesign.objectives import limits_of
-    from codesign.store import RunBlobs, RunStore, check_run_folder
+    from codesign.store import RunBlobs
     from codesign.two_level.shortfall import idle_limits
     from hwmodels.workload.rewrite import RUNTIMES
 
-    check_run_folder(folder)
     executor = executor_of(config)  # before the data: it may pin this process, which must not have loaded torch
     data, blobs = dataset_of(config.data), RunBlobs()
     space = joint_space(config, data)
@@ -74,8 +96,20 @@ def begin(config: RunConfig, folder: Path) -> Run:
     limits = limits_of(space.hardware.model, cost_constraints(config, space.hardware.model))
     notes = idle_limits(space, RUNTIMES[config.runtime], limits)
     judged = {"metrics": dict(parts.slow.estimator.metrics)}
-    blobs.store = RunStore.create(folder, {**manifest(config, data, space), **judged})
-    return Run(config, space, parts, blobs.store, notes=notes)
+    return Prepared(config, space, parts, blobs, {**manifest(config, data, space), **judged}, tuple(notes))
+
+
+def begin(config: RunConfig, folder: Path) -> Run:
+    """Check everything, then make the folder of a new run.
+
+    Raises
+    ------
+    SpecError : bad input or an occupied folder; nothing is written then.
+    """
+    from codesign.store import check_run_folder
+
+    check_run_folder(folder)
+    return prepare(config).made(folder)
 
 
 def reopen(

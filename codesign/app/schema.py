@@ -35,6 +35,9 @@ def run_schema() -> dict[str, Any]:
         name: {**sections.get(name, {}), **schema["properties"].get(name, {})} for name in RunConfig.model_fields
     }
     properties["rate_hz"] = {**properties["rate_hz"], "anyOf": [*_QUANTITY["anyOf"], {"type": "null"}]}
+    one = {"$ref": "#/$defs/HardwareConfig"}
+    several = {"type": "array", "items": one, "minItems": 2, "description": "one run for each, see `search`"}
+    properties["hardware"] = {**properties["hardware"], "anyOf": [one, several, {"type": "null"}]}
     required = [key for key, (_, default) in PLUGIN_SECTIONS.items() if default is None]
     return {"$schema": _DRAFT, **schema, "title": "run file", "properties": properties, "required": required}
 

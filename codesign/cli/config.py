@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -11,6 +11,9 @@ from codesign.cli.app import app
 from codesign.cli.options import Json
 from codesign.cli.printing import print_json
 from hwmodels.errors import SpecError
+
+if TYPE_CHECKING:
+    from codesign.app.config import RunConfig
 
 __all__: list[str] = []
 
@@ -80,21 +83,31 @@ def _schema(names: list[str]) -> dict[str, Any]:
 
 
 def _check(names: list[str], overrides: list[str], *, as_json: bool) -> None:
-    from codesign.app.assemble import dataset_of, joint_space
-    from codesign.app.config import load_config
+    from codesign.app.config import parse_config, read_run_file
+    from codesign.app.families import family_contents, of_families
 
     if len(names) != 1:
         raise SpecError("--check", " ".join(names), "one run file")
-    settings = load_config(Path(names[0]), overrides)
+    where = names[0]
+    content = read_run_file(Path(where), overrides)
+    contents = family_contents(content, where) if of_families(content) else {"": content}
+    records = {name: _checked(parse_config(one, where=where), where) for name, one in contents.items()}
+    if as_json:
+        return print_json({"file": where, "runs": records} if len(records) > 1 else records[""])
+    for record in records.values():
+        on = f" on {record['family']}" if len(records) > 1 else ""
+        print(f"{where}: a valid run of {record['networks']:,} networks x {record['designs']:,} designs{on}")
+
+
+def _checked(settings: RunConfig, where: str) -> dict[str, Any]:
+    from codesign.app.assemble import dataset_of, joint_space
+
     space = joint_space(settings, dataset_of(settings.data))
-    record = {
-        "file": names[0],
+    return {
+        "file": where,
         "networks": space.architecture.size,
         "designs": space.hardware.size,
         "family": space.hardware.model.name,
         "objectives": settings.objectives,
         "constraints": settings.constraints,
     }
-    if as_json:
-        return print_json(record)
-    print(f"{names[0]}: a valid run of {record['networks']:,} networks x {record['designs']:,} designs")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,6 +16,7 @@ from codesign.cli.options import Assignments, Json, Output
 from codesign.cli.printing import console, print_json
 
 if TYPE_CHECKING:
+    from codesign.app.families import FamilyRuns
     from codesign.app.run import Run
     from codesign.report.summary import Summary
     from codesign.store import RunStore
@@ -88,14 +89,18 @@ def search(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Run the two-level co-design loop."""
-    from codesign.app.config import load_config
+    """Run the two-level co-design loop; for hardware of several families, once for each."""
+    from codesign.app.config import parse_config, read_run_file
+    from codesign.app.families import begin_families, of_families
     from codesign.app.run import begin
 
     assignments = [*(overrides or ()), *([f"seed={seed}"] if seed is not None else [])]
     if reference is not None:
         assignments.append(f"estimator.path={json.dumps(str(reference))}")
-    _run(begin(load_config(config, assignments), output), as_json=as_json)
+    content = read_run_file(config, assignments)
+    if of_families(content):
+        return _run_families(begin_families(content, output, where=str(config)), as_json=as_json)
+    _run(begin(parse_config(content, where=str(config)), output), as_json=as_json)
 
 
 @app.command()
@@ -108,16 +113,23 @@ def resume(
     as_json: Json = False,
 ) -> None:
     """Continue an interrupted run; it ends as an uninterrupted one would."""
+    from codesign.app.families import reopen_families, run_folders
     from codesign.app.run import reopen
 
-    _run(reopen(folder, executor=None if workers is None else {"workers": workers}), as_json=as_json)
+    executor = None if workers is None else {"workers": workers}
+    if run_folders(folder):
+        return _run_families(reopen_families(folder, executor=executor), as_json=as_json)
+    _run(reopen(folder, executor=executor), as_json=as_json)
 
 
 @app.command()
 def report(folder: Annotated[Path, typer.Argument(help="Folder of a run.")], as_json: Json = False) -> None:
     """Write tables, pictures and the interactive page of a run."""
+    from codesign.app.families import run_folders
     from codesign.store import RunStore
 
+    if folders := run_folders(folder):
+        return _report_families(folder, [RunStore.open(run, tolerant=True) for run in folders], as_json=as_json)
     _report(RunStore.open(folder, tolerant=True), as_json=as_json)
 
 
@@ -143,6 +155,19 @@ def export(
 
 
 def _run(run: Run, *, as_json: bool) -> None:
+    _go(run, run.store.folder)
+    _report(run.store, as_json=as_json)
+
+
+def _run_families(runs: FamilyRuns, *, as_json: bool) -> None:
+    for name, run in runs.in_turn():
+        print(f"codesign: {name}", file=sys.stderr)
+        _go(run, runs.folder)
+    _report_families(runs.folder, [run.store for run in runs.runs.values()], as_json=as_json)
+
+
+def _go(run: Run, resumed: Path) -> None:
+    """Run to the end with a progress bar; `resumed` is the folder that `codesign resume` is to be given."""
     from codesign.executor.base import WorkerLost
 
     for note in run.notes:
@@ -151,12 +176,11 @@ def _run(run: Run, *, as_json: bool) -> None:
         with _progress(run.config.generations) as show:
             run.go(show)
     except KeyboardInterrupt:
-        print(f"codesign: interrupted; `codesign resume {run.store.folder}` goes on", file=sys.stderr)
+        print(f"codesign: interrupted; `codesign resume {resumed}` goes on", file=sys.stderr)
         sys.exit(1)
     except WorkerLost as error:
-        print(f"codesign: {error}; `codesign resume {run.store.folder}` goes on", file=sys.stderr)
+        print(f"codesign: {error}; `codesign resume {resumed}` goes on", file=sys.stderr)
         sys.exit(1)
-    _report(run.store, as_json=as_json)
 
 
 @contextmanager
@@ -208,6 +232,41 @@ def _counting() -> Iterator[Callable[[Any], None]]:
 
 
 def _report(store: RunStore, *, as_json: bool) -> None:
+    summary, page = _written(store)
+    if as_json:
+        print_json(summary.as_dict())
+    else:
+        _print_summary(summary, page)
+    if store.damage:
+        sys.exit(1)
+
+
+def _report_families(folder: Path, stores: Sequence[RunStore], *, as_json: bool) -> None:
+    """The report of each run, and one front of all of them where there is any."""
+    from codesign.cli.union import print_union, union_record
+    from codesign.report.union import union, write_union
+
+    reports = {store.folder.name: _written(store) for store in stores}
+    found = None
+    if any(summary.front for summary, _ in reports.values()):
+        found = union([store.folder for store in stores])
+        write_union(found, folder)
+    if as_json:
+        runs = {name: summary.as_dict() for name, (summary, _) in reports.items()}
+        print_json({"runs": runs, "union": None if found is None else union_record(found)})
+    else:
+        for name, (summary, page) in reports.items():
+            print(f"{name}:")
+            _print_summary(summary, page)
+        if found is not None:
+            print_union(found)
+            print(f"one front of {len(found.members)} pairs in {folder / 'front.csv'}")
+    if any(store.damage for store in stores):
+        sys.exit(1)
+
+
+def _written(store: RunStore) -> tuple[Summary, Path]:
+    """The report of a run, written into its folder: its summary, and its page."""
     from codesign.report.html import read_report, write_report
 
     contents = read_report(store)
@@ -217,12 +276,7 @@ def _report(store: RunStore, *, as_json: bool) -> None:
     if summary.ledger.diverged:
         share = f"{summary.ledger.diverged} of {summary.ledger.estimates} accuracies count as chance"
         print(f"codesign: {share}: diverged (a smaller learning_rate may help)", file=sys.stderr)
-    if as_json:
-        print_json(summary.as_dict())
-    else:
-        _print_summary(summary, next((path for path in paths if path.name == "report.html"), store.folder))
-    if store.damage:
-        sys.exit(1)
+    return summary, next((path for path in paths if path.name == "report.html"), store.folder)
 
 
 def _print_summary(summary: Summary, page: Path) -> None:

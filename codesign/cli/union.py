@@ -17,7 +17,7 @@ from hwmodels.files import check_new_file
 if TYPE_CHECKING:
     from codesign.report.union import Union
 
-__all__: list[str] = []
+__all__ = ["print_union", "union_record"]
 
 
 @app.command()
@@ -35,31 +35,30 @@ def union(
     if output is not None:
         check_new_file(output, force=force, endings=TABLE_ENDINGS)
     found = joined(folders)
-    rows = _rows(found)
     if output is not None:
-        write_table(output, {name: [row[name] for row in rows] for name in rows[0]}, caption="Union of fronts.")
+        write_table(output, found.columns(), caption="Union of fronts.")
     if as_json:
-        return print_json({"objectives": found.objectives, "fronts": found.fronts, "front": rows})
+        return print_json(union_record(found))
+    print_union(found)
+    print("knobs of each design: --json, or a table with -o" if output is None else f"table in {output}")
+
+
+def union_record(found: Union) -> dict[str, Any]:
+    """A union as JSON."""
+    columns = found.columns()
+    rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+    return {"objectives": found.objectives, "fronts": found.fronts, "front": rows}
+
+
+def print_union(found: Union) -> None:
+    """How much of each front stays, and the pairs by rising error."""
     for run, (of_run, kept) in found.fronts.items():
         print(f"{run}: {kept} of {of_run} pairs of its front stay")
     names = [found.judged_by, *found.objectives]
     print_table(
         ("family", "device", *(name.rpartition("_")[0] or name for name in names), "network"),
-        ((row["family"], row["device"], *pretty(row, names), row["network"]) for row in rows),
+        (
+            (member.family, member.device, *pretty(member.pair.objectives, names), member.pair.architecture)
+            for member in found.members
+        ),
     )
-    print("knobs of each design: --json, or a table with -o" if output is None else f"table in {output}")
-
-
-def _rows(found: Union) -> list[dict[str, Any]]:
-    """One row a pair."""
-    return [
-        {
-            "family": member.family,
-            "device": member.device,
-            **{name: member.pair.objectives[name] for name in (found.judged_by, *found.objectives)},
-            "network": member.pair.architecture,
-            "design": ", ".join(f"{name} {value}" for name, value in member.pair.hardware.items()),
-            "run": member.run,
-        }
-        for member in found.members
-    ]

@@ -24,6 +24,8 @@ from codesign.two_level.ledger import Ledger
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+    from codesign.report.union import Union
+
 __all__ = [
     "FRONT_OF_TWO",
     "STEP_COLOURS",
@@ -36,6 +38,7 @@ __all__ = [
     "plot_ledger",
     "plot_progress",
     "plot_roofline",
+    "plot_union",
     "waterfall",
 ]
 
@@ -222,6 +225,25 @@ def plot_progress(progress: Progress, ax: Axes | None = None) -> Axes:
         right.plot(effort, scale.apply(progress.accuracy), "s--", color=ACCENT, ms=4)
         right.set_ylabel(f"best {axis_label(scale, progress.better)}", color=ACCENT)
     ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+    return ax
+
+
+def plot_union(found: Union, ax: Axes | None = None) -> Axes:
+    """The front of several runs: what judges the networks against their first common cost, a colour a family."""
+    ax, cost, judged_by = _axes(ax), found.objectives[0], found.judged_by
+    pairs = tuple(member.pair for member in found.members)
+    scale, up = (scale_of(name, _costs(pairs, name)) for name in (cost, judged_by))
+    families = np.array([member.family for member in found.members])
+    for i, family in enumerate(dict.fromkeys(families.tolist())):
+        own = families == family
+        ax.scatter(
+            scale.apply(_costs(pairs, cost)[own]), up.apply(_costs(pairs, judged_by)[own]), s=30, color=category(i),
+            edgecolors="white", linewidths=0.4, label=family,
+        )  # fmt: skip
+    ax.set(xlabel=axis_label(scale, "lower"), ylabel=axis_label(up, found.better))
+    _log_scale(ax, x=_costs(pairs, cost))
+    _plain_ticks(ax)
+    ax.legend(fontsize="small", frameon=False)
     return ax
 
 

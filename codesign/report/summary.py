@@ -37,7 +37,17 @@ from hwmodels.workload.rewrite import RUNTIMES
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["REFERENCE_MARGIN", "Pair", "Progress", "Summary", "config_of", "open_store", "space_of", "summarise"]
+__all__ = [
+    "REFERENCE_MARGIN",
+    "Direction",
+    "Pair",
+    "Progress",
+    "Summary",
+    "config_of",
+    "open_store",
+    "space_of",
+    "summarise",
+]
 
 F64 = npt.NDArray[np.float64]
 Direction = Literal["higher", "lower"]

@@ -10,16 +10,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from codesign.objectives import objectives_of
 from codesign.pareto import non_dominated
-from codesign.report.summary import Pair, Summary, config_of, open_store, space_of, summarise
+from codesign.report.summary import Direction, Pair, Summary, config_of, open_store, space_of, summarise
+from codesign.report.table_file import write_table
+from codesign.space.hardware import DEVICE
 from hwmodels.errors import SpecError
+from hwmodels.files import write_whole
 
-__all__ = ["Member", "Union", "union"]
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Member", "Union", "union", "write_union"]
 
 
 class Member(NamedTuple):
@@ -34,13 +40,34 @@ class Member(NamedTuple):
 class Union(NamedTuple):
     """objectives : costs that all runs minimise. judged_by : the metric of the error. members : by rising error.
 
-    fronts : pairs of each run's front, and how many of them stay.
+    fronts : pairs of each run's front, and how many of them stay. better : which values of `judged_by` are.
     """
 
     objectives: tuple[str, ...]
     judged_by: str
     members: tuple[Member, ...]
     fronts: dict[str, tuple[int, int]]
+    better: Direction = "higher"
+
+    def columns(self) -> dict[str, list[Any]]:
+        """The front as a table: column -> one value a pair."""
+        names = (self.judged_by, *self.objectives)
+        return {
+            "family": [member.family for member in self.members],
+            "device": [member.device for member in self.members],
+            **{name: [member.pair.objectives[name] for member in self.members] for name in names},
+            "network": [member.pair.architecture for member in self.members],
+            "design": [
+                ", ".join(f"{name} {value}" for name, value in member.pair.hardware.items()) for member in self.members
+            ],
+            "run": [member.run for member in self.members],
+        }
+
+    def to_frame(self) -> pd.DataFrame:
+        """The front as a table of pandas."""
+        import pandas as pd
+
+        return pd.DataFrame(self.columns())
 
 
 class _Run(NamedTuple):
@@ -73,14 +100,33 @@ def union(folders: Sequence[Path]) -> Union:
     if judged is None or not shared:
         listed = "; ".join(f"{run.name}: {', '.join(run.summary.objectives)}" for run in runs)
         raise SpecError("union", listed, "runs that judge networks and have a cost in common")
-    members = [Member(run.name, run.family, run.device, pair) for run in runs for pair in run.summary.front]
+    members = [
+        Member(run.name, run.family, str(pair.hardware.get(DEVICE, run.device)), pair)
+        for run in runs
+        for pair in run.summary.front
+    ]
     if not members:
         raise SpecError("union", "no front", "a run with one")
     kept = [member for member, on in zip(members, _on_front(members, runs[0], shared, judged), strict=True) if on]
     better = 1.0 if runs[0].summary.better == "lower" else -1.0
     kept.sort(key=lambda member: (better * member.pair.objectives[judged], member.pair.objectives[shared[0]]))
     fronts = {run.name: (len(run.summary.front), sum(one.run == run.name for one in kept)) for run in runs}
-    return Union(tuple(shared), judged, tuple(kept), fronts)
+    return Union(tuple(shared), judged, tuple(kept), fronts, runs[0].summary.better)
+
+
+def write_union(found: Union, folder: Path) -> list[Path]:
+    """The front as front.csv and front.png in a folder."""
+    from matplotlib.figure import Figure
+
+    from codesign.report.plots import plot_union
+
+    table, picture = folder / "front.csv", folder / "front.png"
+    write_table(table, found.columns())
+    figure = Figure(figsize=(6.4, 4.8), layout="constrained")
+    plot_union(found, figure.add_subplot())
+    options: dict[str, Any] = {"dpi": 150, "metadata": {"Software": None}}
+    write_whole(picture, lambda part: figure.savefig(part, **options))
+    return [table, picture]
 
 
 def _read(folder: Path) -> _Run:
@@ -89,7 +135,7 @@ def _read(folder: Path) -> _Run:
     space = space_of(config)
     summary = summarise(store, space=space)
     device = "none" if config.hardware is None else config.hardware.device
-    name = device if isinstance(device, str) else f"one of {len(device)}"
+    name = device if isinstance(device, str) else device[0]
     goals = objectives_of(space.hardware.model, summary.objectives)
     return _Run(
         str(folder), space.hardware.model.name, name, config.data.model_dump(mode="json"), summary,
