@@ -21,7 +21,7 @@ from hwmodels.rate import at_rate
 from hwmodels.workload.graph import Workload
 from hwmodels.workload.table import layer_table
 
-__all__ = ["Conditions", "CrossTable", "conditions_of", "cross_devices"]
+__all__ = ["Conditions", "CrossTable", "conditions_of", "cross_devices", "rank_agreement"]
 
 F64 = npt.NDArray[np.float64]
 
@@ -85,22 +85,8 @@ class CrossTable:
         return found
 
     def agreement(self) -> F64:
-        """Spearman's rank correlation of each pair of devices over the networks that both run, (D, D).
-
-        NaN below three such networks, and where one of the devices takes all of them alike.
-        """
-        from scipy.stats import spearmanr
-
-        n = len(self.devices)
-        found = np.full((n, n), np.nan)
-        runs = np.isfinite(self.values)
-        for i in range(n):
-            for j in range(n):
-                both = runs[:, i] & runs[:, j]
-                ours, theirs = self.values[both, i], self.values[both, j]
-                if both.sum() > 2 and np.ptp(ours) > 0 and np.ptp(theirs) > 0:
-                    found[i, j] = 1.0 if i == j else float(spearmanr(ours, theirs).statistic)
-        return found
+        """Spearman's rank correlation of each pair of devices, see `rank_agreement`, (D, D)."""
+        return rank_agreement(self.values)
 
     @property
     def _minimised(self) -> F64:
@@ -149,3 +135,22 @@ def cross_devices(
         tuple(conditions_of(device) for device in devices),
         more="more" in better,
     )
+
+
+def rank_agreement(values: F64) -> F64:
+    """Spearman's rank correlation of each two columns over the rows (N, D) that are finite in both, (D, D).
+
+    NaN below three such rows, and where one of the columns is constant over them.
+    """
+    from scipy.stats import spearmanr
+
+    n = values.shape[1]
+    found = np.full((n, n), np.nan)
+    there = np.isfinite(values)
+    for i in range(n):
+        for j in range(n):
+            both = there[:, i] & there[:, j]
+            ours, theirs = values[both, i], values[both, j]
+            if both.sum() > 2 and np.ptp(ours) > 0 and np.ptp(theirs) > 0:
+                found[i, j] = 1.0 if i == j else float(spearmanr(ours, theirs).statistic)
+    return found

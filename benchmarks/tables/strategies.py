@@ -69,14 +69,15 @@ SETTINGS: Mapping[str, Mapping[str, Any]] = {
     },
     "evolution, defaults": {"name": "evolution"},
     "bayesian": {"name": "bayesian"},
+    "bayesian, botorch": {"name": "bayesian", "process": "botorch"},
     "reinforce": {"name": "reinforce"},
     "surrogate, forest": {"name": "surrogate", "model": "forest"},
 }  # fmt: skip
 """Rows of the table: a strategy as the section of a run file."""
 
-LONGEST: Mapping[str, int] = {"bayesian": 100, "surrogate, forest": 100}
+LONGEST: Mapping[str, int] = {"bayesian": 100, "bayesian, botorch": 100, "surrogate, forest": 100}
 """Networks of a search that takes long, where these are fewer than --budget."""
-FEWER_SEEDS: Mapping[str, int] = {"surrogate, forest": 20}
+FEWER_SEEDS: Mapping[str, int] = {"bayesian, botorch": 20, "surrogate, forest": 20}
 """Seeds of a search that takes long, where these are fewer than --seeds."""
 
 RECORDED: Mapping[str, tuple[tuple[float, float], ...]] = {

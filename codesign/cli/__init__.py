@@ -27,6 +27,7 @@ from codesign.cli import (
     runs,
     sensitivity,
     sweep,
+    transfer,
     trust,
     union,
 )
@@ -36,7 +37,8 @@ from hwmodels.errors import SpecError
 
 __all__ = [
     "accuracy", "app", "clusters", "config", "crossdevice", "design", "devices", "effects", "ensemble", "estimate",
-    "main", "measuring", "networks", "pick", "plugins", "runs", "sensitivity", "sweep", "trust", "union",
+    "main", "measuring", "networks", "pick", "plugins", "runs", "sensitivity", "sweep", "transfer",
+    "trust", "union",
 ]  # fmt: skip
 
 _INTERRUPTED = 130

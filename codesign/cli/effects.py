@@ -1,4 +1,4 @@
-"""`codesign effects` and `transfer`: what decides a run, what sets its front apart, and where else it would serve."""
+"""`codesign effects`: what decides a run, and what sets its front apart."""
 
 from __future__ import annotations
 
@@ -14,12 +14,10 @@ from codesign.cli.options import Json
 from codesign.cli.outputs import Force
 from codesign.cli.printing import print_json, print_table
 from codesign.report.table_file import TABLE_ENDINGS, write_table
-from hwmodels.errors import SpecError
 from hwmodels.files import check_new_file
 
 if TYPE_CHECKING:
     from codesign.report.effects import Effects, Measured, Pattern
-    from codesign.store import RunStore
 
 __all__: list[str] = []
 
@@ -143,70 +141,3 @@ def _shown(one: Measured, choice: str, shift: float) -> str:
 def _pattern(pattern: Pattern) -> Sequence[str]:
     chance = f"{pattern.p:.2g}" if pattern.p >= 1e-12 else "< 1e-12"
     return " and ".join(pattern.choices), str(pattern.on_front), f"{pattern.among:,}", f"{pattern.lift:.1f}", chance
-
-
-@app.command()
-def transfer(
-    folder: Annotated[Path, typer.Argument(help="Folder of a run.")],
-    device: Annotated[list[str] | None, typer.Option(help="Catalogue device or YAML file (repeatable).")] = None,
-    family: Annotated[str | None, typer.Option(help="All catalogue devices of this family.")] = None,
-    metric: Annotated[str, typer.Option(help="The cost that stands beside the error.")] = "latency_s",
-    as_json: Json = False,
-) -> None:
-    """Show how much of each device's front the networks keep that another device would have chosen."""
-    import numpy as np
-
-    from codesign.cli.sources import devices_named
-    from codesign.report.summary import config_of, open_store, space_of
-    from codesign.report.transfer import transfer as carried
-    from hwmodels.crossdevice import cross_devices
-    from hwmodels.workload.rewrite import RUNTIMES, rewrite
-
-    chosen = devices_named(device, family)
-    store = open_store(folder)
-    config = config_of(store)
-    space = space_of(config)
-    errors = _errors(store, space.architecture.n_genes)
-    workloads = [
-        rewrite(space.architecture.workload(np.array(genes, np.int64)), RUNTIMES[config.runtime]) for genes in errors
-    ]
-    table = cross_devices(workloads, chosen, metric=metric)
-    # Of what more is better the reciprocal is a cost.
-    costs = np.where(np.isfinite(table.values), 1.0 / table.values, np.inf) if table.more else table.values
-    found = carried(table.devices, np.repeat(np.array([*errors.values()])[:, None], len(chosen), axis=1), costs)
-    if as_json:
-        return print_json(
-            {
-                "metric": metric,
-                "networks": found.networks,
-                "devices": found.contexts,
-                "front": found.front,
-                "kept": found.kept.tolist(),
-                "rank_correlation": table.agreement().tolist(),
-            }
-        )
-    print(f"{found.networks} networks of the run; share of a device's front (rows: chosen for, columns: used on):")
-    print_table(
-        ("chosen for", "front", *found.contexts),
-        (
-            (name, str(size), *(f"{100 * share:.0f} %" for share in line))
-            for name, size, line in zip(found.contexts, found.front, found.kept.tolist(), strict=True)
-        ),
-    )
-
-
-def _errors(store: RunStore, genes: int) -> dict[tuple[int, ...], float]:
-    """The error of each network of a run, in [0, 1], the least over its hardware; by its genotype.
-
-    Raises
-    ------
-    SpecError : no network with an error.
-    """
-    found: dict[tuple[int, ...], float] = {}
-    for _, pair, estimate in store.pairs():
-        if estimate.metrics:  # else costs alone are compared, and the error says nothing
-            network = pair.genotype[:genes]
-            found[network] = min(estimate.error, found.get(network, float("inf")))
-    if not found:
-        raise SpecError("transfer", "no network with an accuracy", "at least one")
-    return found

@@ -3,19 +3,21 @@
 The covariance of two points falls by one factor for each gene that differs, exp(-differing / length^2): a squared
 exponential over one-hot genes. Its amplitude, length and noise are those of maximal marginal likelihood [Rasmussen and
 Williams, MIT Press 2006, ch. 5], chosen anew as the pairs known grow by a fifth; in between the process is conditioned
-on all that is known. Points that are one network are one point. scikit-learn's process, on one thread.
+on all that is known. Points that are one network are one point. scikit-learn's process, on one thread; BoTorch's, with
+a length for each gene, is `codesign.strategy.categorical_process`.
 
 Not modelled: the order of choices, as of widths.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field
 
 from codesign.registry import Plugin, Settings
 from codesign.strategy.base import Problem
+from codesign.strategy.categorical_process import CategoricalProcess
 from codesign.strategy.model_based import F64, Fitted, ModelBased
 
 __all__ = ["PLUGIN", "BayesianSettings", "GaussianProcess"]
@@ -59,13 +61,18 @@ def _start() -> Any:
 class BayesianSettings(Settings):
     """Bayesian optimisation with a Gaussian process over choices."""
 
+    process: Literal["scikit-learn", "botorch"] = Field(
+        "scikit-learn", description="whose process: one length for all genes, or one for each (extra `bayesian`)"
+    )
     initial: int = Field(10, ge=2, le=100_000, description="evaluated pairs before the first model, drawn at random")
     candidates: int = Field(500, ge=4, le=100_000, description="looked at for a proposal: random, and mutants")
     most: int = Field(400, ge=10, le=5_000, description="evaluated pairs that are remembered")
 
 
 def _make(settings: BayesianSettings, problem: Problem) -> ModelBased:
-    return ModelBased(problem, GaussianProcess(), **settings.model_dump())
+    own = settings.process == "scikit-learn"
+    model = GaussianProcess() if own else CategoricalProcess(problem.space.cardinalities)
+    return ModelBased(problem, model, **settings.model_dump(exclude={"process"}))
 
 
 PLUGIN = Plugin(BayesianSettings, _make, "Gaussian process over choices, expected improvement or expected hypervolume")
