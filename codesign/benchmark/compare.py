@@ -67,7 +67,7 @@ class Trace:
 
     trainings : networks trained so far. inner : the quality after exact hardware search for the networks trained; NaN
     where it was not asked for. starting : of networks first, hardware afterwards: the quality of these networks on the
-    design that they were found on; NaN elsewhere.
+    design that they were found on; NaN elsewhere. front : pairs on the front of a two-level search at its end (F, G).
     """
 
     trainings: tuple[int, ...]
@@ -77,6 +77,7 @@ class Trace:
     recall: Recall = NOTHING_MET
     ledger: Ledger | None = None
     starting: float = float("nan")
+    front: Genotypes | None = None
 
     def reaches(self, share: float, *, inner: bool = False) -> int | None:
         """Trainings after which the quality was at least `share`; None where it never was."""
@@ -93,12 +94,14 @@ def two_level(
     aggressive: bool = False,
     whole_grid: bool = False,
     exact_inner: bool = True,
+    first: Genotypes | None = None,
 ) -> Trace:
     """FAST and SLOW with one strategy over all pairs, or over networks with every design of the grid for each.
 
     With the whole grid a batch has as many networks as make `effort.pairs` pairs, and ten networks a training at least.
 
-    exact_inner : find the quality after exact hardware search, which takes as long as the search.
+    exact_inner : find the quality after exact hardware search, which takes as long as the search. first : pairs that
+        the first batch proposes in place of the strategy, see `codesign.two_level.warm_start`.
     """
     effort = effort or Effort()
     definition = fronts.definition
@@ -119,6 +122,7 @@ def two_level(
             strategy, fronts, fast.proposal_space, fronts.space, definition.objectives, seed, blobs
         )
         search = replace(search, fast=fast, strategy=networks_only, budget=replace(search.budget, pairs=pairs))
+    search = replace(search, first=first)
     with tempfile.TemporaryDirectory() as folder:
         blobs.store = store = RunStore.create(Path(folder) / "run", {})
         run_search(search, store)
@@ -140,7 +144,11 @@ def two_level(
         regret.append(fronts.true.regret(points))
         after = fronts.of(networks).points if networks and exact_inner else points[:0]
         inner.append(fronts.true.quality(after) if exact_inner else np.nan)
-    return Trace(tuple(trainings), tuple(quality), tuple(inner), tuple(regret), recall, Ledger.total(ledgers))
+    front = np.array([member.genotype for member in search.archive.front()], np.int64)
+    return Trace(
+        tuple(trainings), tuple(quality), tuple(inner), tuple(regret), recall, Ledger.total(ledgers),
+        front=front.reshape(-1, fronts.space.n_genes),
+    )  # fmt: skip
 
 
 def one_level(

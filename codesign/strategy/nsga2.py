@@ -23,6 +23,9 @@ __all__ = ["NSGA2", "OPERATORS", "PLUGIN", "NSGA2Settings", "Operators"]
 F64 = npt.NDArray[np.float64]
 Operators = Literal["space", "ordered"]
 
+_MATINGS = 100  # rounds of children that are made anew where they are known [pymoo: InfillCriterion]
+_FEW = 0.01  # of a round that is new, below which another one is not worth its time
+
 
 class NSGA2:
     """Population of `population` pairs; binary tournaments on (violation, rank, crowding), crossover, mutation.
@@ -48,15 +51,35 @@ class NSGA2:
         fresh = self.space.sample(n_random, rng)
         if n_random == n:
             return Proposal.full(fresh)
-        children = n - n_random
-        left, right = (self._genotypes[self._tournaments(children, rng)] for _ in range(2))
-        if self.operators == "ordered":  # whose crossover makes two children of the same parents
-            left, right = (np.repeat(one[: -(-children // 2)], 2, axis=0)[:children] for one in (left, right))
-        mutants = self._children(left, right, rng)
-        parents = self._nearer(mutants, left, right)
+        mutants, parents = (
+            self._unknown(n - n_random, rng) if self.operators == "ordered" else self._mated(n - n_random, rng)
+        )
         return Proposal(
             np.concatenate([mutants, fresh]), np.ones(n), np.concatenate([parents, np.full_like(fresh, -1)])
         )
+
+    def _mated(self, count: int, rng: np.random.Generator) -> tuple[Genotypes, Genotypes]:
+        """Children of tournament winners, and of the two parents of each the nearer one, (P, G) both."""
+        left, right = (self._genotypes[self._tournaments(count, rng)] for _ in range(2))
+        if self.operators == "ordered":  # whose crossover makes two children of the same parents
+            left, right = (np.repeat(one[: -(-count // 2)], 2, axis=0)[:count] for one in (left, right))
+        children = self._children(left, right, rng)
+        return children, self._nearer(children, left, right)
+
+    def _unknown(self, count: int, rng: np.random.Generator) -> tuple[Genotypes, Genotypes]:
+        """As `_mated`, but children near their parents are often known ones: those are made anew, as pymoo does it."""
+        children, parents = (np.empty((0, self.space.n_genes), np.int64) for _ in range(2))
+        for _ in range(_MATINGS):
+            asked = count - len(children)
+            made, of = self._mated(asked, rng)
+            known = np.concatenate([self._genotypes, children])
+            _, first = np.unique(np.concatenate([known, made]), axis=0, return_index=True)
+            new = np.sort(first[first >= len(known)]) - len(known)
+            children, parents = np.concatenate([children, made[new]]), np.concatenate([parents, of[new]])
+            if len(children) == count or len(new) < _FEW * asked:
+                break
+        made, of = self._mated(count - len(children), rng)  # a space in which hardly anything is new
+        return np.concatenate([children, made]), np.concatenate([parents, of])
 
     def _children(self, left: Genotypes, right: Genotypes, rng: np.random.Generator) -> Genotypes:
         """A child of each pair of parents, (P, G)."""
