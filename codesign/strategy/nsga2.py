@@ -24,7 +24,7 @@ F64 = npt.NDArray[np.float64]
 Operators = Literal["space", "ordered"]
 
 _MATINGS = 100  # rounds of children that are made anew where they are known [pymoo: InfillCriterion]
-_FEW = 0.01  # of a round that is new, below which another one is not worth its time
+_LARGEST = 1_000  # children of a batch that are looked through for known ones; FAST drops those of a larger one
 
 
 class NSGA2:
@@ -51,9 +51,9 @@ class NSGA2:
         fresh = self.space.sample(n_random, rng)
         if n_random == n:
             return Proposal.full(fresh)
-        mutants, parents = (
-            self._unknown(n - n_random, rng) if self.operators == "ordered" else self._mated(n - n_random, rng)
-        )
+        children = n - n_random
+        anew = self.operators == "ordered" and children <= _LARGEST
+        mutants, parents = (self._unknown if anew else self._mated)(children, rng)
         return Proposal(
             np.concatenate([mutants, fresh]), np.ones(n), np.concatenate([parents, np.full_like(fresh, -1)])
         )
@@ -70,13 +70,12 @@ class NSGA2:
         """As `_mated`, but children near their parents are often known ones: those are made anew, as pymoo does it."""
         children, parents = (np.empty((0, self.space.n_genes), np.int64) for _ in range(2))
         for _ in range(_MATINGS):
-            asked = count - len(children)
-            made, of = self._mated(asked, rng)
+            made, of = self._mated(count - len(children), rng)
             known = np.concatenate([self._genotypes, children])
             _, first = np.unique(np.concatenate([known, made]), axis=0, return_index=True)
             new = np.sort(first[first >= len(known)]) - len(known)
             children, parents = np.concatenate([children, made[new]]), np.concatenate([parents, of[new]])
-            if len(children) == count or len(new) < _FEW * asked:
+            if len(children) == count:
                 break
         made, of = self._mated(count - len(children), rng)  # a space in which hardly anything is new
         return np.concatenate([children, made]), np.concatenate([parents, of])

@@ -156,3 +156,23 @@ def test_ordered_children_outside_of_a_space_are_mutated_parents() -> None:
     left, right = space.sample(50, rng), space.sample(50, rng)
     assert space.valid(ordered_children(space, left, right, rng, crossover=0.9)).all()
     assert ordered_children(space, left[:0], right[:0], rng, crossover=0.9).shape == (0, 3)
+
+
+@pytest.mark.parametrize("kind", [NSGA2, NSGA3])
+def test_ordered_children_that_are_known_are_made_anew(kind: type[NSGA2]) -> None:
+    """A population of two points that are nearly one: plain children are mostly these again."""
+    space = Space([Gene(str(i), tuple(range(101))) for i in range(8)])
+    strategy = kind(space, population=2, immigrants=0.0, operators="ordered")
+    points = np.full((2, 8), 40)
+    points[1, 0] = 41
+    strategy.tell(Proposal.full(points), Results.exact(np.array([[1.0, 2.0], [2.0, 1.0]])))
+    rng = np.random.default_rng(0)
+    proposal = strategy.ask(60, rng)
+    everything = np.concatenate([points, proposal.genotypes])
+    assert len(np.unique(everything, axis=0)) == 62
+    assert proposal.parents is not None
+    assert {tuple(parent) for parent in proposal.parents} <= {tuple(point) for point in points}
+    small = Space([Gene("a", (0, 1)), Gene("b", (0, 1))])
+    strategy = kind(small, population=2, immigrants=0.0, operators="ordered")
+    strategy.tell(Proposal.full(small.enumerate()[:2]), Results.exact(np.array([[1.0, 2.0], [2.0, 1.0]])))
+    assert len(strategy.ask(30, rng).genotypes) == 30  # though there are four points
