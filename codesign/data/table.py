@@ -64,8 +64,9 @@ def read_table(name: str, options: Options) -> Dataset:
         row = int(np.flatnonzero(frame[label].isna())[0])
         raise SpecError(f"{path}: {label}", f"row {row + 1}", "with a class")
     names, labels = np.unique(frame[label].to_numpy().astype(str), return_inverse=True)
-    images, classes, whole = _features(str(path), frame, label), labels.astype(np.int64), options.split == "whole"
+    whole = options.split == "whole"
     check_labels(path, labels, len(names), fewest=1 if whole else FEWEST_SPLIT)
+    images, classes = _features(str(path), frame, label), labels.astype(np.int64)
     if whole:
         part = Part(images, classes)
         return standardised(name, part, part, part, len(names))

@@ -80,6 +80,8 @@ class NeuronSpace(ArchitectureSpace):
     SpecError : an even number of levels, or items that are tokens.
     """
 
+    draws_itself = True
+
     def __init__(
         self,
         *,
@@ -322,13 +324,16 @@ class NeuronsSettings(Settings):
     limit: float = Field(8.0, gt=0, le=1e6, description="largest weight")
     levels: int = Field(257, ge=3, le=65_537, description="of a weight, from minus the limit to it, an odd number")
     output: Output = Field("linear", description="activation of the outputs; tanh where answers lie in -1 to 1")
+    bits: int = Field(32, ge=2, le=32, description="of weights and activations, as far as hardware has them; 32 float")
 
 
 def _make(settings: NeuronsSettings, data: Dataset) -> NeuronSpace:
     if len(data.output_shape) != 1:
         words = "x".join(map(str, data.output_shape))
         raise SpecError(f"data: {data.name}", f"answers of shape {words}", "a row of numbers: neurons make no others")
-    return NeuronSpace(**settings.model_dump(), input_shape=data.input_shape, outputs=data.output_shape[0])
+    rest = settings.model_dump(exclude={"bits"})
+    precision = Precision(settings.bits, settings.bits)
+    return NeuronSpace(**rest, input_shape=data.input_shape, outputs=data.output_shape[0], precision=precision)
 
 
 PLUGIN = Plugin(

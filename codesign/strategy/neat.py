@@ -2,14 +2,17 @@
 
 [Stanley and Miikkulainen, Evolutionary Computation 10(2), 2002]. Topologies and weights of `space: neurons` evolve
 together. Rates are those of section 4.1 where it gives them; what it does not give says so at its setting. Fitness is
-(1 - error)^2, which for XOR is the published (4 - sum of errors)^2 up to a constant. With costs as objectives the error
-is the Chebyshev scalarisation over the members, whose weights are drawn for each generation, so that different
-generations pull towards different parts of the front. Genes of the hardware cross and mutate beside the network.
+(1 - error)^2, which for XOR is the published (4 - sum of errors)^2 up to a constant. With costs as objectives a
+Chebyshev scalarisation over the members takes the place of the error, with weights drawn for each generation, so that
+different generations pull towards different parts of the front; `fitness: error` leaves costs to the archive. Genes of
+the hardware cross and mutate beside the network.
 
 A generation is over when as many children are told as it has; those without an estimate or over a limit are dead. Where
-few are estimated, the youngest of the members before stay. Otherwise than published: champions go on without another
-evaluation; adding a neuron, a connection and changing weights are drawn one by one; of parents equally fit the one of
-fewer genes counts as the fitter; a species that holds the best member is never stagnant.
+few are estimated, champions and the youngest of the members before stay.
+
+Otherwise than published: champions go on without another evaluation; adding a neuron, a connection and changing weights
+are drawn one by one; of parents equally fit the one of fewer genes counts as the fitter; a species that holds the best
+member is never stagnant.
 
 Not modelled: recurrent connections, adaptive thresholds, crossover that averages, mutations that take genes away.
 """
@@ -56,6 +59,7 @@ class NEATSettings(Settings):
     """NeuroEvolution of Augmenting Topologies."""
 
     population: int = Field(150, ge=2, le=100_000, description="networks of a generation")
+    fitness: Literal["all", "error"] = Field("all", description="what it follows: all objectives, or the error alone")
     start: Literal["all", "one"] = Field("all", description="inputs that reach each output at first: all, or one")
     excess: float = Field(1.0, ge=0, le=1e3, description="c1, of excess genes in the distance")
     disjoint: float = Field(1.0, ge=0, le=1e3, description="c2, of disjoint genes")
@@ -99,7 +103,7 @@ class NEAT:
         self._told: F64 = np.empty((0, 0))
         self._asked: list[Genome] = []
         self._plan = np.empty(0, np.int64)  # the species of each child of this generation
-        self._count = np.zeros(3, np.int64)  # children asked, told; generations without progress
+        self._count = np.zeros(4, np.int64)  # children asked, told; generations without progress; champions
         self._bounds: F64 = np.empty((0, 0))  # least and largest of each objective so far, (2, O)
 
     # What the loop asks.
@@ -115,7 +119,7 @@ class NEAT:
     def tell(self, proposal: Proposal, results: Results) -> None:
         own = {self._point(genome).tobytes(): genome for genome in self._asked}
         told = kept_limits(results)
-        objectives = results.objectives()[told]
+        objectives = results.objectives()[told][:, : None if self.settings.fitness == "all" else 1]
         for point in proposal.genotypes[told]:
             self._waiting.append(own.get(point.tobytes()) or self._foreign(point))
         if len(objectives):
@@ -139,7 +143,8 @@ class NEAT:
         for target in range(layout.first_output, layout.first_hidden):
             inputs = range(layout.inputs) if self.settings.start == "all" else [int(rng.integers(layout.inputs))]
             rows += [(source, target, self._drawn(_STARTING, rng), True) for source in (*inputs, layout.bias)]
-        drawn = self.space.sample(1, rng)[0, self.networks.n_genes :]
+        searched = self.space.n_genes > self.networks.n_genes
+        drawn = self.space.sample(1, rng)[0, self.networks.n_genes :] if searched else np.empty(0, np.int64)
         return marked(Synapses.of(rows), drawn, self._history)
 
     def _drawn(self, reach: float, rng: np.random.Generator) -> int:
@@ -201,10 +206,12 @@ class NEAT:
     def _turn(self, rng: np.random.Generator) -> None:
         """The told become members and species, which plan the next generation."""
         settings = self.settings
-        members, objectives = [*self._members, *self._waiting], self._told
-        if len(self._objectives):
-            objectives = np.concatenate([self._objectives, self._told])
-        members, objectives = members[-settings.population :], objectives[-settings.population :]
+        members, champions = [*self._members, *self._waiting], int(self._count[3])
+        objectives = np.concatenate([self._objectives.reshape(-1, self._told.shape[1]), self._told])
+        young = np.setdiff1d(np.arange(len(members)), len(self._members) - 1 - np.arange(champions))
+        kept = np.concatenate([np.arange(len(self._members) - champions, len(self._members)),
+                               young[max(len(young) + champions - settings.population, 0) :]])  # fmt: skip
+        members, objectives = [members[i] for i in kept.tolist()], objectives[kept]
         seen = np.concatenate([self._bounds.reshape(-1, objectives.shape[1]), objectives])
         self._bounds = np.stack([seen.min(axis=0), seen.max(axis=0)])
         self._members, self._objectives = members, objectives
@@ -280,6 +287,7 @@ class NEAT:
         ]
         for member in champions:
             given[self._of_species[member]] -= 1
+        self._count[3] = len(champions)
         order = np.array([*(m for m in range(len(self._members)) if m not in champions), *champions], np.int64)
         self._members = [self._members[i] for i in order.tolist()]
         self._objectives, self._fitness = self._objectives[order], self._fitness[order]
