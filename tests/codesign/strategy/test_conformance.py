@@ -89,6 +89,8 @@ VARIANTS: tuple[dict[str, Any], ...] = (
     {"name": "hyperband", "fidelities": [0.1, 0.3, 1.0], "eta": 2},
     {"name": "bohb", "fidelities": [1.0]},
     {"name": "reinforce", "reward": "hard", "targets": {"cost": 5}, "hidden": 4},
+    {"name": "reinforce", "hidden": 4, "agents": 3},
+    {"name": "reinforce", "hidden": 4, "agents": 3, "learning": "asynchronous"},
     {"name": "fnas", "targets": {"cost": 5}, "hidden": 4},
     {"name": "surrogate", "model": "gaussian_process", "initial": 5, "candidates": 30},
     {"name": "bayesian", "initial": 4, "candidates": 20, "most": 12},
