@@ -97,13 +97,14 @@ def searched(section: dict[str, Any], seed: int, most: int) -> Solved:
 def row(name: str, found: list[Solved]) -> str:
     evaluations = np.array([one.evaluations for one in found], np.float64)
     solved = [one for one in found if one.generation]
-    generations = np.array([one.generation for one in solved]) if solved else np.array([np.nan])
+    generations = [one.generation for one in solved]
     half = stats.t.ppf(0.975, len(found) - 1) * evaluations.std(ddof=1) / np.sqrt(len(found))
     cells = [
-        name, f"{len(solved)} of {len(found)}", f"{np.median(generations):.0f}", f"{generations.mean():.1f}",
+        name, f"{len(solved)} of {len(found)}",
+        f"{np.median(generations):.0f}" if solved else "", f"{np.mean(generations):.1f}" if solved else "",
         f"{np.median(evaluations):,.0f}", f"{evaluations.mean():,.0f} ± {half:,.0f}", f"{evaluations.std(ddof=1):,.0f}",
-        f"{np.nanmean([one.hidden for one in solved]):.2f}" if solved else "",
-        f"{np.nanmean([one.connections for one in solved]):.2f}" if solved else "",
+        f"{np.mean([one.hidden for one in solved]):.2f}" if solved else "",
+        f"{np.mean([one.connections for one in solved]):.2f}" if solved else "",
     ]  # fmt: skip
     return "| " + " | ".join(cells) + " |"
 
