@@ -194,6 +194,7 @@ SPACES = Registry(
         "micro": "codesign.space.micro:PLUGIN",
         "mobile": "codesign.space.mobile:PLUGIN",
         "nasbench101": "codesign.space.nasbench101:PLUGIN",
+        "neurons": "codesign.space.neurons:PLUGIN",
         "progressive": "codesign.space.progressive:PLUGIN",
         "recurrent": "codesign.space.recurrent:PLUGIN",
         "scaled": "codesign.space.scaled:PLUGIN",
@@ -223,6 +224,7 @@ STRATEGIES = Registry(
         "latin_hypercube": "codesign.strategy.latin_hypercube:PLUGIN",
         "local_search": "codesign.strategy.local_search:PLUGIN",
         "moga": "codesign.strategy.moga:PLUGIN",
+        "neat": "codesign.strategy.neat:PLUGIN",
         "netadapt": "codesign.strategy.netadapt:PLUGIN",
         "nsga2": "codesign.strategy.nsga2:PLUGIN",
         "nsga3": "codesign.strategy.nsga3:PLUGIN",
@@ -239,6 +241,7 @@ ESTIMATORS = Registry(
     "codesign.estimators",
     {
         "analog": "codesign.estimate.analog:PLUGIN",
+        "genome": "codesign.estimate.genome:PLUGIN",
         "inheriting": "codesign.estimate.inheriting:PLUGIN",
         "none": "codesign.estimate.cost_only:PLUGIN",
         "own_weights": "codesign.estimate.own_weights:PLUGIN",

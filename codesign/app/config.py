@@ -79,6 +79,9 @@ class DataConfig(Settings):
         None, description="of a table: classes or numbers are asked for; classes"
     )
     length: int | None = Field(None, ge=2, le=65_536, description="of a text: bytes that are read at once; 64")
+    split: Literal["parts", "whole"] | None = Field(
+        None, description="of a table: 60, 20 and 20 %, or the whole of it as each part; parts"
+    )
 
 
 class HardwareConfig(Settings):

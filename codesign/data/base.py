@@ -71,7 +71,7 @@ class Options(NamedTuple):
     """What a run file says of its data beside the name; None where it says nothing.
 
     root : folder or file. size : height and width in pixels. colour : three channels, or one. label : a column.
-    task : what is asked of it. length : tokens of a window.
+    task : what is asked of it. length : tokens of a window. split : parts, or the whole as each of them.
     """
 
     root: Path | None = None
@@ -80,6 +80,7 @@ class Options(NamedTuple):
     label: str | None = None
     task: str | None = None
     length: int | None = None
+    split: str | None = None
 
 
 @dataclass(frozen=True)

@@ -58,7 +58,9 @@ SOURCES: Mapping[str, Source] = {
         read_retina, "segmentation of an eye's fundus into vessels by a rule", ("size", "colour"), "scikit-image"
     ),
     "table": Source(
-        read_table, "own measurements, a CSV table with a column of classes or numbers", ("root", "label", "task")
+        read_table,
+        "own measurements, a CSV table with a column of classes or numbers",
+        ("root", "label", "task", "split"),
     ),
     "text": Source(
         read_text, "own text, or Python's manual: the byte that comes next", ("root", "length"), package="Python"
@@ -81,6 +83,7 @@ def load(
     label: str | None = None,
     task: str | None = None,
     length: int | None = None,
+    split: str | None = None,
 ) -> Dataset:
     """Load a data set by name.
 
@@ -88,7 +91,7 @@ def load(
     ----------
     name : one of `SOURCES`.
     root : file or folder that holds the data, or for a published set a parent of the customary folder; what comes with
-        a package needs none. size, colour, label, task, length : of own files, see `codesign.data.folder`,
+        a package needs none. size, colour, label, task, length, split : of own files, see `codesign.data.folder`,
         `codesign.data.table` and `codesign.data.text`.
 
     Raises
@@ -102,7 +105,8 @@ def load(
     """
     if name not in SOURCES:
         raise SpecError.unknown("data: name", name, SOURCES)
-    source, options = SOURCES[name], Options(None if root is None else Path(root), size, colour, label, task, length)
+    where = None if root is None else Path(root)
+    source, options = SOURCES[name], Options(where, size, colour, label, task, length, split)
     if root is not None and source.package is not None and "root" not in source.keys:
         raise SpecError("data: root", root, f"needed: {name} comes with {source.package}")
     for key, value in options._asdict().items():

@@ -7,6 +7,9 @@ training, validation and test by the frozen seed.
 The column holds classes, or with the task `regression` numbers: those are standardised by the training part, and rows
 are split without regard to them.
 
+With `split: whole` every row is in each of the three parts: for a function that the table holds at every point, as a
+truth table, where there is nothing else to be right on. Nothing then says how a network does on other items.
+
 Not modelled: features that are no numbers, missing values, several columns that are asked for.
 """
 
@@ -56,23 +59,29 @@ def read_table(name: str, options: Options) -> Dataset:
     if label not in columns:
         raise SpecError.unknown(f"{path}: data: label", label, columns)
     if options.task == "regression":
-        return _with_numbers(name, str(path), frame, label)
+        return _with_numbers(name, str(path), frame, label, whole=options.split == "whole")
     if frame[label].isna().any():
         row = int(np.flatnonzero(frame[label].isna())[0])
         raise SpecError(f"{path}: {label}", f"row {row + 1}", "with a class")
     names, labels = np.unique(frame[label].to_numpy().astype(str), return_inverse=True)
-    check_labels(path, labels, len(names), fewest=FEWEST_SPLIT)
-    return split(name, _features(str(path), frame, label), labels.astype(np.int64), len(names))
+    whole = options.split == "whole"
+    check_labels(path, labels, len(names), fewest=1 if whole else FEWEST_SPLIT)
+    images, classes = _features(str(path), frame, label), labels.astype(np.int64)
+    if whole:
+        part = Part(images, classes)
+        return standardised(name, part, part, part, len(names))
+    return split(name, images, classes, len(names))
 
 
-def _with_numbers(name: str, where: str, frame: DataFrame, label: str) -> Dataset:
+def _with_numbers(name: str, where: str, frame: DataFrame, label: str, *, whole: bool) -> Dataset:
     """A table whose asked column holds numbers."""
     images = _features(where, frame, label)
     _check_column(where, frame, label)
-    if len(frame) < FEWEST_SPLIT:
+    if not whole and len(frame) < FEWEST_SPLIT:
         raise SpecError(where, f"{len(frame)} rows", f"at least {FEWEST_SPLIT}, to be split in three")
     numbers = frame[label].to_numpy(np.float64)
-    parts = stratified(np.zeros(len(numbers), np.int64), (0.6, 0.2))
+    everything = np.arange(len(numbers))
+    parts = [everything] * 3 if whole else stratified(np.zeros(len(numbers), np.int64), (0.6, 0.2))
     mean, deviation = float(numbers[parts[0]].mean()), float(numbers[parts[0]].std())
     if not 0 < deviation < np.inf:
         raise SpecError(f"{where}: {label}", "one and the same number to train on", "numbers that differ")

@@ -13,9 +13,9 @@ binary    one path drawn by p for w; for a two paths of each gene drawn by p, re
 uniform   one path drawn without regard to a for w; softmax for a
 
 The state of a training is arrays by name, so that it goes on bit for bit. Batch norms use the statistics of the batch,
-of the mixture, and keep none.
+of the mixture, and keep none. The accuracy of a path runs that path alone.
 
-Not modelled: gradients of the second order, a mixture that runs the drawn paths alone (all are run).
+Not modelled: gradients of the second order, steps that run the drawn paths alone (all are run).
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ from codesign.estimate.recipe import Recipe
 from codesign.estimate.train import State, check_fit, deterministic
 from codesign.network.module import Network, Operation, to_module
 from codesign.space.sharing import Mixture
+from hwmodels.workload.graph import Input
 
 __all__ = ["Cost", "MixtureSettings", "MixtureTraining", "Relaxation"]
 
@@ -164,7 +165,7 @@ class MixtureTraining:
         size = min(4 * self.recipe.batch_size, len(labels) - half)
         chosen = np.sort(half + rng.choice(len(labels) - half, size, replace=False))
         with deterministic(), torch.no_grad():
-            answers = self._answers(torch.from_numpy(images[chosen]), self._path(genotype)).numpy()
+            answers = self._path_answers(torch.from_numpy(images[chosen]), genotype).numpy()
         return task.goodness(task.values(task.tally(answers, labels[chosen]))[next(iter(task.metrics))])
 
     # The mixture.
@@ -196,6 +197,33 @@ class MixtureTraining:
                 replace[name] = _weighted(torch.softmax(self._edges[list(genes)], 0))
         output = self.mixture.workload.outputs[0]
         return self._network.run([images], replace=replace, keep=(output,))[output]
+
+    def _path_answers(self, images: Tensor, genotype: I64) -> Tensor:
+        """As `_answers` of one path, without what its factors of 0 would take away: no other operation runs."""
+        if self.settings.weighed_edges:
+            return self._answers(images, self._path(genotype))
+        reads = {node.name: node.inputs for node in self._network.nodes}
+        empty = set()
+        for name, terms in self.mixture.sums.items():
+            kept = [i for i, (gene, choice) in enumerate(terms) if genotype[gene] == choice]
+            if not kept:  # zeros of the shape of any operand
+                empty.add(name)
+            reads[name] = tuple(reads[name][i] for i in kept or [0])
+        output = self.mixture.workload.outputs[0]
+        needed = {output}
+        for node in reversed(self._network.nodes):
+            needed |= set(reads[node.name]) if node.name in needed else set()
+        values: dict[str, Tensor] = {}
+        for node in self._network.nodes:
+            operands = [values[source] for source in reads[node.name] if source in values]
+            if isinstance(node.operator, Input):
+                values[node.name] = images
+            elif node.name in self.mixture.sums and node.name in needed:
+                total = _weighted(torch.full((len(operands),), float(node.name not in empty)))(*operands)
+                values[node.name] = total.expand(len(images), *total.shape[1:])  # zeros are of one item
+            elif node.name in needed:
+                values[node.name] = self._network.operation(node.name)(*operands)
+        return values[output]
 
     # As arrays.
 

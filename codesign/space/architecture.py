@@ -12,7 +12,7 @@ import json
 from abc import abstractmethod
 from collections.abc import Sequence
 from copy import copy
-from typing import NamedTuple, Self
+from typing import ClassVar, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -44,7 +44,13 @@ class ArchitectureSpace(Space):
     genes : the decisions. inputs : shapes of one item without the batch, of any rank: one image (channels, height,
         width), one sequence (tokens, features), or several inputs. batch : items a batch.
     precision : bits of the layers that no gene decides.
+
+    Attributes
+    ----------
+    draws_itself : whether hardly any uniform point is valid, so that `sample` here serves joint spaces, too.
     """
+
+    draws_itself: ClassVar[bool] = False
 
     def __init__(
         self,

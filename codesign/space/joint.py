@@ -31,6 +31,11 @@ class JointSpace(Space):
         network, device = self.split(genotypes)
         return self.architecture.valid(network) & self.hardware.valid(device)
 
+    def sample(self, n: int, rng: np.random.Generator) -> Genotypes:
+        if not self.architecture.draws_itself:
+            return super().sample(n, rng)
+        return self.join(self.architecture.sample(n, rng), self.hardware.sample(n, rng))
+
     def canonical(self, genotypes: Genotypes) -> Genotypes:
         network, device = self.split(genotypes)
         return self.join(self.architecture.canonical(network), self.hardware.canonical(device))

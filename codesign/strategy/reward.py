@@ -6,6 +6,7 @@
     hard      accuracy x product of (cost / target)^-1 where the target is missed, else accuracy [likewise]
     mixed     alpha x accuracy - (1 - alpha) x mean of cost / target [Hsu et al., MONAS, 2018; power or energy]
     limited   accuracy where every target is met, else 0 [likewise]
+    frugal    1 - mean of cost / target, at least 0, where the accuracy is enough, else 0 [likewise]
 
 A cost of which more is better is told negative; its ratio is target over value. Targets have the unit of the metric.
 The rewards of MONAS are recalled of the paper, not read in it.
@@ -26,17 +27,18 @@ __all__ = ["Reward", "RewardName", "reward_of"]
 
 F64 = npt.NDArray[np.float64]
 
-RewardName = Literal["balanced", "accuracy", "soft", "hard", "mixed", "limited"]
+RewardName = Literal["balanced", "accuracy", "soft", "hard", "mixed", "limited", "frugal"]
 
 _SOFT, _HARD = -0.07, -1.0  # [Tan et al., CVPR 2019, section 3.1]
 
 
 class Reward(NamedTuple):
-    """A reward by name; `targets` (K,), NaN where an objective has none; `alpha` of mixed."""
+    """A reward by name; `targets` (K,), NaN where an objective has none; `alpha` of mixed; the accuracy of frugal."""
 
     name: RewardName
     targets: F64
     alpha: float
+    least_accuracy: float = 0.0
 
     def __call__(self, objectives: F64, low: F64, high: F64) -> F64:
         """Of pairs with objectives (P, 1 + K), error first; `low` and `high` (1 + K,) scale the balanced one."""
@@ -53,6 +55,8 @@ class Reward(NamedTuple):
             rewards = self.alpha * accuracy - (1 - self.alpha) * ratio.mean(axis=1)
         elif self.name == "limited":
             rewards = np.where((ratio <= 1).all(axis=1), accuracy, 0.0)
+        elif self.name == "frugal":
+            rewards = np.where(accuracy >= self.least_accuracy, np.maximum(1 - ratio.mean(axis=1), 0.0), 0.0)
         else:
             power = np.full(ratio.shape, _SOFT) if self.name == "soft" else np.where(ratio > 1, _HARD, 0.0)
             rewards = accuracy * (ratio**power).prod(axis=1)
@@ -68,7 +72,12 @@ class Reward(NamedTuple):
 
 
 def reward_of(
-    name: RewardName, targets: Mapping[str, float | str], alpha: float, objectives: tuple[str, ...]
+    name: RewardName,
+    targets: Mapping[str, float | str],
+    alpha: float,
+    objectives: tuple[str, ...],
+    *,
+    least_accuracy: float = 0.0,
 ) -> Reward:
     """A reward for the cost objectives of a run; a target is a number in the metric's unit or a text as "2 ms".
 
@@ -83,6 +92,6 @@ def reward_of(
         parsed[given] = parse_quantity(value, split_unit(given)[1], where=f"strategy.targets: {given}")
         if not parsed[given] > 0:
             raise SpecError(f"strategy.targets: {given}", value, "> 0")
-    if name in ("soft", "hard", "mixed", "limited") and not targets:
+    if name in ("soft", "hard", "mixed", "limited", "frugal") and not targets:
         raise SpecError("strategy.targets", "empty", f"one target at least for the reward {name}")
-    return Reward(name, np.array([parsed.get(one, np.nan) for one in objectives], np.float64), alpha)
+    return Reward(name, np.array([parsed.get(one, np.nan) for one in objectives], np.float64), alpha, least_accuracy)

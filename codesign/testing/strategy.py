@@ -23,7 +23,7 @@ import pytest
 from codesign.space.base import Gene, Genotypes, Space
 from codesign.strategy.base import Problem, Proposal, Results, State, Strategy
 
-__all__ = ["MemoryBlobs", "StrategySuite", "toy_problem", "trained_problem"]
+__all__ = ["MemoryBlobs", "StrategySuite", "neuron_problem", "toy_problem", "trained_problem"]
 
 F64 = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
@@ -87,6 +87,22 @@ def trained_problem() -> Problem:
     part = Part(images, labels)
     costs = PairCostAccess(joint, COMPILED, ("latency_s",))
     return Problem(joint, joint, ("latency_s",), costs, Dataset("toy", part, part, part, 2), MemoryBlobs(), 0)
+
+
+def neuron_problem() -> Problem:
+    """Small networks of neurons with their weights, on two designs of an array, and latencies by its model."""
+    from codesign.space.hardware import HardwareSpace
+    from codesign.space.joint import JointSpace
+    from codesign.space.neurons import NeuronSpace
+    from codesign.two_level.cost_access import PairCostAccess
+    from hwmodels.catalog import device
+    from hwmodels.workload.rewrite import COMPILED
+
+    chip = device("systolic_edge")
+    hardware = HardwareSpace(chip.model, chip.spec, {"array_rows": [16, 32]})
+    joint = JointSpace(NeuronSpace(connections=10, hidden=3), hardware)
+    costs = PairCostAccess(joint, COMPILED, ("latency_s",))
+    return Problem(joint, joint, ("latency_s",), costs, None, MemoryBlobs(), 0)
 
 
 class StrategySuite:

@@ -136,3 +136,18 @@ def test_what_is_no_number_to_be_asked_for_is_one_line(tmp_path: Path, lines: li
     label = lines[0].rpartition(",")[2]
     with pytest.raises(SpecError, match=words):
         load("table", written(tmp_path, lines), label=label, task="regression")
+
+
+def test_the_whole_table_as_each_part(tmp_path: Path) -> None:
+    """Exclusive or has four rows: all of them are in every part, standardised by all."""
+    path = tmp_path / "xor.csv"
+    path.write_text("a,b,xor\n0,0,0\n0,1,1\n1,0,1\n1,1,0\n")
+    numbers = load("table", path, label="xor", task="regression", split="whole")
+    classes = load("table", path, label="xor", split="whole")
+    for data in (numbers, classes):
+        for part in (data.train, data.validation, data.test):
+            assert part.images[:, :, 0, 0].tolist() == [[-1, -1], [-1, 1], [1, -1], [1, 1]]
+    assert numbers.test.labels.tolist() == [-1, 1, 1, -1]
+    assert classes.test.labels.tolist() == [0, 1, 1, 0]
+    with pytest.raises(SpecError, match="at least 4"):
+        load("table", path, label="xor")

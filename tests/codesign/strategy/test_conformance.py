@@ -12,8 +12,8 @@ from codesign.strategy.base import Problem, Proposal, Results, Strategy
 from codesign.strategy.evolution import RegularisedEvolution
 from codesign.strategy.nsga2 import NSGA2
 from codesign.strategy.random import RandomSearch
-from codesign.testing.strategy import StrategySuite, toy_problem, trained_problem
-from tests.codesign.strategy.trained import TRAINED
+from codesign.testing.strategy import StrategySuite, neuron_problem, toy_problem, trained_problem
+from tests.codesign.strategy.trained import NEURAL, TRAINED
 
 
 class TestRandom(StrategySuite):
@@ -31,7 +31,7 @@ class TestNSGA2(StrategySuite):
         return NSGA2(problem.space, population=16)
 
 
-@pytest.mark.parametrize("name", sorted(set(STRATEGIES.names()) - TRAINED))
+@pytest.mark.parametrize("name", sorted(set(STRATEGIES.names()) - TRAINED - NEURAL))
 class TestRegistered(StrategySuite):
     """With the defaults of a run file."""
 
@@ -59,6 +59,26 @@ class TestTrained(StrategySuite):
         return STRATEGIES.parse(self.section, "strategy").make(problem)
 
 
+@pytest.mark.parametrize(
+    "settings",
+    [{}, {"population": 9, "fitness": "error", "add_neuron": 0.5, "start": "one", "threshold": 1.0, "stagnation": 1}],
+    ids=["defaults", "growing"],
+)
+class TestNeurons(StrategySuite):
+    """On networks that bring their weights."""
+
+    @pytest.fixture
+    def problem(self) -> Problem:
+        return neuron_problem()
+
+    @pytest.fixture(autouse=True)
+    def _set(self, settings: dict[str, Any]) -> None:
+        self.settings = settings
+
+    def strategy(self, problem: Problem) -> Strategy:
+        return STRATEGIES.parse({"name": "neat", **self.settings}, "strategy").make(problem)
+
+
 VARIANTS: tuple[dict[str, Any], ...] = (
     {"name": "evolution", "population": 6, "removal": "both", "mutation": "one", "fill_first": True},
     {"name": "local_search", "memory": "none", "starts": 3},
@@ -69,6 +89,8 @@ VARIANTS: tuple[dict[str, Any], ...] = (
     {"name": "hyperband", "fidelities": [0.1, 0.3, 1.0], "eta": 2},
     {"name": "bohb", "fidelities": [1.0]},
     {"name": "reinforce", "reward": "hard", "targets": {"cost": 5}, "hidden": 4},
+    {"name": "reinforce", "hidden": 4, "agents": 3},
+    {"name": "reinforce", "hidden": 4, "agents": 3, "learning": "asynchronous"},
     {"name": "fnas", "targets": {"cost": 5}, "hidden": 4},
     {"name": "surrogate", "model": "gaussian_process", "initial": 5, "candidates": 30},
     {"name": "bayesian", "initial": 4, "candidates": 20, "most": 12},

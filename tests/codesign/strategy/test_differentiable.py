@@ -68,6 +68,24 @@ def test_one_path_of_the_mixture_is_the_network(genotype: tuple[int, ...]) -> No
     assert torch.allclose(answers, network(images), atol=1e-5)
 
 
+@pytest.mark.parametrize("genotype", [(3, 2, 3, 2, 3, 2), (0, 0, 0, 0, 0, 0), (0, 3, 0, 4, 2, 1)])
+def test_the_accuracy_of_a_path_runs_that_path_alone(genotype: tuple[int, ...]) -> None:
+    point, mixed = np.array(genotype), training()
+    images = torch.randn(8, 1, 6, 6)
+    ran: list[str] = []
+    for layer in mixed._network.modules():
+        if isinstance(layer, torch.nn.Conv2d):
+            layer.register_forward_hook(lambda *_: ran.append("convolution"))
+    with torch.no_grad():
+        alone = mixed._path_answers(images, point)
+        count = len(ran)
+        whole = mixed._answers(images, mixed._path(point))
+    assert torch.equal(alone, whole)
+    left_out = len(unchosen(mixed.mixture, point)) // 2  # a convolution and its norm each
+    assert left_out >= 12
+    assert count <= len(ran) - count - left_out
+
+
 def test_a_sum_counts_each_operand_by_its_factor() -> None:
     """Half of one path and half of another behind one edge, all other edges closed but the last: linear in the sum."""
     mixed = training(CellSpace(channels=4, cells=1, stages=1, input_shape=(1, 6, 6), classes=2))

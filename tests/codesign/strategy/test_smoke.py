@@ -12,11 +12,11 @@ from codesign.app.run import begin, reopen
 from codesign.registry import STRATEGIES
 from codesign.store import RunStore
 from codesign.two_level.loop import Event, Search, run_search
-from tests.codesign.strategy.trained import TRAINED
+from tests.codesign.strategy.trained import NEURAL, TRAINED
 from tests.codesign.toys import FormulaEstimator, toy_search
 
 
-@pytest.mark.parametrize("name", sorted(set(STRATEGIES.names()) - TRAINED))
+@pytest.mark.parametrize("name", sorted(set(STRATEGIES.names()) - TRAINED - NEURAL))
 def test_a_run_finds_a_front_and_a_resumed_one_the_same(name: str, tmp_path: Path) -> None:
     def search(estimator: FormulaEstimator) -> Search:
         return toy_search(
@@ -74,6 +74,36 @@ def test_a_run_with_an_inner_trainer_finds_a_front_and_a_resumed_one_the_same(na
     first, second = (run.parts.archive.members for run in (whole, again))
     assert [m.genotype for m in first] == [m.genotype for m in second]
     assert "blob" in whole.parts.strategy.state()
+
+
+def test_networks_of_neurons_are_evolved_and_a_resumed_run_ends_the_same(tmp_path: Path) -> None:
+    """Exclusive or from a table, on two designs; cut after the second generation."""
+    table = tmp_path / "xor.csv"
+    table.write_text("a,b,xor\n0,0,0\n0,1,1\n1,0,1\n1,1,0\n")
+    content = {
+        "generations": 4, "data": {"name": "table", "root": str(table), "label": "xor", "split": "whole"},
+        "architecture": {"space": "neurons", "connections": 12, "hidden": 3},
+        "hardware": {"device": "systolic_edge", "knobs": {"array_rows": [16, 32]}}, "objectives": ["latency_s"],
+        "strategy": {"name": "neat", "population": 12, "add_neuron": 0.3}, "estimator": {"name": "genome"},
+        "fast": {"pairs": 12}, "slow": {"trainings": 12, "classes": 1},
+        "executor": {"name": "serial", "portable": False},
+    }  # fmt: skip
+    whole = begin(parse_config(content), tmp_path / "whole")
+    whole.go()
+    assert min(member.estimate.error for member in whole.parts.archive.front()) <= 0.25  # three of four
+    cut = begin(parse_config(content), tmp_path / "cut")
+
+    def stop(event: Event) -> None:
+        if event.generation == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        cut.go(stop)
+    cut.store.close()
+    again = reopen(tmp_path / "cut")
+    again.go()
+    first, second = (run.parts.archive.members for run in (whole, again))
+    assert [m.genotype for m in first] == [m.genotype for m in second]
 
 
 LOW_FIDELITY = frozenset({"bohb", "hyperband", "successive_halving"})
