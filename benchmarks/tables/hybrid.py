@@ -1,6 +1,6 @@
 """`hybrid` part by part: base, progressive, multi-objective, hardware-aware, each with and without gradients.
 
-    python benchmarks/tables/hybrid.py [--reference FOLDER] [--seeds 40] [--stage-seeds 8] [--keep FILE.jsonl]
+    python benchmarks/tables/hybrid.py [--reference FOLDER] [--seeds 30] [--stage-seeds 8] [--keep FILE.jsonl]
 
 Writes `benchmarks/results/hybrid.md`. Two grounds:
 
@@ -36,6 +36,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 from scipy import stats
+from work_file import finished
 
 from codesign.benchmark.score import COMPILED, TrueFront
 from codesign.data import load
@@ -142,6 +143,10 @@ class Ground:
             known |= {keys[place]: row for place, row in zip(new, self._access[names](asked[new]), strict=True)}
         return np.stack([known[key] for key in keys]) if keys else np.empty((0, len(names)))
 
+    def points(self, genotypes: Genotypes) -> F64:
+        """What is scored of networks (P, G): error, latency and energy, (P, 3)."""
+        return np.column_stack([self.errors(genotypes), self.costs(SCORED, genotypes)])
+
 
 class Found(NamedTuple):
     """What a search proposed: genotypes (P, G), scored points (P, 3), kinds (P,) and whether new on its front (P,)."""
@@ -176,8 +181,7 @@ def searched(ground: Ground, arm: Arm, seed: int, budget: int, batch: int) -> Fo
         kinds.append(kind)
         genotypes.append(proposal.genotypes)
     points = np.concatenate(genotypes)
-    scored = np.column_stack([ground.errors(points), ground.costs(SCORED, points)])
-    return Found(points, scored, np.concatenate(kinds), np.concatenate(leads).astype(np.bool_))
+    return Found(points, ground.points(points), np.concatenate(kinds), np.concatenate(leads).astype(np.bool_))
 
 
 def _watched(strategy: Strategy) -> list[int]:
@@ -278,17 +282,27 @@ def cells(reference: Path, seeds: int) -> Iterator[str]:
     everything = np.stack([networks.genotype_of(int(cell)) for cell in table.cells])
     accuracy = table.accuracy(FLOAT)
     yield f"## Cells of NAS-Bench-201: {len(everything)} networks, {seeds} seeds, batches of {BATCH}\n"
+    anywhere: dict[str, list[Found]] = {}
     for name in DEVICES:
         ground = Ground(networks, name, lambda points: 1.0 - accuracy[table.rows(points)])
-        scored = np.column_stack([1.0 - accuracy, ground.costs(SCORED, everything)])
-        front, limit = front_of(scored)
+        front, limit = front_of(ground.points(everything))
         yield f"### {name}: {len(front.points)} networks on the true front, limit {1e3 * limit:.3g} ms\n"
         runs: dict[str, list[Found]] = {}
         for arm, spec in CELL_ARMS.items():
-            runs[arm] = [searched(ground, spec, seed, max(BUDGETS), BATCH) for seed in range(seeds)]
-            print(f"{name}: {arm}", flush=True)
+            if arm not in anywhere:
+                runs[arm] = [searched(ground, spec, seed, max(BUDGETS), BATCH) for seed in range(seeds)]
+                print(f"{name}: {arm}", flush=True)
+            else:
+                runs[arm] = [one._replace(points=ground.points(one.genotypes)) for one in anywhere[arm]]
+            if _is_deviceless(spec):
+                anywhere[arm] = runs[arm]
         yield from score_lines(_scores(runs, BUDGETS, front, limit))
         yield from child_lines(runs)
+
+
+def _is_deviceless(arm: Arm) -> bool:
+    """Whether no cost of a device enters: such a search is the same on every device, and only scored anew."""
+    return arm.costs == SOFTWARE or arm.section.get("multi_objective") is False or arm.section["name"] == "random"
 
 
 def _scores(
@@ -315,10 +329,10 @@ class Trained:
         )
         self.keep, self.estimator = keep, TrainingEstimator(self.data, RECIPE, MemoryWeights())
         self.known: dict[tuple[int, ...], tuple[float, float]] = {}
-        if keep is not None and keep.exists():
-            for line in keep.read_text().splitlines():
-                told = json.loads(line)
-                self.known[tuple(told["genotype"])] = told["error"], told["test"]
+        if keep is not None:
+            lines = finished(keep)
+            keep.write_text("".join(json.dumps(line) + "\n" for line in lines))
+            self.known = {tuple(line["genotype"]): (line["error"], line["test"]) for line in lines}
 
     def __call__(self, points: Genotypes) -> F64:
         """Validation errors (P,)."""
@@ -379,7 +393,7 @@ before dominates or equals, by the objectives of the run, from the first batch w
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--reference", type=Path, default=os.environ.get("CODESIGN_REFERENCE"))
-    parser.add_argument("--seeds", type=int, default=40)
+    parser.add_argument("--seeds", type=int, default=30)
     parser.add_argument("--stage-seeds", type=int, default=8)
     parser.add_argument("--keep", type=Path, help="trainings of chains, a line each")
     parser.add_argument("--part", choices=["cells", "stages", "both"], default="both", help="one part is printed alone")

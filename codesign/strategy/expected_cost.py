@@ -46,13 +46,11 @@ class ChoiceCosts(NamedTuple):
 class ObjectiveCosts(NamedTuple):
     """constant + p @ table is what K costs are expected to be under probabilities p of choices.
 
-    table : (D, K), a row a choice, gene after gene. constant : (K,). least : (K,) of the pairs that were fitted, which
-    a sum over choices may fall below.
+    table : (D, K), a row a choice, gene after gene. constant : (K,). The sum may fall below the least cost there is.
     """
 
     table: F64
     constant: F64
-    least: F64
 
 
 def _running(problem: Problem, seed: int, sampled: int) -> tuple[I64, F64]:
@@ -85,7 +83,7 @@ def objective_costs(problem: Problem) -> ObjectiveCosts:
     gram = (rows - centre).T @ (rows - centre) + _RIDGE * np.eye(rows.shape[1])
     table = np.linalg.solve(gram, (rows - centre).T @ ((costs - means) / scale)) * scale
     own = int(problem.space.cardinalities.sum())
-    return ObjectiveCosts(table[:own], means - centre[:own] @ table[:own], costs.min(axis=0))
+    return ObjectiveCosts(table[:own], means - centre[:own] @ table[:own])
 
 
 def scaled_costs(problem: Problem, *, seed: int, sampled: int = _SAMPLED) -> tuple[I64, F64]:

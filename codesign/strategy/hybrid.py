@@ -87,12 +87,12 @@ class Hybrid(NSGA2):
         )
         self.settings, self.stages = settings, int(problem.space.choice_stages.max(initial=1))
         if settings.progressive and self.stages == 1:
-            raise SpecError("strategy.progressive", True, "false for a space that opens everything at once")
+            raise SpecError("strategy.progressive", "true", "for a space that opens everything at once")
         self._choices = Choices(problem.space.cardinalities)
         self._cut = getattr(problem.joint, "architecture", problem.space).n_genes
         self._costs_of = problem.costs if problem.space is problem.joint else None
         counted = len(problem.objectives) if settings.multi_objective else 0
-        nothing = ObjectiveCosts(np.empty((len(self._choices.gene), 0)), np.empty(0), np.empty(0))
+        nothing = ObjectiveCosts(np.empty((len(self._choices.gene), 0)), np.empty(0))
         self._costs = objective_costs(problem) if settings.refined and counted else nothing
         self._known = _Known(np.empty((0, problem.space.n_genes), np.int64), np.empty((0, 1 + counted)))
         self._told = self._chosen_at = 0

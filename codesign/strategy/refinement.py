@@ -33,6 +33,7 @@ Mask = npt.NDArray[np.bool_]
 
 _SHARPNESS = 20.0  # b; ASSUMED, 5 to 100
 _AUGMENTED = 0.05  # a; ASSUMED, 0 to .2
+_FLOOR = 0.1  # of the front's least cost: sums over choices may fall below 0
 _STEPS = 30  # ASSUMED, 10 to 100
 _RATE = 0.3  # of Adam, on logits; ASSUMED, .1 to 1
 _HELD = 0.7  # ASSUMED, .5 to .9: probability of the choices of the start
@@ -75,9 +76,13 @@ class Worth(NamedTuple):
     scale: Scale
 
     def expected_costs(self, shares: F64) -> F64:
-        """Costs (M, K) under probabilities (M, D); a positive one stays above a tenth of the least that was seen."""
-        found = self.costs.constant + shares @ self.costs.table
-        return np.where(self.costs.least > 0, np.maximum(found, 0.1 * self.costs.least), found)
+        """Costs (M, K) under probabilities (M, D); one that counts by logarithm stays above a tenth of the front's."""
+        return np.maximum(self.costs.constant + shares @ self.costs.table, self._floor)
+
+    @property
+    def _floor(self) -> F64:
+        low, logarithmic = self.scale.low[1:], self.scale.logarithmic[1:]
+        return np.where(logarithmic, _FLOOR * np.exp(np.where(logarithmic, low, 0.0)), -np.inf)
 
     def of(self, objectives: F64, weights: F64) -> F64:
         """f of known objectives (M, 1 + K) with weights (M, 1 + K), (M,)."""
@@ -93,9 +98,9 @@ class Worth(NamedTuple):
         sharp = _SHARPNESS * weights * scaled
         powers = np.exp(sharp - sharp.max(axis=1, keepdims=True))
         per_value = weights * (powers / powers.sum(axis=1, keepdims=True) + _AUGMENTED) / self.scale.span
-        per_value = np.where(self.scale.logarithmic, per_value / values, per_value)
-        held = (self.costs.least > 0) & (costs <= 0.1 * self.costs.least)
-        gradient = per_value[:, :1] * slope + np.where(held, 0.0, per_value[:, 1:]) @ self.costs.table.T
+        per_value = per_value / np.where(self.scale.logarithmic, values, 1.0)
+        per_cost = np.where(costs > self._floor, per_value[:, 1:], 0.0)
+        gradient = per_value[:, :1] * slope + per_cost @ self.costs.table.T
         return scalarised(scaled, weights), gradient
 
 
