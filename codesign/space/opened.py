@@ -1,8 +1,9 @@
 """A space at one of its stages: the same points, of which those with a closed choice are not valid.
 
-`Space.choice_stages` says at which stage each choice opens [stages of operations as of progressive search: Liu et al.,
-ECCV 2018, where cells grow; here the choices do]. Points keep their coordinates, so that what was found at one stage is
-found at every later one. Not modelled: a space whose moves are its own, which here are those of any space.
+`Space.choice_stages` says at which stage each choice opens. Points keep their coordinates, so that what is found at one
+stage is a point of every later one. From simple networks to complex ones goes also progressive search [Liu et al., ECCV
+2018], whose cells grow; here it is the choices that do. Not modelled: moves of a space's own; here they are those of
+any space.
 """
 
 from __future__ import annotations

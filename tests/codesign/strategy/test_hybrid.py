@@ -203,7 +203,9 @@ def test_stages_reach_through_joint_and_wrapped_spaces() -> None:
 @pytest.mark.parametrize("space", [None, ProgressiveSpace(1, channels=(4,), blocks=1)])
 def test_a_space_without_stages_is_not_progressive(space: Any) -> None:
     problem = toy_problem() if space is None else replace(toy_problem(), space=space, joint=space)
-    with pytest.raises(SpecError, match="strategy.progressive: true is not for a space that opens everything at once"):
+    with pytest.raises(
+        SpecError, match=r"strategy\.progressive: true is not for a space that opens everything at once"
+    ):
         STRATEGIES.parse({"name": "hybrid", "progressive": True}, "strategy").make(problem)
     assert "progressive" in SPACES.names()
 
