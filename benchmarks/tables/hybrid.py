@@ -17,6 +17,9 @@ best accuracy, share of the hypervolume of (error, latency, energy) in the box o
 chains that of all that any arm trained), and the best accuracy within a latency limit, the median latency of that
 front; where nothing is within the limit, that of guessing one of ten classes.
 
+`no gradients` has mutants in place of refined points; `model alone` keeps the model and its scalarised worth, but looks
+at as many mutants of each start as a climb meets points, so that what is left of the gain is the gradient's.
+
 How good a proposed child is: whether no pair that was known before dominates or equals it, by the run's objectives.
 Settings of `hybrid` are its defaults; of those, the share of refined points and the random beginning were chosen on the
 shipped table of digits with a Raspberry Pi 4, seeds 100 to 119, nothing on what is reported here. Chains are searched
@@ -53,6 +56,7 @@ from codesign.space.joint import JointSpace
 from codesign.space.progressive import ProgressiveSpace
 from codesign.strategy.base import Problem, Results, Strategy
 from codesign.strategy.hybrid import Hybrid
+from codesign.strategy.refinement import Worth
 from codesign.testing.strategy import MemoryBlobs
 from codesign.two_level.cost_access import PairCostAccess
 from hwmodels.catalog import device
@@ -74,11 +78,28 @@ SMALL: Mapping[str, Any] = {"population": 16, "initial": 12, "stage_estimates": 
 GUESS = 10.0  # percent
 
 
+class ModelAlone(Hybrid):
+    """The model without its gradient: of each start as many mutants are looked at as a climb meets points."""
+
+    def _met(self, starts: Genotypes, weights: F64, worth: Worth, rng: np.random.Generator) -> Genotypes:
+        met = super()._met(starts, weights, worth, rng)
+        return self._open.mutate(np.tile(starts, (len(met), 1)), rng).reshape(met.shape)
+
+
 class Arm(NamedTuple):
-    """A strategy as the section of a run file, and the costs that its run minimises."""
+    """A strategy as the section of a run file, and the costs that its run minimises.
+
+    ascends : false for a `ModelAlone` of these settings.
+    """
 
     section: Mapping[str, Any]
     costs: tuple[str, ...]
+    ascends: bool = True
+
+    def make(self, problem: Problem) -> Strategy:
+        chosen = STRATEGIES.parse(self.section, "strategy")
+        strategy: Strategy = chosen.make(problem) if self.ascends else ModelAlone(problem, chosen.settings)
+        return strategy
 
 
 def hybrid(costs: tuple[str, ...] | None, **settings: Any) -> Arm:
@@ -92,10 +113,12 @@ CELL_ARMS: Mapping[str, Arm] = {
     "evolution": Arm({"name": "evolution"}, SCORED),
     "nsga2": Arm({"name": "nsga2"}, SCORED),
     "base, no gradients": hybrid(None, **PLAIN),
+    "base, model alone": hybrid(None)._replace(ascends=False),
     "base": hybrid(None),
     "+ multi-objective, no gradients": hybrid(SOFTWARE, **PLAIN),
     "+ multi-objective": hybrid(SOFTWARE),
     "+ hardware-aware, no gradients": hybrid(SCORED, **PLAIN),
+    "+ hardware-aware, model alone": hybrid(SCORED)._replace(ascends=False),
     "+ hardware-aware": hybrid(SCORED),
 }
 STAGE_ARMS: Mapping[str, Arm] = {
@@ -110,12 +133,14 @@ STAGE_ARMS: Mapping[str, Arm] = {
 }
 PAIRED = (
     ("base", "base, no gradients"),
+    ("base", "base, model alone"),
     ("+ progressive", "base"),
     ("+ multi-objective", "+ progressive"),
     ("+ multi-objective", "base"),
     ("+ multi-objective", "+ multi-objective, no gradients"),
     ("+ hardware-aware", "+ multi-objective"),
     ("+ hardware-aware", "+ hardware-aware, no gradients"),
+    ("+ hardware-aware", "+ hardware-aware, model alone"),
     ("+ hardware-aware", "all, but not progressive"),
     ("+ hardware-aware", "random"),
     ("+ hardware-aware", "evolution"),
@@ -164,7 +189,7 @@ def searched(ground: Ground, arm: Arm, seed: int, budget: int, batch: int) -> Fo
     problem = Problem(
         ground.space, ground.space, arm.costs, lambda points: ground.costs(arm.costs, points), None, MemoryBlobs(), seed
     )
-    strategy, rng = STRATEGIES.parse(arm.section, "strategy").make(problem), np.random.default_rng([seed])
+    strategy, rng = arm.make(problem), np.random.default_rng([seed])
     climbs = _watched(strategy)
     alone = arm.section.get("multi_objective") is False
     genotypes, objectives, kinds, leads = [], np.empty((0, 1 if alone else 1 + len(arm.costs))), [], []

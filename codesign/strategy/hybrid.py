@@ -209,9 +209,12 @@ class Hybrid(NSGA2):
         entrants = rng.choice(within, size=(count, max(len(within) // 4, 1)))
         values = worth.of(seen[entrants].reshape(-1, seen.shape[1]), np.repeat(weights, entrants.shape[1], axis=0))
         starts = genotypes[entrants[np.arange(count), values.reshape(entrants.shape).argmin(axis=1)]]
+        return self._chosen(self._met(starts, weights, worth, rng), starts, weights, worth)
+
+    def _met(self, starts: Genotypes, weights: F64, worth: Worth, rng: np.random.Generator) -> Genotypes:
+        """Points that are looked at from each start (M, G), (T, M, G): what its climb rounds to."""
         opened = getattr(self._open, "is_open", np.ones(len(self._choices.gene), np.bool_))
-        met = climbed(worth, self._choices, self.space.canonical(starts), weights, opened, rng)
-        return self._chosen(met, starts, weights, worth)
+        return climbed(worth, self._choices, self.space.canonical(starts), weights, opened, rng)
 
     def _worth(self, seen: F64) -> Worth:
         """The model of what is known, its covariance chosen anew as the estimates grow by a fifth."""
