@@ -226,7 +226,7 @@ class Hybrid(NSGA2):
         return Worth(error, self._costs, scale_of(seen))
 
     def _chosen(self, met: Genotypes, starts: Genotypes, weights: F64, worth: Worth) -> tuple[Genotypes, Genotypes]:
-        """Of the points that each climb met, (T, M, G), the best new one, and its start."""
+        """Of all new points met, (T, M, G), the best that is left by the weights of each climb, and where it began."""
         tries, count, _ = met.shape
         points, climb = met.reshape(tries * count, -1), np.tile(np.arange(count), tries)
         kept = np.flatnonzero(self._open.valid(points))
@@ -236,12 +236,12 @@ class Hybrid(NSGA2):
         costs = worth.expected_costs(shares)
         if self._costs_of is not None and costs.shape[1]:
             costs = self._costs_of(points)
-        values = worth.of(np.column_stack([worth.error(shares)[0], costs]), weights[climb])
-        values = np.where(np.isnan(values), np.inf, values)
-        best_first = np.argsort(values, kind="stable")
-        best_first = best_first[np.isfinite(values[best_first])]
-        _, place = np.unique(climb[best_first], return_index=True)
-        best = best_first[place]
+        objectives = np.column_stack([worth.error(shares)[0], costs])
+        left, best = np.isfinite(worth.scale.scaled(objectives)).all(axis=1), []
+        for own in weights[: int(left.sum())]:
+            values = worth.of(objectives[left], np.repeat(own[None], int(left.sum()), axis=0))
+            best.append(int(np.flatnonzero(left)[values.argmin()]))
+            left[best[-1]] = False
         return points[best], starts[climb[best]]
 
     def tell(self, proposal: Proposal, results: Results) -> None:

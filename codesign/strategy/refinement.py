@@ -6,9 +6,9 @@ What is climbed is a scalarised worth: of the expected error (`codesign.strategy
     f(p) = 1/b log sum over objectives of exp(b w_k z_k(p)) + a sum of w_k z_k(p),    minimised,
 
 a smooth form of the augmented Chebyshev norm [Steuer and Choo, Math. Programming 26 (1983)]. Logits of the
-probabilities take steps of Adam, from most of the probability on a known point. Rounded is to the likeliest choices
-after every step and to points drawn from the last probabilities; of all these the best by f that are new are kept, with
-exact costs where pairs are searched.
+probabilities take steps of Adam, from most of the probability on a known point. After every step the likeliest choices
+are a point, and choices drawn by the probabilities another, since most climbs end at a point that is known; of all
+these the best by f that are new are kept, with exact costs where pairs are searched.
 
 Not modelled: limits of the run, except that only points within them are known here; how sure the model is.
 """
@@ -37,7 +37,6 @@ _FLOOR = 0.1  # of the front's least cost: sums over choices may fall below 0
 _STEPS = 30  # ASSUMED, 10 to 100
 _RATE = 0.3  # of Adam, on logits; ASSUMED, .1 to 1
 _HELD = 0.7  # ASSUMED, .5 to .9: probability of the choices of the start
-_DRAWN = 16  # points from the last probabilities of a climb
 
 
 class Scale(NamedTuple):
@@ -137,9 +136,8 @@ def climbed(
         second = 0.999 * second + 0.001 * gradient**2
         change = (first / (1 - 0.9**step)) / (np.sqrt(second / (1 - 0.999**step)) + 1e-12)
         logits = logits - _RATE * change
-        met.append(choices.best(logits))
-    last = choices.softmax(logits)
-    return np.stack([*met, *(_drawn(choices, last, rng) for _ in range(_DRAWN))])
+        met += [_drawn(choices, choices.softmax(logits), rng), choices.best(logits)]
+    return np.stack(met)
 
 
 def _held(choices: Choices, starts: Genotypes, is_open: Mask) -> F64:
