@@ -237,7 +237,7 @@ class Hybrid(NSGA2):
         if self._costs_of is not None and costs.shape[1]:
             costs = self._costs_of(points)
         objectives = np.column_stack([worth.error(shares)[0], costs])
-        left: Mask = np.isfinite(worth.scale.scaled(objectives)).all(axis=1)
+        left: Mask = np.isfinite(worth.scale.scaled(objectives).sum(axis=1))
         best: list[int] = []
         for own in weights[: int(left.sum())]:
             values = worth.of(objectives[left], np.repeat(own[None], int(left.sum()), axis=0))
