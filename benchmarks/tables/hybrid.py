@@ -106,7 +106,6 @@ STAGE_ARMS: Mapping[str, Arm] = {
     "+ progressive": hybrid(None, **SMALL, progressive=True),
     "+ multi-objective": hybrid(SOFTWARE, **SMALL, progressive=True),
     "+ hardware-aware": hybrid(SCORED, **SMALL, progressive=True),
-    "all, but not progressive": hybrid(SCORED, **SMALL),
 }
 # Cells: all is looked up.
 
@@ -253,7 +252,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=24)
     parser.add_argument("--stage-seeds", type=int, default=8)
     parser.add_argument("--keep", type=Path, help="trainings of chains, a line each")
-    parser.add_argument("--alone-seeds", type=int, default=12)
+    parser.add_argument("--alone-seeds", type=int, default=10)
     parts = ["cells", "alone", "stages", "all"]
     parser.add_argument("--part", choices=parts, default="all", help="one part alone is printed, not written")
     parser.add_argument("--output", type=Path, default=RESULT)

@@ -39,7 +39,6 @@ PAIRED = (
     ("+ hardware-aware", "+ multi-objective"),
     ("+ hardware-aware", "+ hardware-aware, no gradients"),
     ("+ hardware-aware", "+ hardware-aware, model alone"),
-    ("+ hardware-aware", "all, but not progressive"),
     ("+ hardware-aware", "random"),
     ("+ hardware-aware", "evolution"),
     ("+ hardware-aware", "nsga2"),
