@@ -221,6 +221,7 @@ STRATEGIES = Registry(
         "hardcore": "codesign.strategy.hardcore:PLUGIN",
         "hyperband": "codesign.strategy.halving:HYPERBAND",
         "la_dnas": "codesign.strategy.differentiable:LA_DNAS",
+        "hybrid": "codesign.strategy.hybrid:PLUGIN",
         "latin_hypercube": "codesign.strategy.latin_hypercube:PLUGIN",
         "local_search": "codesign.strategy.local_search:PLUGIN",
         "moga": "codesign.strategy.moga:PLUGIN",

@@ -54,6 +54,14 @@ class Space:
         """Number of points, valid or not."""
         return prod(int(count) for count in self.cardinalities)
 
+    @property
+    def choice_stages(self) -> npt.NDArray[np.int64]:
+        """Stage at which each choice opens, gene after gene, (sum of cardinalities,).
+
+        Here all are open from stage 1 on; a space that is searched in stages overrides it.
+        """
+        return np.ones(int(self.cardinalities.sum()), np.int64)
+
     def enumerate(self) -> Genotypes:
         """Every point, valid or not, the last gene varying fastest, (size, G)."""
         points = np.array(list(np.ndindex(*self.cardinalities.tolist())), dtype=np.int64)

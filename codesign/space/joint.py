@@ -19,6 +19,10 @@ class JointSpace(Space):
         super().__init__([*architecture.genes, *hardware.genes])
         self.architecture, self.hardware = architecture, hardware
 
+    @property
+    def choice_stages(self) -> npt.NDArray[np.int64]:
+        return np.concatenate([self.architecture.choice_stages, self.hardware.choice_stages])
+
     def split(self, genotypes: Genotypes) -> tuple[Genotypes, Genotypes]:
         """Architecture and hardware parts, (P, Ga) and (P, Gh)."""
         cut = self.architecture.n_genes

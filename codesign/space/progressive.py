@@ -6,9 +6,10 @@ squeeze-and-excitation [Hu et al., CVPR 2018], CBAM [Woo et al., ECCV 2018] and 
 block that convolves may do so in two groups with a channel shuffle behind [Zhang et al., CVPR 2018].
 
 A point of one stage is the same network in a later one (`ProgressiveSpace.embedded`), so that a search may go on in the
-wider space with what it has found. Two genotypes are one network where they differ in where a group leaves blocks out,
-or in the shuffle of a block that does not convolve: the canonical one leaves blocks out last, and shuffles nothing
-there. Not modelled: residual connections around blocks, the schedule by which a search widens the space.
+wider space with what it has found; `choice_stages` says what a strategy such as `hybrid` opens when. Two genotypes are
+one network where they differ in where a group leaves blocks out, or in the shuffle of a block that does not convolve:
+the canonical one leaves blocks out last, and shuffles nothing there. Not modelled: residual connections around blocks;
+a schedule, which is the strategy's.
 """
 
 from __future__ import annotations
@@ -102,6 +103,12 @@ class ProgressiveSpace(ArchitectureSpace):
         return {**super()._identity(), **{name: getattr(self, name) for name in names}}
 
     # Stages.
+
+    @property
+    def choice_stages(self) -> npt.NDArray[np.int64]:
+        """Stage at which each choice opens; the shuffle is open from stage 1 on, (sum of cardinalities,)."""
+        opened = [stage for stage, added in enumerate(STAGES[: self.stage], start=1) for _ in added]
+        return np.array([*opened, 1, 1] * (self.n_genes // 2), np.int64)
 
     def at_stage(self, stage: int) -> ProgressiveSpace:
         """The same chains with the operations of another stage."""

@@ -45,6 +45,12 @@ class WrappedSpace(ArchitectureSpace):
     def _identity(self) -> dict[str, object]:
         return {**super()._identity(), "inner": self.inner.fingerprint}
 
+    @property
+    def choice_stages(self) -> npt.NDArray[np.int64]:
+        """Those of the inner space; the further choices are open from stage 1 on."""
+        inner, own = self.inner.choice_stages, super().choice_stages
+        return np.concatenate([inner, own[len(inner) :]])
+
     def networks(self, genotypes: Genotypes) -> Genotypes:
         """The part of points (P, G) that the inner space reads."""
         return genotypes[:, : self.inner.n_genes]

@@ -7,6 +7,8 @@ such sums], so that the expected cost of choices with probabilities p is c0 + su
 model. Searched knobs of the hardware are columns of the fit and average out. Costs are in units of their mean, one for
 each objective, summed with equal weights.
 
+`objective_costs` keeps the objectives apart, each in its own unit, for strategies that weigh them themselves.
+
 `explained` is the share of the variance on pairs that were not fitted: a model whose layers do not add up shows there.
 """
 
@@ -21,7 +23,7 @@ from codesign.strategy.base import Problem
 from codesign.strategy.model_based import one_hot
 from hwmodels.errors import SpecError
 
-__all__ = ["ChoiceCosts", "choice_costs", "scaled_costs"]
+__all__ = ["ChoiceCosts", "ObjectiveCosts", "choice_costs", "objective_costs", "scaled_costs"]
 
 F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
@@ -41,8 +43,18 @@ class ChoiceCosts(NamedTuple):
     explained: float
 
 
-def scaled_costs(problem: Problem, *, seed: int, sampled: int = _SAMPLED) -> tuple[I64, F64]:
-    """Random pairs (P, G) that run and their costs (P,): each objective over its mean, summed.
+class ObjectiveCosts(NamedTuple):
+    """constant + p @ table is what K costs are expected to be under probabilities p of choices.
+
+    table : (D, K), a row a choice, gene after gene. constant : (K,). The sum may fall below the least cost there is.
+    """
+
+    table: F64
+    constant: F64
+
+
+def _running(problem: Problem, seed: int, sampled: int) -> tuple[I64, F64]:
+    """Random pairs (P, G) that run, and their costs (P, K).
 
     Raises
     ------
@@ -53,7 +65,35 @@ def scaled_costs(problem: Problem, *, seed: int, sampled: int = _SAMPLED) -> tup
     runs = np.isfinite(costs).all(axis=1)
     if runs.sum() < 2:
         raise SpecError("strategy", f"{int(runs.sum())} of {sampled} pairs run", "a space in which some do")
-    pairs, costs = pairs[runs], costs[runs]
+    return pairs[runs], costs[runs]
+
+
+def objective_costs(problem: Problem) -> ObjectiveCosts:
+    """Each cost as a sum over the choices of the genes that the problem's space has.
+
+    Raises
+    ------
+    SpecError : no pair runs.
+    """
+    pairs, costs = _running(problem, problem.seed, _SAMPLED)
+    rows, scale = one_hot(pairs, problem.joint.cardinalities), np.abs(costs).mean(axis=0)
+    scale = np.where(scale > 0, scale, 1.0)
+    means = costs.mean(axis=0)
+    centre = rows.mean(axis=0)  # searched hardware averages out
+    gram = (rows - centre).T @ (rows - centre) + _RIDGE * np.eye(rows.shape[1])
+    table = np.linalg.solve(gram, (rows - centre).T @ ((costs - means) / scale)) * scale
+    own = int(problem.space.cardinalities.sum())
+    return ObjectiveCosts(table[:own], means - centre[:own] @ table[:own])
+
+
+def scaled_costs(problem: Problem, *, seed: int, sampled: int = _SAMPLED) -> tuple[I64, F64]:
+    """Random pairs (P, G) that run and their costs (P,): each objective over its mean, summed.
+
+    Raises
+    ------
+    SpecError : no pair runs.
+    """
+    pairs, costs = _running(problem, seed, sampled)
     scale = np.abs(costs).mean(axis=0)
     total: F64 = (costs / np.where(scale > 0, scale, 1.0)).sum(axis=1)
     return pairs, total

@@ -123,25 +123,29 @@ class NSGA2:
         """Keep the best `population`; equal genotypes once."""
         _, first = np.unique(genotypes, axis=0, return_index=True)
         keep = np.sort(first)
-        keep = keep[self._best(objectives[keep], violation[keep])]
+        keep = keep[self._staying(objectives[keep], violation[keep])]
         self._genotypes, self._objectives, self._violation = genotypes[keep], objectives[keep], violation[keep]
         compared = self._compared(self._objectives)
         self._rank = _ranks(compared)
         self._crowding = _crowding(compared, self._rank, self._distances)
 
-    def _best(self, objectives: F64, violation: F64) -> npt.NDArray[np.int64]:
-        """Positions of the survivors, the best first, by pymoo's survival."""
+    def _best(self, objectives: F64, violation: F64, count: int) -> npt.NDArray[np.int64]:
+        """Positions of at most `count` survivors, the best first, by pymoo's survival."""
         from pymoo.core.population import Population
         from pymoo.core.problem import Problem
 
         positions = np.arange(len(objectives))
         problem = Problem(n_var=1, n_obj=objectives.shape[1], n_ieq_constr=1)
         population = Population.new(X=positions[:, None], F=self._compared(objectives), G=violation[:, None])
-        survivors = self._survival(problem, population, min(self.population, len(positions)))
+        survivors = self._survival(problem, population, min(count, len(positions)))
         chosen: npt.NDArray[np.int64] = survivors.get("X")[:, 0].astype(np.int64)
         return chosen
 
     # What kinds of NSGA differ in.
+
+    def _staying(self, objectives: F64, violation: F64) -> npt.NDArray[np.int64]:
+        """Positions of those who stay, among older and then younger pairs."""
+        return self._best(objectives, violation, self.population)
 
     def _survival(self, problem: Any, population: Any, count: int) -> Any:
         """The `count` of a pymoo population that survive."""

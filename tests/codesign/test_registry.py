@@ -23,7 +23,7 @@ from tests.codesign.toys import FormulaEstimator
 
 SHIPPED = (
     "bayesian", "bohb", "co_exploration", "darts", "edgenas", "enas", "evolution", "fbnet", "fnas", "grid", "hardcore",
-    "hyperband", "la_dnas", "latin_hypercube", "local_search", "moga", "neat", "netadapt", "nsga2", "nsga3",
+    "hybrid", "hyperband", "la_dnas", "latin_hypercube", "local_search", "moga", "neat", "netadapt", "nsga2", "nsga3",
     "pc_darts", "proxyless", "random", "regularised_evolution", "reinforce", "successive_halving", "surrogate",
 )  # fmt: skip
 """Strategies of the package."""

@@ -97,6 +97,8 @@ VARIANTS: tuple[dict[str, Any], ...] = (
     {"name": "co_exploration", "beta": 1.0, "steps": 1},
     {"name": "netadapt", "step": 0.3, "best": "ratio"},
     {"name": "hardcore", "most": 10},
+    {"name": "hybrid", "population": 6, "elites": 0.0, "initial": 4, "most": 10, "refined": 1.0},
+    {"name": "hybrid", "multi_objective": False, "initial": 4, "tournament": 1, "crossover": 1.0},
 )
 
 
