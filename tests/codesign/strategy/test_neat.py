@@ -22,7 +22,7 @@ from codesign.strategy.innovation import (
     unpacked,
 )
 from codesign.strategy.neat import NEAT
-from codesign.strategy.species import assigned, quotas, shared
+from codesign.strategy.species import Species, assigned, quotas, shared
 from codesign.testing.strategy import neuron_problem, toy_problem
 from hwmodels.errors import SpecError
 
@@ -56,6 +56,8 @@ def test_matching_disjoint_and_excess_genes_by_hand() -> None:
         assert distance(first, second, WEIGHTS, (1.0, 0.0, 0.0)) == 2
         assert distance(first, second, WEIGHTS, (0.0, 1.0, 0.0)) == 3
     assert distance(left, left, WEIGHTS, (1.0, 1.0, 1.0)) == 0
+    # A last gene that matches is no excess; the one that is missing before it is disjoint.
+    assert distance(genome([1, 2, 3]), genome([1, 3]), WEIGHTS, (10.0, 1.0, 0.0)) == 1
 
 
 def test_weights_count_by_their_mean_difference_and_large_genomes_by_their_size() -> None:
@@ -186,20 +188,35 @@ def test_it_starts_from_minimal_networks() -> None:
             assert (2, 3) in synapses.pairs()
 
 
-def test_a_species_that_stands_still_has_no_children_and_the_best_always_has() -> None:
-    problem = neuron_problem()
-    # A threshold of 0 makes each member a species of its own, none of which can improve.
-    strategy, rng = made(problem, population=6, threshold=0.0, stagnation=1, fitness="error"), np.random.default_rng(0)
-    told(strategy, np.array([0.5, 0.4, 0.1, 0.6, 0.7, 0.8]), rng)
-    strategy.ask(0, rng)
-    assert len(set(strategy._plan.tolist())) > 1
-    with_everyone = {"threshold": 1e6, "stagnation": 1, "fitness": "error", "population": 6}
-    whole = made(problem, **with_everyone)
-    for _ in range(4):
-        told(whole, np.full(6, 0.5), rng)
-    whole.ask(0, rng)
-    assert whole._species[0].stagnant >= 2
-    assert len(whole._plan) == 5  # the best species goes on; its champion waits beside
+@pytest.mark.parametrize(("stagnant", "expected"), [((0, 0), {0, 1}), ((9, 0), {0, 1}), ((0, 9), {0}), ((9, 9), {0})])
+def test_a_species_that_stands_still_has_no_children_but_the_best_has(
+    stagnant: tuple[int, int], expected: set[int]
+) -> None:
+    """Species 0 holds the best member; nine generations without progress are too many."""
+    strategy, rng = made(neuron_problem(), population=12, stagnation=9), np.random.default_rng(0)
+    strategy._members = [strategy._first(rng) for _ in range(8)]
+    strategy._of_species = np.repeat([0, 1], 4)
+    errors = np.repeat([0.2, 0.4], 4)
+    strategy._objectives, strategy._fitness = errors[:, None], (1 - errors) ** 2
+    strategy._species = [
+        Species(strategy._members[4 * place], np.array([error]), generations)
+        for place, (error, generations) in enumerate(zip((0.2, 0.4), stagnant, strict=True))
+    ]
+    strategy._plan_children(rng)
+    assert set(strategy._plan.tolist()) == expected
+    assert len(strategy._plan) == 12
+
+
+def test_a_standstill_leaves_the_two_best_species() -> None:
+    strategy, rng = made(neuron_problem(), population=12, standstill=3), np.random.default_rng(0)
+    strategy._members = [strategy._first(rng) for _ in range(3)]
+    strategy._of_species, errors = np.arange(3), np.array([0.5, 0.2, 0.4])
+    strategy._objectives, strategy._fitness = errors[:, None], (1 - errors) ** 2
+    strategy._species = [Species(strategy._members[i], errors[i : i + 1]) for i in range(3)]
+    strategy._count[2] = 4
+    strategy._plan_children(rng)
+    assert set(strategy._plan.tolist()) == {1, 2}
+    assert strategy._count[2] == 0
 
 
 def test_the_champion_of_a_large_species_goes_on() -> None:
