@@ -93,6 +93,10 @@ def _told(reached: Sequence[int | None]) -> str:
     return f"{mean:.0f} ± {half:.0f}" + (f" ({len(met)} of {len(reached)} seeds)" if len(met) < len(reached) else "")
 
 
+DEFAULT = ("bayesian", "evolution", "latin_hypercube", "local_search", "nsga2", "nsga3", "random", "reinforce")
+"""Strategies that need neither data nor a space of their own."""
+
+
 def plot(results: dict[tuple[str, str], list[Trace]], title: str, path: Path) -> None:
     """Hypervolume by trainings, a line a method and strategy, with the band over seeds."""
     import matplotlib
@@ -134,7 +138,7 @@ def main() -> None:
     parser.add_argument("family")
     parser.add_argument("--table", type=Path, help="npz file of published accuracies; of pairs-201-analog the folder")
     parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--strategies", nargs="+", default=list(STRATEGIES.names()))
+    parser.add_argument("--strategies", nargs="+", default=DEFAULT, choices=STRATEGIES.names())
     parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=list(METHODS))
     parser.add_argument("--generations", type=int, default=24)
     parser.add_argument("--trainings", type=int, default=4)
