@@ -250,7 +250,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--reference", type=Path, default=os.environ.get("CODESIGN_REFERENCE"))
     parser.add_argument("--seeds", type=int, default=24)
-    parser.add_argument("--stage-seeds", type=int, default=8)
+    parser.add_argument("--stage-seeds", type=int, default=4)
     parser.add_argument("--keep", type=Path, help="trainings of chains, a line each")
     parser.add_argument("--alone-seeds", type=int, default=10)
     parts = ["cells", "alone", "stages", "all"]

@@ -17,7 +17,8 @@ is a search whose objectives are costs of a device, as latency_s, and not macs a
 The parts, in this order, are those told of EfficientNAS, whose published figures contradict each other: none is used.
 `benchmarks/results/hybrid.md` holds an ablation of our own: on published cells refined children are new on the front
 more often than mutants, and what gains is the model: as many mutants of the same points, ranked by it, do as well as
-those that climbs meet. Not modelled: fine-tuning of weights, limits in the climbs.
+those that climbs meet. On chains, four seeds of 48 trainings, stages gain volume and no accuracy that can be told. Not
+modelled: fine-tuning of weights, limits in the climbs.
 """
 
 from __future__ import annotations
