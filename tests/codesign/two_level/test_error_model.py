@@ -34,6 +34,7 @@ def test_unseen_errors_are_ranked_and_known_ones_are_certain():
     known_mean, known_deviation = predict(_rows(seen))
     np.testing.assert_allclose(known_mean, 0.5 - 0.05 * seen.sum(axis=1), atol=0.01)
     assert known_deviation.max() < deviation.max()
+    assert known_deviation.max() < 0.2 * (0.05 * seen.sum(axis=1)).std()
 
 
 def test_blocks_of_a_prediction_are_one_and_equal_errors_are_predicted():
