@@ -18,6 +18,10 @@ Ours train TRAININGS networks a generation, so that their counts are multiples o
 its largest number of trainings or trials counts with that number: its mean, and every ratio to it, is a least value,
 and `reached` says how many seeds were over.
 
+The model and the worth of a network (`codesign.two_level.select`) were chosen and tuned on pairs-digits with a
+crossbar, CPUs, FPGAs and GPUs, and on pairs-201 with a crossbar. Both spatial arrays were seen before the Gaussian
+process and its settings were chosen, not after; no other family of pairs-201 was.
+
 Writes `benchmarks/results/trainings.json`, every count by seed with the versions that made it, and from it
 `trainings.csv`: mean and its 95 % interval (Student), median, and the ratio of means to the first method with the
 interval of 10,000 bootstrap draws over seeds. A benchmark that is run again takes the place of its old entries.

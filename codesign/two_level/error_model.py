@@ -69,7 +69,8 @@ def fitted_errors(known: F64, error: F64) -> Predicted:
 def _start() -> object:
     """Where the likelihood is climbed from; amplitude and noise of errors of deviation 1.
 
-    However few are known, choices are never believed to decide nothing: a quarter of the variance at least.
+    However few are known, choices are never believed to decide nothing: a quarter of the variance at least (ASSUMED,
+    as the other bounds are).
     """
     from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
 
