@@ -82,9 +82,9 @@ def line(source: Fronts, target: Fronts, seeds: int) -> tuple[list[tuple[int, bo
     for seed in range(seeds):
         earlier = two_level(source, STRATEGY, seed, EFFORT, exact_inner=False)
         assert earlier.front is not None
-        cold.append(trainings(two_level(target, STRATEGY, seed, EFFORT, exact_inner=False)))
+        cold.append(trainings(two_level(target, STRATEGY, seed, EFFORT, exact_inner=False, until=SHARE)))
         first = carried(earlier.front, source, target)
-        warm.append(trainings(two_level(target, STRATEGY, seed, EFFORT, exact_inner=False, first=first)))
+        warm.append(trainings(two_level(target, STRATEGY, seed, EFFORT, exact_inner=False, until=SHARE, first=first)))
     return cold, warm
 
 

@@ -94,14 +94,18 @@ def two_level(
     aggressive: bool = False,
     whole_grid: bool = False,
     exact_inner: bool = True,
+    until: float = np.inf,
     first: Genotypes | None = None,
 ) -> Trace:
     """FAST and SLOW with one strategy over all pairs, or over networks with every design of the grid for each.
 
     With the whole grid a batch has as many networks as make `effort.pairs` pairs, and ten networks a training at least.
 
-    exact_inner : find the quality after exact hardware search, which takes as long as the search. first : pairs that
-        the first batch proposes in place of the strategy, see `codesign.two_level.warm_start`.
+    Parameters
+    ----------
+    exact_inner : find the quality after exact hardware search, which takes as long as the search.
+    until : quality after which no further batch begins. first : pairs that the first batch proposes in place of the
+        strategy, see `codesign.two_level.warm_start`.
     """
     effort = effort or Effort()
     definition = fronts.definition
@@ -125,7 +129,7 @@ def two_level(
     search = replace(search, first=first)
     with tempfile.TemporaryDirectory() as folder:
         blobs.store = store = RunStore.create(Path(folder) / "run", {})
-        run_search(search, store)
+        _search_until(fronts, search, store, until)
         ledgers = [generation.ledger for generation in store.generations()]
         recall = _recall(fronts, search, store)
         store.close()
@@ -149,6 +153,17 @@ def two_level(
         tuple(trainings), tuple(quality), tuple(inner), tuple(regret), recall, Ledger.total(ledgers),
         front=front.reshape(-1, fronts.space.n_genes),
     )  # fmt: skip
+
+
+def _search_until(fronts: Fronts, search: Search, store: RunStore, until: float) -> None:
+    """Run a search, one generation at a time where a quality is enough: a resumed run equals one that was not."""
+    if until == np.inf:
+        run_search(search, store)
+        return
+    for generations in range(1, search.budget.generations + 1):
+        run_search(replace(search, budget=replace(search.budget, generations=generations)), store)
+        if fronts.true.quality(search.archive.points(search.archive.front())) >= until:
+            break
 
 
 def one_level(

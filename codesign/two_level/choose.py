@@ -14,8 +14,9 @@ from codesign.space.architecture import find_rows
 from codesign.strategy.base import Selecting, Strategy, Survivors
 from codesign.two_level.archive import Archive, class_arrays
 from codesign.two_level.budget import Budget
+from codesign.two_level.error_model import features
 from codesign.two_level.fast import FastLevel, Verdicts
-from codesign.two_level.select import Evidence, features, promising, spread, stratified
+from codesign.two_level.select import Evidence, promising, spread, stratified
 from codesign.two_level.slow import AccuracyClass
 from hwmodels.errors import SpecError
 from hwmodels.evaluate import network_metrics
@@ -26,7 +27,7 @@ F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
-_LEARNABLE = 8  # estimates from which a model of the error is worth a draw
+_LEARNABLE = 4  # networks from which a model of the error can learn
 
 
 def chosen_classes(
@@ -41,8 +42,11 @@ def chosen_classes(
     if budget.selection == "random":
         names = np.unique(verdicts.architecture_id[fresh])
         new = np.sort(rng.permutation(names)[: budget.trainings])
-    elif budget.selection == "surrogate" and _full(archive).sum() >= _LEARNABLE and len(fresh):
+    elif budget.selection == "surrogate" and len(fresh) and _learnable(archive):
         new = _promising(archive, fast, budget, verdicts, fresh, rng)
+    elif budget.selection == "surrogate" and not archive.classes and budget.trainings > 1:
+        # The cheapest one is on the front whatever its error, and says how far the front goes.
+        new = spread(_costs(fast, verdicts, fresh)[:, 0], verdicts.architecture_id[fresh], budget.trainings)
     else:
         capacity = verdicts.costs["weight_bytes"][fresh]
         new = stratified(
@@ -75,6 +79,11 @@ def _classes(verdicts: Verdicts, positions: I64) -> list[AccuracyClass]:
 def _full(archive: Archive) -> Mask:
     """Which classes of the archive are of full fidelity."""
     return np.array([known.fidelity == 1.0 for known in archive.classes], np.bool_)
+
+
+def _learnable(archive: Archive) -> bool:
+    """Whether a model of the error has enough networks to learn from."""
+    return len({known.architecture for known in archive.classes if known.fidelity == 1.0}) >= _LEARNABLE
 
 
 def _is_untrained(archive: Archive, verdicts: Verdicts) -> Mask:
@@ -121,9 +130,10 @@ def _promising(
 
     def described(genotypes: I64, numerics: F64) -> F64:
         table, network = space.lower(genotypes, fast.semantics)
-        size = network_metrics(table)["weight_bytes"][network]
+        metrics = network_metrics(table)
+        sizes = np.column_stack([metrics["macs"], metrics["weight_bytes"]])[network]
         labels = np.array([place[tuple(row)] for row in numerics.tolist()], np.int64)
-        return features(genotypes, space.cardinalities, size, labels, len(place))
+        return features(genotypes, space.cardinalities, sizes, labels, len(place))
 
     front = archive.points(archive.front())
     readings = verdicts.architecture_id[fresh] * len(verdicts.numerics) + verdicts.numerics_id[fresh]

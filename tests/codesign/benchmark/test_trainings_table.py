@@ -11,7 +11,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from codesign.benchmark.compare import one_level
+from codesign.benchmark.compare import Effort, one_level, two_level
 from codesign.benchmark.definition import benchmark
 from codesign.benchmark.score import Fronts
 from codesign.estimate.table import digits_cells
@@ -98,3 +98,13 @@ def test_samplers_of_optuna_are_asked_and_told(script: ModuleType, sampler: str)
     told = strategy._study.trials[-1]
     assert told.values[1] == pytest.approx(np.log(objectives[-1, 1]))
     assert told.constraints == {"0": max(objectives[-1, 1] - 20.0, 0)}
+
+
+def test_a_search_ends_where_its_quality_is_enough_and_is_the_same_until_then(fronts: Fronts) -> None:
+    effort = Effort(generations=4, pairs=300, trainings=3)
+    whole = two_level(fronts, "evolution", 0, effort, exact_inner=False)
+    enough = whole.quality[1]
+    assert whole.quality[0] < enough
+    ended = two_level(fronts, "evolution", 0, effort, exact_inner=False, until=enough)
+    assert ended.quality == whole.quality[:2]
+    assert ended.trainings == whole.trainings[:2]
