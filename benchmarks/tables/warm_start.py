@@ -56,7 +56,7 @@ class Place(NamedTuple):
 CELLS, DIGITS = "pairs-201", "pairs-digits"
 LINES = (
     (Place(CELLS, "spatial", "cifar10"), Place(CELLS, "spatial", "cifar100")),
-    (Place(CELLS, "spatial", "cifar10"), Place(CELLS, "spatial", "ImageNet16-120")),
+    (Place(CELLS, "spatial", "cifar100"), Place(CELLS, "spatial", "cifar10")),
     (Place(DIGITS, "crossbar"), Place(DIGITS, "spatial")),
     (Place(DIGITS, "spatial"), Place(DIGITS, "crossbar")),
     (Place(DIGITS, "gpu"), Place(DIGITS, "fpga")),
