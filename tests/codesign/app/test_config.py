@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from codesign.app.config import load_config, parse_config, parse_quantity
+from codesign.app.config import load_config, parse_config, parse_quantity, read_run_file
 from hwmodels.errors import SpecError
 
 GOOD = {"architecture": {"space": "cell"}, "hardware": {"device": "rram_edge"}}
@@ -124,10 +124,13 @@ SMALL = {"diabetes_table": 64, "text_microcontroller": 64, "tissue_segmentation"
 @pytest.mark.parametrize("path", sorted((Path(__file__).parents[3] / "examples").glob("*.yaml")), ids=lambda p: p.stem)
 def test_every_example_builds_its_space(path: Path):
     from codesign.app.assemble import dataset_of, joint_space
+    from codesign.app.families import family_contents, of_families
 
-    config = load_config(path)
-    size = joint_space(config, dataset_of(config.data)).size
-    assert size == SMALL[path.stem] if path.stem in SMALL else size > 1000
+    content = read_run_file(path)
+    for one in family_contents(content, str(path)).values() if of_families(content) else [content]:
+        config = parse_config(one)
+        size = joint_space(config, dataset_of(config.data)).size
+        assert size == SMALL[path.stem] if path.stem in SMALL else size > 1000
 
 
 def test_a_misspelt_section_is_told_as_such_and_not_as_missing():
