@@ -36,7 +36,7 @@ def with_points(config: RunConfig, space: JointSpace) -> RunConfig:
     if warm is None or warm.points:
         return config
     if warm.run is None:
-        raise SpecError("warm_start", "neither run nor points", "one of them")
+        raise SpecError("warm_start", "neither run nor points", "enough: one of them is needed")
     points = carried_points(warm.run, space, most=warm.most)
     return config.model_copy(update={"warm_start": warm.model_copy(update={"points": points.tolist()})})
 
