@@ -60,7 +60,7 @@ def networks_of(folder: Path, **changes: Any) -> set[tuple[int, ...]]:
 def test_the_points_come_first_then_their_networks_on_other_designs() -> None:
     joint = space_of(parse_config(run_file()))
     points = joint.sample(3, np.random.default_rng(0))
-    points[1, -2:] = -1
+    points[:2, -2:] = [[0, 0], [-1, -1]]
     found = first_proposal(joint, joint, points, 20, np.random.default_rng(1)).genotypes
     assert found.shape == (20, joint.n_genes)
     assert joint.valid(found).all()
