@@ -170,7 +170,7 @@ def search_families(
         into a folder of its own there.
     """
     from codesign.report.html import read_report, write_report
-    from codesign.report.union import union
+    from codesign.report.union import union, write_union
 
     if isinstance(config, Mapping):
         content, where = config, "configuration"
@@ -183,4 +183,6 @@ def search_families(
     for run in runs.runs.values():
         write_report(read_report(run.store, space=run.space), run.store.folder)
     runs.close()
-    return union(run_folders(Path(output)))
+    found = union(run_folders(Path(output)))
+    write_union(found, Path(output))
+    return found

@@ -27,7 +27,7 @@ from codesign.report.tables import IN_FILES, build_table, ledger_table, pareto_t
 from codesign.report.template import PAGE
 from codesign.space.joint import JointSpace
 from codesign.store import RunStore
-from hwmodels.files import make_folder, strict_json, write_text, write_whole
+from hwmodels.files import make_folder, strict_json, write_text
 from hwmodels.units import format_quantity, split_unit
 from hwmodels.workload.rewrite import RUNTIMES
 
@@ -320,23 +320,17 @@ def _write_figures(report: Report, folder: Path) -> list[Path]:
         plots.plot_costs(summary, cloud, left)
         for ax in right:
             plots.plot_accuracy(summary, cloud, ax)
-        written.append(_save(figure, folder / "pareto.png"))
+        written.append(plots.save_figure(figure, folder / "pareto.png"))
         figure = Figure(figsize=(13, 4.2), layout="constrained")
         left, right = figure.subplots(1, 2)
         plots.plot_ledger(summary.ledger, left)
         plots.plot_progress(summary.progress, right)
-        written.append(_save(figure, folder / "progress.png"))
+        written.append(plots.save_figure(figure, folder / "progress.png"))
     if design is not None and design.report.layers:
         figure = Figure(figsize=(16, 6), layout="constrained")
         first, second, third = figure.subplots(1, 3)
         plots.plot_layer_latency(design, first)
         plots.plot_layer_energy(design, second)
         plots.plot_roofline(design, third)
-        written.append(_save(figure, folder / "knee.png"))
+        written.append(plots.save_figure(figure, folder / "knee.png"))
     return written
-
-
-def _save(figure: Any, path: Path) -> Path:
-    options = {"dpi": 150, "bbox_inches": "tight", "metadata": {"Software": None}}
-    write_whole(path, lambda part: figure.savefig(part, **options))
-    return path

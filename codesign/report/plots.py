@@ -6,8 +6,9 @@ have no accuracy, so pictures against costs alone show them.
 
 from __future__ import annotations
 
+from pathlib import Path
 from textwrap import fill
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,9 +21,11 @@ from codesign.report.palette import ACCENT, DEFERRED, GREYS, SECOND, SEQUENTIAL,
 from codesign.report.scale import Scale, axis_label, scale_of, shared_scale, title
 from codesign.report.summary import Pair, Progress, Summary
 from codesign.two_level.ledger import Ledger
+from hwmodels.files import write_whole
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
     from codesign.report.union import Union
 
@@ -39,6 +42,7 @@ __all__ = [
     "plot_progress",
     "plot_roofline",
     "plot_union",
+    "save_figure",
     "waterfall",
 ]
 
@@ -245,6 +249,13 @@ def plot_union(found: Union, ax: Axes | None = None) -> Axes:
     _plain_ticks(ax)
     ax.legend(fontsize="small", frameon=False)
     return ax
+
+
+def save_figure(figure: Figure, path: Path) -> Path:
+    """Write a figure as PNG, whole or not at all; equal figures give equal files."""
+    options: dict[str, Any] = {"dpi": 150, "bbox_inches": "tight", "metadata": {"Software": None}}
+    write_whole(path, lambda part: figure.savefig(part, **options))
+    return path
 
 
 def cost_front(summary: Summary, x: str, y: str) -> F64:

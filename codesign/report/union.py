@@ -20,7 +20,6 @@ from codesign.report.summary import Direction, Pair, Summary, config_of, open_st
 from codesign.report.table_file import write_table
 from codesign.space.hardware import DEVICE
 from hwmodels.errors import SpecError
-from hwmodels.files import write_whole
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -118,15 +117,13 @@ def write_union(found: Union, folder: Path) -> list[Path]:
     """The front as front.csv and front.png in a folder."""
     from matplotlib.figure import Figure
 
-    from codesign.report.plots import plot_union
+    from codesign.report.plots import plot_union, save_figure
 
-    table, picture = folder / "front.csv", folder / "front.png"
+    table = folder / "front.csv"
     write_table(table, found.columns())
     figure = Figure(figsize=(6.4, 4.8), layout="constrained")
     plot_union(found, figure.add_subplot())
-    options: dict[str, Any] = {"dpi": 150, "metadata": {"Software": None}}
-    write_whole(picture, lambda part: figure.savefig(part, **options))
-    return [table, picture]
+    return [table, save_figure(figure, folder / "front.png")]
 
 
 def _read(folder: Path) -> _Run:

@@ -136,6 +136,7 @@ def test_from_python_it_is_one_front(tmp_path: Path) -> None:
     found = codesign.search_families(run_file(), tmp_path / "runs")
     assert set(found.to_frame()["family"]) <= {"cpu", "spatial"}
     assert (tmp_path / "runs" / "cpu" / "report.html").is_file()
+    assert (tmp_path / "runs" / "front.csv").read_text().count("\n") == 1 + len(found.members)
     with pytest.raises(SpecError, match="a list of sections"):
         codesign.search_families({**run_file(), "hardware": CPU}, tmp_path / "one")
     with pytest.raises(SpecError, match="hardware: a list of sections"):

@@ -50,6 +50,22 @@ def run_file(name: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def stopped_and_resumed(content: dict[str, Any], folder: Path) -> list[tuple[int, ...]]:
+    """Genotypes of the archive of a run that is stopped in its third generation and gone on with."""
+    cut = begin(parse_config(content), folder)
+
+    def stop(event: Event) -> None:
+        if event.generation == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        cut.go(stop)
+    cut.store.close()
+    again = reopen(folder)
+    again.go()
+    return [member.genotype for member in again.parts.archive.members]
+
+
 @pytest.mark.parametrize("name", sorted(TRAINED))
 def test_a_run_with_an_inner_trainer_finds_a_front_and_a_resumed_one_the_same(name: str, tmp_path: Path) -> None:
     content = run_file(name)
@@ -60,19 +76,7 @@ def test_a_run_with_an_inner_trainer_finds_a_front_and_a_resumed_one_the_same(na
     whole = begin(parse_config(content), tmp_path / "whole")
     whole.go()
     assert whole.parts.archive.front()
-    cut = begin(parse_config(content), tmp_path / "cut")
-
-    def stop(event: Event) -> None:
-        if event.generation == 2:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        cut.go(stop)
-    cut.store.close()
-    again = reopen(tmp_path / "cut")
-    again.go()
-    first, second = (run.parts.archive.members for run in (whole, again))
-    assert [m.genotype for m in first] == [m.genotype for m in second]
+    assert stopped_and_resumed(content, tmp_path / "cut") == [m.genotype for m in whole.parts.archive.members]
     assert "blob" in whole.parts.strategy.state()
 
 
@@ -91,19 +95,7 @@ def test_networks_of_neurons_are_evolved_and_a_resumed_run_ends_the_same(tmp_pat
     whole = begin(parse_config(content), tmp_path / "whole")
     whole.go()
     assert min(member.estimate.error for member in whole.parts.archive.front()) <= 0.25  # three of four
-    cut = begin(parse_config(content), tmp_path / "cut")
-
-    def stop(event: Event) -> None:
-        if event.generation == 2:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        cut.go(stop)
-    cut.store.close()
-    again = reopen(tmp_path / "cut")
-    again.go()
-    first, second = (run.parts.archive.members for run in (whole, again))
-    assert [m.genotype for m in first] == [m.genotype for m in second]
+    assert stopped_and_resumed(content, tmp_path / "cut") == [m.genotype for m in whole.parts.archive.members]
 
 
 LOW_FIDELITY = frozenset({"bohb", "hyperband", "successive_halving"})
